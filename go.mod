@@ -1,0 +1,3 @@
+module github.com/bastide-cloud/bastide
+
+go 1.26
