@@ -23,14 +23,14 @@ const (
 	MissingAuthenticationToken
 	IncompleteSignature
 	SignatureDoesNotMatch
-	SignatureExpired       // signed too long ago, or clock skewed
-	UnknownAccessKey       // UnrecognizedClientException, InvalidClientTokenId, InvalidAccessKeyId
-	ExpiredToken           // session token past its end
-	InvalidToken           // session token that is not one
-	Validation             // the input breaks the operation's model
-	Malformed              // bytes that do not parse at all
-	UnknownOperation       // no such operation in AWS's model
-	NotImplemented         // AWS has it, Bastide has not built it
+	SignatureExpired // signed too long ago, or clock skewed
+	UnknownAccessKey // UnrecognizedClientException, InvalidClientTokenId, InvalidAccessKeyId
+	ExpiredToken     // session token past its end
+	InvalidToken     // session token that is not one
+	Validation       // the input breaks the operation's model
+	Malformed        // bytes that do not parse at all
+	UnknownOperation // no such operation in AWS's model
+	NotImplemented   // AWS has it, Bastide has not built it
 	Throttled
 	RequestTooLarge
 	Internal

@@ -1,0 +1,76 @@
+package wire
+
+import (
+	"context"
+	"reflect"
+)
+
+// Protocol is one of AWS's ways to put an operation on HTTP.
+type Protocol string
+
+// The protocols, by botocore's names.
+const (
+	JSON     Protocol = "json" // JSON 1.0 and 1.1, X-Amz-Target
+	Query    Protocol = "query"
+	RestJSON Protocol = "rest-json"
+	RestXML  Protocol = "rest-xml"
+)
+
+// Service is the model of one AWS service; immutable.
+type Service struct {
+	ID             string // the folder's name: "dynamodb", "apigatewayv2"
+	SigningName    string // in the credential scope: "apigateway" for apigatewayv2
+	EndpointPrefix string // first label of the service's host
+	EventSource    string // in audit records: "dynamodb.amazonaws.com"
+	ActionPrefix   string // in policies: "dynamodb"
+	Protocol       Protocol
+	APIVersion     string // "2012-08-10"
+	TargetPrefix   string // JSON: what precedes the dot in X-Amz-Target
+	JSONVersion    string // "1.0" or "1.1"
+	XMLNamespace   string
+	Operations     []*Operation // those that are built
+	Unserved       []Unserved   // those that AWS has and Bastide has not built: NotImplemented
+}
+
+// Operation is one operation of a service; immutable, compared by pointer.
+type Operation struct {
+	Service *Service
+	Name    string
+	Method  string       // rest protocols; "POST" otherwise
+	URI     string       // rest protocols: "/2015-03-31/functions/{FunctionName}/invocations"
+	Status  int          // of a success; 200 unless the model says otherwise
+	In, Out reflect.Type // struct types; values travel as pointers to them
+	Errors  []ErrorShape // those of the model, so that Fail can word them
+	NewIn   func() any   // a pointer to a zero input
+	// Wrapper is the element that query protocols put the result in ("PutItemResult").
+	Wrapper string
+	// Sensitive are the dotted paths of input members that the model marks sensitive.
+	Sensitive []string
+	// Unsigned: the model lets callers leave the signature out (sts:AssumeRoleWithWebIdentity).
+	Unsigned bool
+}
+
+// Unserved is the name and route of an operation that is not built.
+type Unserved struct{ Name, Method, URI string }
+
+// ErrorShape is an error of the model: the shape's name, the code on the wire, the HTTP status.
+type ErrorShape struct {
+	Name, Code string
+	Status     int
+}
+
+// Caller runs an operation in this process; package gate implements it, so that a typed client
+// passes the same stations as a request from the wire. in is a pointer to op.In, the result one
+// to op.Out.
+type Caller interface {
+	Call(ctx context.Context, op *Operation, in any) (any, error)
+}
+
+// Val is the value that p points to, or the zero value where the member was absent.
+func Val[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
