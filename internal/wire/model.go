@@ -2,7 +2,11 @@ package wire
 
 import (
 	"context"
+	"fmt"
 	"reflect"
+
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/wire/plan"
 )
 
 // Protocol is one of AWS's ways to put an operation on HTTP.
@@ -74,3 +78,29 @@ func Val[T any](p *T) T {
 	}
 	return *p
 }
+
+// NewService completes a service's model: each operation learns its service.
+func NewService(s Service) *Service {
+	for _, op := range s.Operations {
+		op.Service = &s
+	}
+	return &s
+}
+
+// Call runs op through c and gives its output the type that the model says; generated clients are
+// made of it.
+func Call[Out any](ctx context.Context, c Caller, op *Operation, in any) (*Out, error) {
+	out, err := c.Call(ctx, op, in)
+	if err != nil {
+		return nil, err
+	}
+	o, ok := out.(*Out)
+	if !ok {
+		return nil, awserr.Wrap(fmt.Errorf("wire: %s gave %T", op.Name, out))
+	}
+	return o, nil
+}
+
+// RawJSON is a valid JSON value that stays undecoded; nil is an absent member. DynamoDB's items
+// travel so, because their service has its own parser.
+type RawJSON = plan.RawJSON

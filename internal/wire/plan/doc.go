@@ -1,0 +1,10 @@
+// Package plan is what the codecs know of a Go type: one walk over its fields and struct tags,
+// cached, gives names, places on the wire, formats and constraints, so that no request looks them
+// up again. The tags are those that tools/apigen writes:
+//
+//	TableName string `wire:"TableName" opt:"required" min:"3" max:"255" pattern:"[a-zA-Z0-9_.-]+"`
+package plan
+
+// RawJSON is a valid JSON value that stays undecoded; nil is an absent member. A decoded one
+// points into the request's body.
+type RawJSON []byte
