@@ -1,0 +1,257 @@
+package template
+
+import (
+	"sort"
+	"strings"
+
+	"github.com/bastide-cloud/bastide/internal/template/tree"
+)
+
+// Inputs is what a stack gives to a template.
+type Inputs struct {
+	Parameters map[string]string // by name; a list as comma-separated text
+	Account    string            // 12 digits
+	Region     string
+	Partition  string // "aws" when empty
+	StackName  string
+	StackID    string
+	// NotificationARNs is the value of the pseudo parameter.
+	NotificationARNs []string
+	// Imports finds the value of another stack's export; nil means that there are none.
+	Imports func(name string) (value string, ok bool)
+	// AZs are the zones of Region; the region with a, b and c when empty.
+	AZs []string
+	// Load reads a file that the template names (a DefinitionUri that is a local path); nil refuses.
+	Load func(path string) ([]byte, error)
+}
+
+// Graph is a template with a stack's inputs: what there is to create, and in which order.
+type Graph struct {
+	// Resources in dependency order: each comes after all that it depends on. Resources whose
+	// condition is false are not in it.
+	Resources  []*Resource
+	Outputs    []Output
+	Conditions map[string]bool
+	Parameters []Parameter
+
+	t        *Template
+	in       Inputs
+	values   map[string]*Node // parameters and pseudo parameters
+	alive    map[string]bool  // resources that will exist
+	byID     map[string]*Resource
+	testing  map[string]bool
+	imported map[string]bool
+}
+
+// Output is one output of the stack, not yet evaluated.
+type Output struct {
+	Name, Description string
+	Pos               Pos
+	value, export     *Node
+}
+
+// Bind transforms the template as it asks for (Template.Transform), checks every reference and
+// evaluates what does not wait for a resource. Errors are of type *tree.Error, or tree.Errors for
+// several found at once.
+func (t *Template) Bind(in Inputs) (*Graph, error) {
+	done, err := t.Transform(in)
+	if err != nil {
+		return nil, err
+	}
+	params, err := done.bindParameters(in.Parameters)
+	if err != nil {
+		return nil, err
+	}
+	g := &Graph{t: done, in: in, Parameters: params, values: in.pseudo(), Conditions: map[string]bool{}, alive: map[string]bool{},
+		byID: map[string]*Resource{}, testing: map[string]bool{}, imported: map[string]bool{}}
+	for _, p := range params {
+		g.values[p.Name] = p.Value
+	}
+	for _, step := range []func() error{g.checkReferences, g.evaluateConditions, g.checkRules, g.readResources, g.connect, g.readOutputs, g.order} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// Template is the processed template: transformed, with the functions still in it.
+func (g *Graph) Template() *Template { return g.t }
+
+// Imported lists the exports of other stacks that the graph uses so far, in order.
+func (g *Graph) Imported() []string {
+	var out []string
+	for n := range g.imported {
+		out = append(out, n)
+	}
+	return sorted(out)
+}
+
+func sorted(s []string) []string { sort.Strings(s); return s }
+
+func (in Inputs) partition() string {
+	switch {
+	case in.Partition != "":
+		return in.Partition
+	case strings.HasPrefix(in.Region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(in.Region, "us-gov-"):
+		return "aws-us-gov"
+	}
+	return "aws"
+}
+
+func (in Inputs) pseudo() map[string]*Node {
+	suffix := "amazonaws.com"
+	if in.partition() == "aws-cn" {
+		suffix += ".cn"
+	}
+	return map[string]*Node{
+		"AWS::AccountId":        tree.Str(in.Account),
+		"AWS::Region":           tree.Str(in.Region),
+		"AWS::Partition":        tree.Str(in.partition()),
+		"AWS::URLSuffix":        tree.Str(suffix),
+		"AWS::StackId":          tree.Str(in.StackID),
+		"AWS::StackName":        tree.Str(in.StackName),
+		"AWS::NotificationARNs": tree.Strs(in.NotificationARNs...),
+	}
+}
+
+// constant is the value of a parameter or pseudo parameter.
+func (g *Graph) constant(name string) (*Node, bool) {
+	v, ok := g.values[name]
+	return v, ok
+}
+
+// checkReferences refuses names that nothing defines, wherever they stand: also in the branch of
+// an Fn::If that is not taken, as CloudFormation does.
+func (g *Graph) checkReferences() error {
+	res := g.t.root.Get("Resources")
+	for _, block := range []string{"Conditions", "Resources", "Outputs"} {
+		var missing []string
+		var places []Pos
+		var first error
+		walkRefs(g.t.root.Get(block), func(r reference) {
+			if first != nil {
+				return
+			}
+			if r.fn == "Fn::If" {
+				if !g.t.root.Get("Conditions").Has(r.name) {
+					first = tree.Errorf(r.pos, "Template error: unresolved condition dependency %s in Fn::If", r.name)
+				}
+				return
+			}
+			if _, ok := g.values[r.name]; ok || r.name == "AWS::NoValue" {
+				if r.fn != "Fn::GetAtt" && r.attr == "" {
+					return
+				}
+			} else if block != "Conditions" && res.Has(r.name) {
+				return
+			}
+			switch {
+			case block == "Conditions" || r.fn == "Ref" || r.fn == "Fn::Sub" && r.attr == "":
+				missing, places = append(missing, r.name), append(places, r.pos)
+			case r.fn == "Fn::GetAtt":
+				first = tree.Errorf(r.pos, "Template error: instance of Fn::GetAtt references undefined resource %s", r.name)
+			default:
+				first = tree.Errorf(r.pos, "Template error: instance of Fn::Sub references invalid resource attribute %s.%s", r.name, r.attr)
+			}
+		})
+		if first != nil {
+			return first
+		}
+		if err := unresolved(block, missing, places); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func unresolved(block string, missing []string, at []Pos) error {
+	if len(missing) == 0 {
+		return nil
+	}
+	var names []string
+	seen := map[string]bool{}
+	for _, m := range missing {
+		if !seen[m] {
+			seen[m] = true
+			names = append(names, m)
+		}
+	}
+	e := &tree.Error{Message: "Template format error: Unresolved resource dependencies [" + strings.Join(names, ", ") + "] in the " + block + " block of the template", At: at}
+	if block == "Conditions" {
+		e.Message = "Template format error: Unresolved dependencies [" + strings.Join(names, ", ") + "]. Cannot reference resources in the Conditions block of the template"
+	}
+	return e
+}
+
+func (g *Graph) evaluateConditions() error {
+	sec := g.t.root.Get("Conditions")
+	if sec == nil {
+		return nil
+	}
+	for _, f := range sec.Fields {
+		if _, err := g.condition(f.Key, f.Pos); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enabled reads the Condition of a resource or output.
+func (g *Graph) enabled(n *Node) (string, bool, error) {
+	c := n.Get("Condition")
+	if c == nil {
+		return "", true, nil
+	}
+	if !c.Is(tree.String) {
+		return "", false, tree.Errorf(c.Pos, "Template format error: Every Condition member must be a string.")
+	}
+	if !g.t.root.Get("Conditions").Has(c.Text) {
+		return "", false, tree.Errorf(c.Pos, "Template format error: Condition %s is not defined.", c.Text)
+	}
+	v, err := g.condition(c.Text, c.Pos)
+	return c.Text, v, err
+}
+
+func (g *Graph) readOutputs() error {
+	sec := g.t.root.Get("Outputs")
+	if sec == nil {
+		return nil
+	}
+	e := &evaluator{g: g, block: "Outputs"}
+	for _, f := range sec.Fields {
+		if !logicalID.MatchString(f.Key) {
+			return tree.Errorf(f.Pos, "Template format error: Output name %s is non alphanumeric.", f.Key)
+		}
+		value := f.Value.Get("Value")
+		if value == nil {
+			return tree.Errorf(f.Pos, "Template format error: Every Outputs member must contain a Value object.")
+		}
+		_, on, err := g.enabled(f.Value)
+		if err != nil {
+			return err
+		}
+		if !on {
+			continue
+		}
+		o := Output{Name: f.Key, Pos: f.Pos, value: value}
+		if d := f.Value.Get("Description"); d.Is(tree.String) {
+			o.Description = d.Text
+		}
+		if x := f.Value.Get("Export"); x != nil {
+			if o.export = x.Get("Name"); o.export == nil {
+				return tree.Errorf(x.Pos, "Template format error: Output %s is malformed. The Name field of every Export member must be specified.", f.Key)
+			}
+			if _, err := e.eval(o.export); err != nil {
+				return err
+			}
+		}
+		if _, err := e.eval(value); err != nil {
+			return err
+		}
+		g.Outputs = append(g.Outputs, o)
+	}
+	return unresolved("Outputs", e.missing, e.at)
+}
