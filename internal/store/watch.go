@@ -1,13 +1,29 @@
 package store
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // watchers tell who asked when a space has changed.
 type watchers struct {
 	mu     sync.Mutex
 	next   int
 	by     map[string]map[int]chan struct{}
+	counts sync.Map // space → *atomic.Uint64
 	closed bool
+}
+
+// Changes counts the commits of this process that wrote to space. It has grown by the time that
+// such an Update returns, so that a copy made at one count is fresh while the count stays.
+func (db *DB) Changes(space string) uint64 { return db.watch.count(space).Load() }
+
+func (w *watchers) count(space string) *atomic.Uint64 {
+	if n, ok := w.counts.Load(space); ok {
+		return n.(*atomic.Uint64)
+	}
+	n, _ := w.counts.LoadOrStore(space, new(atomic.Uint64))
+	return n.(*atomic.Uint64)
 }
 
 // Watch gives a signal after each commit that wrote to space. Signals that are not collected
@@ -42,6 +58,9 @@ func (db *DB) Watch(space string) (changed <-chan struct{}, cancel func()) {
 }
 
 func (w *watchers) tell(spaces map[string]struct{}) {
+	for sp := range spaces {
+		w.count(sp).Add(1)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for sp := range spaces {
