@@ -301,3 +301,19 @@ func duplicates(typ Type, members []Value) string {
 	}
 	return b.String() + "] contains duplicates."
 }
+
+// Merge is the item with each of the changes made: an absent value removes its attribute. The
+// receiver is left as it is; changes need not be sorted.
+func (it Item) Merge(changes Item) Item {
+	if len(changes) == 0 {
+		return it
+	}
+	all := normalize(append(append(make(Item, 0, len(it)+len(changes)), it...), changes...))
+	out := all[:0]
+	for _, a := range all {
+		if a.Value.Exists() {
+			out = append(out, a)
+		}
+	}
+	return out
+}
