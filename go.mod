@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	go.yaml.in/yaml/v4 v4.0.0
 	modernc.org/sqlite v1.61.1
+	pgregory.net/rapid v1.3.0
 )
 
 require (
