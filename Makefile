@@ -1,0 +1,5 @@
+.PHONY: init
+
+# The sandbox's init, which the main binary embeds.
+init:
+	go generate ./internal/sandbox

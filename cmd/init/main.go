@@ -1,0 +1,194 @@
+// Command init is the first process of a sandbox. It starts in fresh namespaces with the
+// capabilities to furnish them, and with one socket to the driver, over which it speaks the protocol
+// of internal/sandbox/control:
+//
+//	it brings loopback up, opens the doors (listening sockets) and hands their descriptors out;
+//	builds the read-only root and pivots into it;
+//	starts the one process without capabilities, under no_new_privs and the seccomp filter;
+//	gives up its own capabilities, reaps, and reports how the process ended.
+//
+// When it ends, the kernel ends every process of the sandbox; it ends when the process has ended, or
+// when the driver's end of the socket closes. It is a program of its own, and small, because
+// starting it is part of every cold start.
+//
+// Called as "launch" it is the launcher, outside of any sandbox: the small process that inits are
+// forked from, because forking Bastide itself would copy its page tables each time. Called as "probe"
+// it is what `bastide doctor` runs inside.
+package main
+
+import (
+	"os"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox/control"
+)
+
+// Descriptors that the driver starts the init with. 1 and 2 are the process's output.
+const controlFD = 3
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "probe" {
+		os.Exit(probe())
+	}
+	if len(os.Args) > 1 && os.Args[1] == "launch" {
+		launch()
+	}
+	// mounts, sessions of the keyring and the like belong to a thread's credentials.
+	runtime.LockOSThread()
+	unix.CloseOnExec(controlFD)
+	in := &initProcess{conn: conn{fd: controlFD}}
+	if err := in.settle(); err != nil {
+		in.fail(err)
+	}
+	for {
+		if err := in.serve(); err != nil {
+			in.fail(err)
+		}
+	}
+}
+
+// initProcess is the state of the one init.
+type initProcess struct {
+	conn    conn
+	setup   *control.Setup
+	root    int // the root directory, for mounts that are delivered later
+	started bool
+}
+
+// settle protects the init from the processes that it will start: they share its user.
+func (in *initProcess) settle() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return wrap("make the init undumpable", err)
+	}
+	ignoreSignals()
+	// a session keyring of its own, or the processes would hold the one of Bastide's session.
+	// A machine without keyrings has nothing to hide.
+	_, _, errno := unix.RawSyscall(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0)
+	if errno != 0 && errno != unix.ENOSYS {
+		return wrap("take a session keyring", errno)
+	}
+	return nil
+}
+
+// serve reads one frame and does what it asks.
+func (in *initProcess) serve() error {
+	h, body, fds, err := in.conn.read()
+	if err == errClosed {
+		os.Exit(0) // the driver is gone
+	}
+	if err != nil {
+		return err
+	}
+	switch {
+	case h.Kind == control.Config && in.setup == nil:
+		return in.furnish(body, fds)
+	case h.Kind == control.Deliver && in.setup != nil && !in.started:
+		return in.deliver(body, fds)
+	case h.Kind == control.Start && in.setup != nil && !in.started:
+		return in.start(body, fds)
+	case h.Kind == control.Stop:
+		return in.signalAll(syscall.SIGSTOP)
+	case h.Kind == control.Continue:
+		return in.signalAll(syscall.SIGCONT)
+	}
+	return wrap("frame out of order", nil)
+}
+
+// furnish builds the sandbox.
+func (in *initProcess) furnish(body []byte, fds []int) error {
+	s, err := control.ParseSetup(body)
+	if err != nil {
+		return wrap("read the configuration", nil)
+	}
+	in.setup = s
+	if s.CgroupNS {
+		if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
+			return wrap("take a cgroup namespace", err)
+		}
+	}
+	if s.Hostname != "" {
+		if err := unix.Sethostname([]byte(s.Hostname)); err != nil {
+			return wrap("set the host name", err)
+		}
+	}
+	if err := loopbackUp(); err != nil {
+		return err
+	}
+	doors, err := openDoors(s.Doors)
+	if err != nil {
+		return err
+	}
+	if in.root, err = buildRoot(s, fds); err != nil {
+		return err
+	}
+	if err := in.conn.write(control.Ready, nil, doors); err != nil {
+		return err
+	}
+	for _, fd := range doors {
+		unix.Close(fd)
+	}
+	return nil
+}
+
+// deliver attaches more mounts.
+func (in *initProcess) deliver(body []byte, fds []int) error {
+	d, err := control.ParseDelivery(body)
+	if err != nil {
+		return wrap("read the delivery", nil)
+	}
+	b := builder{root: in.root, fds: fds}
+	if err := b.mounts(d.Mounts); err != nil {
+		return err
+	}
+	if len(d.Layers) > 0 {
+		// the places for layers must be in a file system of their own, since the root is sealed
+		if err := b.layers(d.Layers, "/opt"); err != nil {
+			return err
+		}
+	}
+	return in.conn.write(control.Done, nil, nil)
+}
+
+// signalAll signals every process but the init itself: kill(2) with -1 does so under the kernel's
+// task list lock, so that no fork escapes it.
+func (in *initProcess) signalAll(sig syscall.Signal) error {
+	if err := unix.Kill(-1, sig); err != nil && err != unix.ESRCH {
+		return wrap("signal the processes", err)
+	}
+	return in.conn.write(control.Done, nil, nil)
+}
+
+// fail reports and ends.
+func (in *initProcess) fail(err error) {
+	f := control.Failure{Stage: err.Error()}
+	if e, ok := err.(*stageError); ok {
+		f = control.Failure{Stage: e.stage, Errno: uint64(e.errno)}
+	}
+	// the driver may be gone; there is nobody else to tell
+	_ = in.conn.write(control.Failed, f.Append(nil), nil)
+	os.Exit(1)
+}
+
+// stageError is a failure with the stage at which it happened.
+type stageError struct {
+	stage string
+	errno syscall.Errno
+}
+
+func (e *stageError) Error() string {
+	if e.errno == 0 {
+		return e.stage
+	}
+	return e.stage + ": " + e.errno.Error()
+}
+
+func wrap(stage string, err error) error {
+	e := &stageError{stage: stage}
+	if errno, ok := err.(syscall.Errno); ok {
+		e.errno = errno
+	}
+	return e
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"os"
+	"runtime"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox/control"
+)
+
+// start runs the process and gives up the init's own rights.
+func (in *initProcess) start(body []byte, fds []int) error {
+	p, err := control.ParseProcess(body)
+	if err != nil || len(p.Argv) == 0 || len(fds) > 1 {
+		return wrap("read the process to start", nil)
+	}
+	in.started = true
+	for _, l := range in.setup.Limits {
+		lim := unix.Rlimit{Cur: l.Value, Max: l.Value}
+		if err := unix.Setrlimit(int(l.Resource), &lim); err != nil {
+			return wrap("set a resource limit", err)
+		}
+	}
+	pid, err := spawn(p, fds, in.setup.Filter)
+	if err != nil {
+		return err
+	}
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+	if err := in.conn.write(control.Started, nil, nil); err != nil {
+		return err
+	}
+	go in.reap(pid)
+	return in.surrender()
+}
+
+// spawn forks and executes the process from a thread of its own that has confined itself first: what
+// a thread has given up, its child never had. So the process needs no second program between the
+// init and itself. The thread ends with the goroutine, as it stays locked to it.
+func spawn(p *control.Process, fds []int, filter []byte) (int, error) {
+	type result struct {
+		pid int
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		runtime.LockOSThread()
+		if err := confine(filter); err != nil {
+			done <- result{err: err}
+			return
+		}
+		null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			done <- result{err: wrap("open /dev/null", err)}
+			return
+		}
+		files := []uintptr{uintptr(null), 1, 2}
+		for _, fd := range fds {
+			files = append(files, uintptr(fd))
+		}
+		pid, err := syscall.ForkExec(p.Argv[0], p.Argv, &syscall.ProcAttr{
+			Dir: p.Dir, Env: p.Env, Files: files, Sys: &syscall.SysProcAttr{Setsid: true},
+		})
+		if err != nil {
+			err = wrap("execute "+p.Argv[0], err)
+		}
+		done <- result{pid, err}
+	}()
+	r := <-done
+	return r.pid, r.err
+}
+
+// reap waits for every process, and ends the sandbox with the one that it was made for.
+func (in *initProcess) reap(pid int) {
+	for {
+		var ws syscall.WaitStatus
+		got, err := syscall.Wait4(-1, &ws, 0, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil {
+			in.fail(wrap("wait for the processes", err))
+		}
+		if got != pid {
+			continue
+		}
+		s := control.Status{}
+		if ws.Signaled() {
+			s.Signal = uint64(ws.Signal())
+		} else {
+			s.Code = uint64(ws.ExitStatus())
+		}
+		if err := in.conn.write(control.Exited, s.Append(nil), nil); err != nil {
+			in.fail(err)
+		}
+		os.Exit(0)
+	}
+}
+
+// Securebits, from linux/securebits.h: no root user with powers, no capabilities kept or raised,
+// each locked.
+const securebits = 0xaf
+
+// confine takes every privilege from the calling thread, for good.
+func confine(filter []byte) error {
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return wrap("set no_new_privs", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_SECUREBITS, securebits, 0, 0, 0); err != nil {
+		return wrap("set the securebits", err)
+	}
+	for c := uintptr(0); c < 64; c++ {
+		err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0)
+		if err == unix.EINVAL {
+			break // past the kernel's last capability
+		}
+		if err != nil {
+			return wrap("drop a capability", err)
+		}
+	}
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+		return wrap("clear the ambient capabilities", err)
+	}
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	if err := unix.Capset(&hdr, &none[0]); err != nil {
+		return wrap("give up the capabilities", err)
+	}
+	if len(filter) == 0 {
+		return nil // waived by name; the driver has said so
+	}
+	return install(filter)
+}
+
+// install loads a seccomp program for the calling thread.
+func install(filter []byte) error {
+	prog := unix.SockFprog{
+		Len:    uint16(len(filter) / 8),
+		Filter: (*unix.SockFilter)(unsafe.Pointer(&filter[0])),
+	}
+	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&prog)))
+	runtime.KeepAlive(filter)
+	if errno != 0 {
+		return wrap("load the seccomp filter", errno)
+	}
+	return nil
+}
+
+// surrender gives up the capabilities of every thread of the init, which has nothing left to build.
+func (in *initProcess) surrender() error {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET,
+		uintptr(unsafe.Pointer(&hdr)), uintptr(unsafe.Pointer(&none[0])), 0)
+	if errno != 0 {
+		return wrap("give up the init's capabilities", errno)
+	}
+	_, _, errno = syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0)
+	if errno != 0 {
+		return wrap("set no_new_privs of the init", errno)
+	}
+	return nil
+}
+
+// ignoreSignals makes the init deaf to signals from inside. The kernel keeps them from the first
+// process of a pid namespace only where it has no handler, and Go installs handlers for nearly all.
+func ignoreSignals() {
+	type action struct {
+		handler, flags, restorer, mask uintptr
+	}
+	ignore := action{handler: 1} // SIG_IGN
+	for sig := uintptr(1); sig <= 64; sig++ {
+		switch syscall.Signal(sig) {
+		case syscall.SIGKILL, syscall.SIGSTOP, // cannot be
+			syscall.SIGCHLD,                                                 // ignoring it would reap by itself
+			syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, // the init's own faults
+			syscall.SIGURG, 32, 33, 34: // the Go runtime's own, harmless
+			continue
+		}
+		// an unknown number is refused and needs no handling
+		_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&ignore)), 0, 8, 0, 0)
+	}
+}

@@ -1,0 +1,205 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox/cgroup"
+	"github.com/bastide-cloud/bastide/internal/sandbox/control"
+)
+
+// overhead is what a sandbox needs beside its function: the init's memory and processes' worth.
+const (
+	overheadBytes = 16 * megabyte
+	overheadPids  = 16
+)
+
+// launch has the init forked into its cgroup, and sends it everything. What fails is left for
+// cleanUp.
+func (i *instance) launch() error {
+	fail := func(stage string, err error) error {
+		return errors.Join(&StartError{ID: i.spec.ID, Stage: stage, Err: err}, i.output.handedOver())
+	}
+	setup, err := i.setup()
+	if err != nil {
+		return fail("describe the sandbox", err)
+	}
+	n := i.driver
+	if i.group, err = n.host.Create(i.spec.ID, cgroup.Limits{
+		Memory: i.spec.MemoryBytes + i.spec.TmpBytes + overheadBytes,
+		Pids:   int64(i.spec.Pids + overheadPids),
+		CPU:    int64(i.spec.CPU),
+	}); err != nil {
+		return fail("make the cgroup", err)
+	}
+	theirs, files, err := i.wires()
+	defer func() { _ = closeAll(theirs) }() // this side's copies
+	if err != nil {
+		return fail("lay the wires", err)
+	}
+	if fd := i.group.FD(); fd >= 0 {
+		files = append(files, fd)
+	}
+	if i.pid, i.pidFD, err = n.launcher.fork(i.birth(), files); err != nil {
+		if i.pid != 0 {
+			i.kill()
+			i.reap()
+		}
+		return fail("launch", err)
+	}
+	if err := i.instruct(setup, theirs); err != nil {
+		i.kill()
+		i.reap()
+		return fail("instruct the init", err)
+	}
+	if err := i.output.handedOver(); err != nil {
+		return fail("close the output's other ends", err)
+	}
+	n.watch.add(i)
+	return nil
+}
+
+// wires makes the sockets and pipes: the descriptors that are only for the other side (the control
+// socket, then perhaps the channel), and the init's descriptors from 0 on.
+func (i *instance) wires() (theirs []int, files []int, err error) {
+	s, fd, err := newSession()
+	if err != nil {
+		return nil, nil, err
+	}
+	i.session, theirs = s, append(theirs, fd)
+	if i.spec.Channel {
+		c, fd, err := socketPair("channel")
+		if err != nil {
+			return theirs, nil, err
+		}
+		i.channel, theirs = c, append(theirs, fd)
+	}
+	out, err := i.output.open(i.spec.Stdout, i.driver.null)
+	if err != nil {
+		return theirs, nil, err
+	}
+	errs, err := i.output.open(i.spec.Stderr, i.driver.null)
+	if err != nil {
+		return theirs, nil, err
+	}
+	return theirs, []int{int(i.driver.null.Fd()), out, errs, theirs[0]}, nil
+}
+
+// instruct says everything at once; the init works it off.
+func (i *instance) instruct(setup *control.Setup, theirs []int) error {
+	if err := i.session.send(control.Config, setup.Append(nil), i.mounts); err != nil {
+		return err
+	}
+	err := closeAll(i.mounts)
+	i.mounts = nil
+	if err != nil {
+		return err
+	}
+	p := control.Process{Argv: i.spec.Argv, Env: i.spec.Env, Dir: i.spec.Dir}
+	return i.session.send(control.Start, p.Append(nil), theirs[1:])
+}
+
+// setup is the specification in the init's words. Mounts become descriptors in i.mounts.
+func (i *instance) setup() (*control.Setup, error) {
+	s := &control.Setup{
+		Hostname:  i.spec.Hostname,
+		CgroupNS:  !i.driver.waived["cgroup"],
+		Proc:      !i.driver.waived["proc"],
+		RootBytes: rootBytes,
+		TmpBytes:  uint64(i.spec.TmpBytes),
+		Dirs:      i.spec.Root.Dirs,
+		Filter:    i.driver.filter,
+	}
+	if i.driver.waived["uts"] {
+		s.Hostname = ""
+	}
+	for _, d := range i.spec.Doors {
+		door, err := d.door()
+		if err != nil {
+			return nil, err
+		}
+		s.Doors = append(s.Doors, door)
+	}
+	for _, p := range slices.Sorted(maps.Keys(i.spec.Root.Files)) {
+		f := i.spec.Root.Files[p]
+		mode := f.Mode
+		if mode == 0 {
+			mode = 0o644
+		}
+		s.Files = append(s.Files, control.File{Path: p, Mode: mode & 0o777, Content: f.Content})
+	}
+	for _, p := range slices.Sorted(maps.Keys(i.spec.Root.Links)) {
+		s.Links = append(s.Links, control.Link{Path: p, Target: i.spec.Root.Links[p]})
+	}
+	if err := i.setupMounts(s); err != nil {
+		return nil, err
+	}
+	return s, i.setupLimits(s)
+}
+
+func (i *instance) setupMounts(s *control.Setup) error {
+	binds := i.spec.Root.Binds
+	if i.spec.Code != "" {
+		binds = append(slices.Clone(binds), Bind{Source: i.spec.Code, Target: "/var/task"})
+	}
+	for _, b := range binds {
+		m, err := i.mount(b)
+		if err != nil {
+			return err
+		}
+		s.Mounts = append(s.Mounts, m)
+	}
+	for _, l := range i.spec.Layers {
+		m, err := i.mount(Bind{Source: l})
+		if err != nil {
+			return err
+		}
+		s.Layers = append(s.Layers, m)
+	}
+	return nil
+}
+
+// mount makes a bind ready. As root it is cloned here, because the sandbox's user may not walk to it
+// (the data directory is its owner's alone); an ordinary user's sandbox is that user, and finds it by
+// its path.
+func (i *instance) mount(b Bind) (control.Mount, error) {
+	m := control.Mount{Target: b.Target, Writable: b.Writable}
+	if !i.driver.root {
+		m.Source = b.Source
+		return m, nil
+	}
+	fd, err := unix.OpenTree(unix.AT_FDCWD, b.Source,
+		unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return m, fmt.Errorf("take %s: %w", b.Source, err)
+	}
+	i.mounts = append(i.mounts, fd)
+	return m, nil
+}
+
+// setupLimits adds the resource limits. None may be above Bastide's own hard limit.
+func (i *instance) setupLimits(s *control.Setup) error {
+	want := []control.Limit{
+		{Resource: unix.RLIMIT_NOFILE, Value: uint64(i.spec.NoFile)},
+		{Resource: unix.RLIMIT_NPROC, Value: uint64(i.spec.Pids + overheadPids)},
+		{Resource: unix.RLIMIT_CORE, Value: 0},
+		{Resource: unix.RLIMIT_MSGQUEUE, Value: 0},
+	}
+	if i.driver.can.Memory == "" {
+		// a bound between two looks of the watch; generous, as runtimes reserve more than they use
+		want = append(want, control.Limit{Resource: unix.RLIMIT_DATA, Value: uint64(2*i.spec.MemoryBytes + 1024*megabyte)})
+	}
+	for _, l := range want {
+		var own unix.Rlimit
+		if err := unix.Getrlimit(int(l.Resource), &own); err != nil {
+			return err
+		}
+		l.Value = min(l.Value, own.Max)
+		s.Limits = append(s.Limits, l)
+	}
+	return nil
+}

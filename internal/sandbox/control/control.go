@@ -1,0 +1,83 @@
+// Package control is the conversation between the sandbox driver and the init inside a sandbox, and
+// between the driver and the launcher, which is the same small program outside.
+//
+// A frame is a header of eight bytes (kind, number of descriptors, two zero bytes, length of the
+// body as 32 bits, big endian) and a body; descriptors travel as SCM_RIGHTS with the header. The
+// driver speaks first:
+//
+//	driver → init   Config    what to build, with one mount descriptor for each mount that has one
+//	init → driver   Ready     the root stands; with one listening socket for each door
+//	driver → init   Deliver   more mounts for a sandbox that waits for its code (any number)
+//	driver → init   Start     the process to run
+//	init → driver   Started   it has been executed
+//	driver → init   Stop, Continue    hold and release every process (where no freezer exists)
+//	init → driver   Exited    how it ended; the init ends too, and with it every other process
+//	init → driver   Failed    at any point: the stage and the reason; the init ends
+//
+// The launcher answers each Launch, which carries the new init's descriptors, by Launched, which
+// carries the new init's pidfd.
+//
+// Deliver, Stop and Continue are answered by Done. A driver need not wait for Ready before it sends
+// Start. When the driver's end closes, the init ends. The package has no dependencies, because the
+// init must stay small.
+package control
+
+import "errors"
+
+// Kind says what a frame is.
+type Kind byte
+
+// The kinds of frames; see the package comment.
+const (
+	Config Kind = iota + 1
+	Ready
+	Deliver
+	Start
+	Started
+	Stop
+	Continue
+	Exited
+	Failed
+	Done
+	Launch
+	Launched
+)
+
+// HeaderSize is the length of a frame's header in bytes.
+const HeaderSize = 8
+
+// Limits of a frame: the body in bytes, and descriptors (the kernel's SCM_MAX_FD).
+const (
+	MaxBody = 32 << 20
+	MaxFDs  = 253
+)
+
+// ErrFrame is a frame that breaks the format or its limits.
+var ErrFrame = errors.New("control: malformed frame")
+
+// Header is the head of a frame.
+type Header struct {
+	Kind Kind
+	FDs  int // descriptors that travel with it
+	Body int // bytes that follow
+}
+
+// Append adds the header's wire form to b.
+func (h Header) Append(b []byte) []byte {
+	return append(b, byte(h.Kind), byte(h.FDs), 0, 0,
+		byte(h.Body>>24), byte(h.Body>>16), byte(h.Body>>8), byte(h.Body))
+}
+
+// ParseHeader reads a header; b must be exactly HeaderSize bytes.
+func ParseHeader(b []byte) (Header, error) {
+	if len(b) != HeaderSize || b[2] != 0 || b[3] != 0 {
+		return Header{}, ErrFrame
+	}
+	h := Header{Kind: Kind(b[0]), FDs: int(b[1])}
+	body := uint32(b[4])<<24 | uint32(b[5])<<16 | uint32(b[6])<<8 | uint32(b[7])
+	if h.Kind < Config || h.Kind > Launched || h.FDs > MaxFDs || body > MaxBody {
+		return Header{}, ErrFrame
+	}
+	h.Body = int(body)
+	return h, nil
+}

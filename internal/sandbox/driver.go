@@ -1,0 +1,67 @@
+package sandbox
+
+import (
+	"context"
+	"net"
+)
+
+// Driver is a way to isolate. It is safe for concurrent use.
+type Driver interface {
+	// Start runs spec's process and returns when it has been executed. The context bounds the
+	// start, not the instance. The error is a *StartError when the sandbox could not be built.
+	Start(ctx context.Context, spec Spec) (Instance, error)
+	// Name is the driver's name in the configuration, such as "namespace".
+	Name() string
+}
+
+// Instance is one running sandbox. It is safe for concurrent use.
+type Instance interface {
+	// Doors are the sockets of Spec.Doors by name, open until the instance ends.
+	Doors() map[string]Door
+	// Channel is Bastide's end of the process's descriptor 3; nil unless Spec.Channel.
+	Channel() net.Conn
+	// Freeze holds every process; it returns when they stand still. Thaw lets them go on.
+	Freeze() error
+	Thaw() error
+	// Kill ends every process and returns when nothing is left of the instance. Killing what has
+	// ended is no error.
+	Kill() error
+	// Wait gives the one Exit when nothing is left of the instance, and is closed then.
+	Wait() <-chan Exit
+	// MemoryPeak is the most memory that the instance had at any time, in bytes.
+	MemoryPeak() (int64, error)
+}
+
+// Door is one socket inside a sandbox's network, held by Bastide: Listener for "tcp", Packet for
+// "udp".
+type Door struct {
+	Listener net.Listener
+	Packet   net.PacketConn
+}
+
+// Exit is how an instance ended.
+type Exit struct {
+	Code      int   // exit code of the process; -1 if a signal ended it
+	Signal    int   // the signal, such as 9; 0 if there was none
+	OOMKilled bool  // memory was exhausted, and something was killed for it
+	Peak      int64 // as MemoryPeak, at the end; 0: not known
+	Err       error // the sandbox itself failed, or something of it could not be removed
+}
+
+// StartError is a sandbox that could not be built or entered.
+type StartError struct {
+	ID    string
+	Stage string // what was being done, such as "mount /proc"
+	Err   error  // may be nil, when Stage says it all
+}
+
+func (e *StartError) Error() string {
+	s := "sandbox " + e.ID + ": " + e.Stage
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap is the cause.
+func (e *StartError) Unwrap() error { return e.Err }

@@ -1,0 +1,250 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox/cgroup"
+	"github.com/bastide-cloud/bastide/internal/sandbox/control"
+)
+
+// instance is one sandbox of the namespace driver. One goroutine, run, receives what the init says
+// and, when it has ended, takes everything away.
+type instance struct {
+	driver           *Namespace
+	spec             Spec
+	hostUID, hostGID int
+
+	pid     int
+	pidFD   int // closed by cleanUp, under mu
+	group   *cgroup.Group
+	session *session
+	channel net.Conn
+	output  output
+	mounts  []int // descriptors until they are sent
+
+	started  chan struct{} // closed when the process runs, or cannot
+	startErr error         // read after started
+	doors    map[string]Door
+	acks     chan struct{}
+
+	control sync.Mutex // one Freeze or Thaw at a time
+	mu      sync.Mutex // the fields below, and the cgroup against its removal
+	frozen  bool
+	gone    bool
+	peak    int64
+	oom     atomic.Bool
+
+	done    chan struct{} // closed when nothing is left
+	leftErr error         // what could not be taken away; read after done
+	exit    chan Exit
+}
+
+func newInstance(n *Namespace, spec Spec) *instance {
+	return &instance{
+		driver: n, spec: spec, pidFD: -1,
+		started: make(chan struct{}), done: make(chan struct{}),
+		doors: map[string]Door{}, acks: make(chan struct{}, 1), exit: make(chan Exit, 1),
+	}
+}
+
+// Doors implements Instance.
+func (i *instance) Doors() map[string]Door { return i.doors }
+
+// Channel implements Instance.
+func (i *instance) Channel() net.Conn { return i.channel }
+
+// Wait implements Instance.
+func (i *instance) Wait() <-chan Exit { return i.exit }
+
+// Kill implements Instance.
+func (i *instance) Kill() error {
+	i.kill()
+	<-i.done
+	return i.leftErr
+}
+
+// kill begins the end; run does the rest. A frozen v1 group must thaw to die.
+func (i *instance) kill() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.gone {
+		return
+	}
+	if i.group != nil {
+		// the first process's death, below, ends all the others with it in any case
+		_ = i.group.Kill()
+	}
+	// it may have ended by itself
+	_ = unix.PidfdSendSignal(i.pidFD, unix.SIGKILL, nil, 0)
+}
+
+// run follows the instance to its end.
+func (i *instance) run() {
+	exit := Exit{Code: -1, Signal: int(unix.SIGKILL)} // unless the init says otherwise, it was killed
+	ended := false
+	for {
+		kind, body, fds, err := i.session.receive()
+		if err != nil {
+			break
+		}
+		switch kind {
+		case control.Ready:
+			if err := i.openDoors(fds); err != nil {
+				i.refuse(err)
+			}
+		case control.Started:
+			i.settle(nil)
+		case control.Done:
+			i.acks <- struct{}{}
+		case control.Exited:
+			if st, err := control.ParseStatus(body); err == nil {
+				exit, ended = statusExit(st), true
+			}
+		case control.Failed:
+			exit.Err = failure(i.spec.ID, body)
+			i.settle(exit.Err)
+		default:
+			i.refuse(fmt.Errorf("the init said %d: %w", kind, control.ErrFrame))
+		}
+	}
+	i.kill() // when the init has not ended by itself, there is nothing more to hear from it
+	i.reap()
+	i.settle(&StartError{ID: i.spec.ID, Stage: "the init ended before the process ran"})
+	i.output.wait()
+	i.close(exit, ended)
+}
+
+func statusExit(s control.Status) Exit {
+	if s.Signal != 0 {
+		return Exit{Code: -1, Signal: int(s.Signal)}
+	}
+	return Exit{Code: int(s.Code)}
+}
+
+// settle decides the start, the first time it is called.
+func (i *instance) settle(err error) {
+	select {
+	case <-i.started:
+	default:
+		i.startErr = err
+		close(i.started)
+	}
+}
+
+// refuse ends an instance whose init does what it must not.
+func (i *instance) refuse(err error) {
+	i.settle(&StartError{ID: i.spec.ID, Stage: "talk to the init", Err: err})
+	i.kill()
+}
+
+// reap waits until the init, and so every process of its pid namespace, is gone: then its pidfd can be
+// read. (The launcher is the parent, and its kernel reaps.)
+func (i *instance) reap() {
+	p := []unix.PollFd{{Fd: int32(i.pidFD), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(p, -1); err != unix.EINTR {
+			return
+		}
+	}
+}
+
+// close takes the figures, takes everything away and tells.
+func (i *instance) close(exit Exit, ended bool) {
+	i.driver.watch.remove(i)
+	exit.OOMKilled = i.oom.Load()
+	if i.group != nil {
+		if n, err := i.group.OOMKills(); err == nil && n > 0 {
+			exit.OOMKilled = true
+		}
+	}
+	if peak, err := i.MemoryPeak(); err == nil {
+		exit.Peak = peak
+	}
+	i.leftErr = i.cleanUp()
+	if i.leftErr != nil {
+		exit.Err = errors.Join(exit.Err, i.leftErr)
+	}
+	if ended && exit.OOMKilled && i.oom.Load() {
+		exit.Code, exit.Signal = -1, int(unix.SIGKILL)
+	}
+	i.exit <- exit
+	close(i.exit)
+	close(i.done)
+}
+
+// cleanUp removes what the instance held; it is the one place that does.
+func (i *instance) cleanUp() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.gone {
+		return nil
+	}
+	i.gone = true
+	var errs []error
+	if i.group != nil {
+		errs = append(errs, i.group.Remove())
+	}
+	if i.pidFD >= 0 {
+		errs = append(errs, unix.Close(i.pidFD))
+	}
+	if i.session != nil {
+		errs = append(errs, i.session.conn.Close())
+	}
+	for _, d := range i.doors {
+		errs = append(errs, d.close())
+	}
+	if i.channel != nil {
+		errs = append(errs, ignoreClosed(i.channel.Close()))
+	}
+	errs = append(errs, closeAll(i.mounts))
+	i.mounts = nil
+	i.driver.dismiss(i)
+	return errors.Join(errs...)
+}
+
+// openDoors takes the sockets that the init opened, in the order of the specification.
+func (i *instance) openDoors(fds []int) error {
+	if len(fds) != len(i.spec.Doors) {
+		return errors.Join(fmt.Errorf("%d sockets for %d doors", len(fds), len(i.spec.Doors)), closeAll(fds))
+	}
+	for k, fd := range fds {
+		spec := i.spec.Doors[k]
+		f := os.NewFile(uintptr(fd), spec.Name)
+		var d Door
+		var err error
+		if spec.Network == "udp" {
+			d.Packet, err = net.FilePacketConn(f)
+		} else {
+			d.Listener, err = net.FileListener(f)
+		}
+		if err := errors.Join(err, f.Close()); err != nil {
+			return errors.Join(err, closeAll(fds[k+1:]))
+		}
+		i.doors[spec.Name] = d
+	}
+	return nil
+}
+
+func (d Door) close() error {
+	if d.Packet != nil {
+		return ignoreClosed(d.Packet.Close())
+	}
+	return ignoreClosed(d.Listener.Close())
+}
+
+// ignoreClosed drops the error of closing what its user has closed already.
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+var _ Instance = (*instance)(nil)

@@ -1,0 +1,166 @@
+package sandbox
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox/control"
+)
+
+// Spec says what to run and in which world.
+type Spec struct {
+	ID   string   // unique among the living; letters, digits, "-", "_", "."; at most 64
+	Argv []string // Argv[0] is an absolute path inside
+	Env  []string // the whole environment: nothing is inherited
+	Dir  string   // working directory inside; default /var/task
+
+	Root   RootFS
+	Code   string   // host directory that appears read-only at /var/task; empty: an empty one
+	Layers []string // host directories merged read-only at /opt; a later one wins
+
+	TmpBytes    int64 // bound of /tmp; default 512 MB
+	MemoryBytes int64 // what the processes may have for themselves; default 128 MB. /tmp counts apart
+	Pids        int   // processes and threads; default 1024
+	CPU         int   // thousandths of a processor; 0: no bound
+	NoFile      int   // open files of a process; default 1024
+
+	Hostname string // default "bastide"
+	Doors    []DoorSpec
+	Channel  bool // give the process a stream socket to Bastide as descriptor 3
+
+	Stdout, Stderr io.Writer // nil: discarded. A slow writer slows the process down
+}
+
+// RootFS is the read-only root. Besides what it names there are /proc, /dev (null, zero, full, random,
+// urandom), /tmp, /opt and /var/task. Targets may not lie inside one another's binds.
+type RootFS struct {
+	Binds []Bind
+	Files map[string]File   // generated files by absolute path; all together at most 64 MB
+	Links map[string]string // symbolic links: absolute path → target
+	Dirs  []string          // empty directories
+}
+
+// Bind shows a file or directory of the host inside, read-only unless Writable; always nosuid, nodev.
+type Bind struct {
+	Source   string
+	Target   string
+	Writable bool
+}
+
+// File is a generated file. Mode 0 means 0644.
+type File struct {
+	Content string
+	Mode    uint32
+}
+
+// DoorSpec is a listening socket inside the sandbox. Network is "tcp" or "udp", Address an IP and port
+// such as "127.0.0.1:9001".
+type DoorSpec struct {
+	Name    string
+	Network string
+	Address string
+}
+
+const (
+	megabyte     = 1 << 20
+	rootBytes    = 64 * megabyte
+	maxArguments = 1 << 20 // bytes of Argv and Env, below the kernel's bound
+	maxDoors     = 128
+)
+
+var validID = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
+
+// withDefaults fills what was left out.
+func (s Spec) withDefaults() Spec {
+	if s.Dir == "" {
+		s.Dir = "/var/task"
+	}
+	if s.TmpBytes == 0 {
+		s.TmpBytes = 512 * megabyte
+	}
+	if s.MemoryBytes == 0 {
+		s.MemoryBytes = 128 * megabyte
+	}
+	if s.Pids == 0 {
+		s.Pids = 1024
+	}
+	if s.NoFile == 0 {
+		s.NoFile = 1024
+	}
+	if s.Hostname == "" {
+		s.Hostname = "bastide"
+	}
+	return s
+}
+
+// check refuses what cannot be meant.
+func (s Spec) check() error {
+	switch {
+	case !validID.MatchString(s.ID):
+		return fmt.Errorf("the id %q is not of letters, digits, '-', '_', '.'", s.ID)
+	case len(s.Argv) == 0 || !path.IsAbs(s.Argv[0]):
+		return fmt.Errorf("the program must be an absolute path")
+	case !path.IsAbs(s.Dir):
+		return fmt.Errorf("the working directory %q is not absolute", s.Dir)
+	case s.TmpBytes < 0 || s.MemoryBytes < 0 || s.Pids < 0 || s.CPU < 0 || s.NoFile < 0:
+		return fmt.Errorf("a limit is negative")
+	case s.MemoryBytes < megabyte:
+		return fmt.Errorf("%d bytes of memory are too few", s.MemoryBytes)
+	case len(s.Doors) > maxDoors:
+		return fmt.Errorf("%d doors are more than %d", len(s.Doors), maxDoors)
+	}
+	size := 0
+	for _, list := range [][]string{s.Argv, s.Env} {
+		for _, a := range list {
+			if strings.IndexByte(a, 0) >= 0 {
+				return fmt.Errorf("an argument or variable holds a zero byte")
+			}
+			size += len(a) + 9
+		}
+	}
+	if size > maxArguments {
+		return fmt.Errorf("arguments and environment are %d bytes, more than %d", size, maxArguments)
+	}
+	return s.checkTargets()
+}
+
+func (s Spec) checkTargets() error {
+	var all []string
+	for _, b := range s.Root.Binds {
+		if !path.IsAbs(b.Source) {
+			return fmt.Errorf("the source %q of a bind is not absolute", b.Source)
+		}
+		all = append(all, b.Target)
+	}
+	size := 0
+	for p, f := range s.Root.Files {
+		all = append(all, p)
+		size += len(f.Content)
+	}
+	if size > control.MaxBody/2 {
+		return fmt.Errorf("the generated files are %d bytes, more than %d", size, control.MaxBody/2)
+	}
+	for p := range s.Root.Links {
+		all = append(all, p)
+	}
+	all = append(all, s.Root.Dirs...)
+	for _, t := range all {
+		if !path.IsAbs(t) || path.Clean(t) != t || t == "/" || strings.IndexByte(t, 0) >= 0 {
+			return fmt.Errorf("%q is no clean absolute path below the root", t)
+		}
+	}
+	return nil
+}
+
+// door is the wire form of a door.
+func (d DoorSpec) door() (control.Door, error) {
+	ap, err := netip.ParseAddrPort(d.Address)
+	if err != nil || (d.Network != "tcp" && d.Network != "udp") || d.Name == "" {
+		return control.Door{}, fmt.Errorf("door %q: %s %q is no tcp or udp address", d.Name, d.Network, d.Address)
+	}
+	return control.Door{Datagram: d.Network == "udp", IP: string(ap.Addr().AsSlice()), Port: ap.Port()}, nil
+}
