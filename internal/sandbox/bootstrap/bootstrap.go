@@ -1,0 +1,76 @@
+// Package bootstrap holds the programs that run a function's handler inside a sandbox, one for
+// node and one for python. A program loads the handler that _HANDLER names from LAMBDA_TASK_ROOT,
+// says that it is ready, and answers events until its stream (descriptor 3, see package
+// runtimeapi) ends. It gives the handler the context, the errors and the log format of Lambda's
+// own runtimes.
+//
+// The programs use nothing but the interpreter: node 18 to 24 and python 3.8 to 3.14.
+package bootstrap
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+//go:embed node/*.cjs python/*.py
+var files embed.FS
+
+// Family is a kind of interpreter.
+type Family string
+
+// The families that there is a program for.
+const (
+	Node   Family = "node"
+	Python Family = "python"
+)
+
+// Entry is the file that the interpreter is given, relative to the folder written by Write.
+func (f Family) Entry() string {
+	if f == Node {
+		return "index.cjs"
+	}
+	return "bootstrap.py"
+}
+
+// Write puts the family's program into dir, readable by everybody.
+func Write(f Family, dir string) error {
+	return each(f, func(name string, body []byte) error {
+		if err := os.WriteFile(filepath.Join(dir, name), body, 0o644); err != nil {
+			return fmt.Errorf("bootstrap: %w", err)
+		}
+		return os.Chmod(filepath.Join(dir, name), 0o644) // whatever the umask
+	})
+}
+
+// Digest identifies the family's program: it changes with every byte of it.
+func Digest(f Family) string {
+	h := sha256.New()
+	_ = each(f, func(name string, body []byte) error { // reads memory: cannot fail
+		fmt.Fprintf(h, "%s %d\n", name, len(body))
+		h.Write(body)
+		return nil
+	})
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func each(f Family, do func(name string, body []byte) error) error {
+	entries, err := fs.ReadDir(files, string(f))
+	if err != nil {
+		return fmt.Errorf("bootstrap: no program for %q", f)
+	}
+	for _, e := range entries {
+		body, err := files.ReadFile(string(f) + "/" + e.Name())
+		if err != nil {
+			return err
+		}
+		if err := do(e.Name(), body); err != nil {
+			return err
+		}
+	}
+	return nil
+}

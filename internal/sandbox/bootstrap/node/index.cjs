@@ -1,0 +1,138 @@
+'use strict';
+// Runs a function's handler on node: loads it, then takes events from Bastide one at a time.
+const channel = require('./channel.cjs');
+const errors = require('./errors.cjs');
+const logging = require('./logging.cjs');
+const { KIND } = channel;
+
+const env = process.env;
+const callbacksAllowed = Number(process.versions.node.split('.')[0]) < 24;
+
+// running says that an invocation waits for its answer.
+let running = false;
+// atExit is called when the event loop runs empty.
+let atExit = null;
+
+function fatal(error, label) {
+  console.error(label, `\t${errors.logged(error)}`);
+  if (running) channel.sendError(KIND.error, logging.current.seq, errors.document(error));
+  else channel.sendError(KIND.initError, 0, errors.document(error));
+  process.reallyExit(129);
+}
+
+process.on('uncaughtException', (error) => fatal(error, 'Uncaught Exception'));
+process.on('unhandledRejection', (reason, promise) =>
+  fatal(new errors.UnhandledPromiseRejection(reason, promise), 'Unhandled Promise Rejection'));
+process.on('beforeExit', () => {
+  if (atExit) atExit();
+});
+
+function parsed(text) {
+  return text === '' ? undefined : JSON.parse(text);
+}
+
+function makeContext(inv) {
+  return {
+    callbackWaitsForEmptyEventLoop: true,
+    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+    functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+    memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+    clientContext: parsed(inv.clientContext),
+    identity: parsed(inv.identity),
+    invokedFunctionArn: inv.arn,
+    awsRequestId: inv.requestId,
+    tenantId: inv.tenantId || undefined,
+    getRemainingTimeInMillis: () => inv.deadline - Date.now(),
+  };
+}
+
+function serialise(value) {
+  const text = JSON.stringify(value === undefined ? null : value);
+  return text === undefined ? 'null' : text; // a function or symbol has no JSON
+}
+
+function answerError(seq, error) {
+  console.error('Invoke Error', `\t${errors.logged(error)}`);
+  channel.sendError(KIND.error, seq, errors.document(error));
+}
+
+function answer(seq, value) {
+  let text;
+  try {
+    text = serialise(value);
+  } catch (e) {
+    answerError(seq, Object.assign(new Error('Unable to stringify response body'), { name: 'Runtime.UnserializableResponse', cause: e }));
+    return;
+  }
+  if (text.length * 3 > channel.MAX_PAYLOAD && Buffer.byteLength(text) > channel.MAX_PAYLOAD) {
+    answerError(seq, new errors.ResponseSizeTooLarge(
+      `Response payload size exceeded maximum allowed payload size (${channel.MAX_PAYLOAD} bytes).`));
+    return;
+  }
+  channel.send(KIND.response, seq, text);
+}
+
+// addLegacy gives the ways to answer through a callback or the context, which end with node 24. They
+// wait until the event loop is empty unless the context says otherwise.
+function addLegacy(context, finish) {
+  const settle = (error, value) => {
+    const failed = error !== null && error !== undefined;
+    const result = failed ? error : value;
+    if (context.callbackWaitsForEmptyEventLoop) atExit = () => finish(failed, result);
+    else setImmediate(finish, failed, result);
+  };
+  context.succeed = (value) => settle(null, value);
+  context.fail = (error) => settle(error ?? 'handled');
+  context.done = settle;
+  return settle;
+}
+
+function run(handler) {
+  const inv = channel.nextInvocation();
+  const { current } = logging;
+  current.seq = inv.seq;
+  current.requestId = inv.requestId;
+  current.tenantId = inv.tenantId;
+  if (inv.traceId) env._X_AMZN_TRACE_ID = inv.traceId;
+  else if (env._X_AMZN_TRACE_ID !== undefined) delete env._X_AMZN_TRACE_ID;
+
+  let finished = false;
+  const finish = (failed, value) => {
+    if (finished) return;
+    finished = true;
+    running = false;
+    atExit = null;
+    (failed ? answerError : answer)(inv.seq, value);
+    setImmediate(run, handler); // what is already due runs before the process is frozen
+  };
+  running = true;
+  atExit = () => finish(false, null); // nothing is left that could still answer
+  try {
+    const context = makeContext(inv);
+    const callback = callbacksAllowed ? addLegacy(context, finish) : undefined;
+    const result = handler(JSON.parse(inv.payload), context, callback);
+    if (result !== null && result !== undefined && typeof result.then === 'function') {
+      result.then((value) => finish(false, value), (error) => finish(true, error));
+    } else if (!callbacksAllowed) {
+      finish(false, result);
+    }
+  } catch (error) {
+    finish(true, error);
+  }
+}
+
+async function main() {
+  logging.patchConsole(env);
+  let handler;
+  try {
+    handler = await require('./handler.cjs').loadHandler(env.LAMBDA_TASK_ROOT || process.cwd(), env._HANDLER || '');
+  } catch (error) {
+    fatal(error, 'Uncaught Exception');
+  }
+  channel.send(KIND.ready, 0, '');
+  setImmediate(run, handler);
+}
+
+main();
