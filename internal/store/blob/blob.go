@@ -45,7 +45,10 @@ type Area struct {
 	ids ids.Source
 }
 
-const tmpDir = "tmp"
+const (
+	tmpDir = "tmp"
+	shards = 16 // directories by the first digit of the name
+)
 
 // Open opens the area in dir, making it if needed, for the owner only. Unfinished writes of an
 // earlier process are removed.
@@ -58,8 +61,8 @@ func Open(dir string, src ids.Source) (*Area, error) {
 		return nil, fmt.Errorf("blob: %w", err)
 	}
 	// All shards are made now: making one later would need a second directory sync at each Put.
-	for i := range 256 {
-		err := os.Mkdir(filepath.Join(dir, fmt.Sprintf("%02x", i)), 0o700)
+	for i := range shards {
+		err := os.Mkdir(filepath.Join(dir, fmt.Sprintf("%x", i)), 0o700)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("blob: %w", err)
 		}
@@ -239,8 +242,8 @@ func (a *Area) Remove(id string) error {
 
 // Walk calls fn with every blob's name, size in bytes and time of writing, in order of names.
 func (a *Area) Walk(fn func(id string, size int64, written time.Time) error) error {
-	for i := range 256 {
-		entries, err := os.ReadDir(filepath.Join(a.dir, fmt.Sprintf("%02x", i)))
+	for i := range shards {
+		entries, err := os.ReadDir(filepath.Join(a.dir, fmt.Sprintf("%x", i)))
 		if err != nil {
 			return fmt.Errorf("blob: %w", err)
 		}
@@ -263,15 +266,15 @@ func (a *Area) Walk(fn func(id string, size int64, written time.Time) error) err
 	return nil
 }
 
-// Path is the blob's path below the area's directory, "ab/abcdef…", for a backup.
+// Path is the blob's path below the area's directory, "a/abcdef…", for a backup.
 func Path(id string) (string, error) {
 	if !valid(id) {
 		return "", ErrNotFound
 	}
-	return id[:2] + "/" + id, nil
+	return id[:1] + "/" + id, nil
 }
 
-func (a *Area) path(id string) string { return filepath.Join(a.dir, id[:2], id) }
+func (a *Area) path(id string) string { return filepath.Join(a.dir, id[:1], id) }
 
 // valid admits exactly the names that Create makes, so that no name can leave the area.
 func valid(id string) bool {

@@ -1,0 +1,113 @@
+package store_test
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/bastide-cloud/bastide/internal/store"
+)
+
+var benchRows = store.NewTable[[]byte]("bench", "rows")
+
+// update is a read-modify-write transaction on one of 10,000 rows.
+func update(b *testing.B, db *store.DB, n int, value []byte) {
+	k := store.K("acct", "region", "table", fmt.Sprint(uint64(n)*0x9E3779B97F4A7C15%10_000))
+	err := db.Update(b.Context(), store.In("bench"), func(tx *store.Tx) error {
+		if _, _, err := benchRows.Get(tx, k); err != nil {
+			return err
+		}
+		return benchRows.Put(tx, k, append(fmt.Append(nil, n), value...))
+	})
+	if err != nil {
+		b.Error(err)
+	}
+}
+
+func openBench(b *testing.B) *store.DB {
+	db, err := store.Open(b.Context(), store.Options{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return db
+}
+
+func BenchmarkUpdate(b *testing.B) {
+	for _, callers := range []int{1, 8, 64} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			db := openBench(b)
+			value := make([]byte, 300)
+			var n atomic.Int64
+			b.ResetTimer()
+			var wg sync.WaitGroup
+			for range callers {
+				wg.Go(func() {
+					for {
+						i := n.Add(1)
+						if i > int64(b.N) {
+							return
+						}
+						update(b, db, int(i), value)
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tx/s")
+		})
+	}
+}
+
+func BenchmarkGet(b *testing.B) {
+	for _, callers := range []int{1, 8} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			db := openBench(b)
+			for i := range 200 {
+				err := db.Update(b.Context(), store.In("bench"), func(tx *store.Tx) error {
+					for j := range 50 {
+						if err := benchRows.Put(tx, store.K("acct", "region", "table", i*50+j), make([]byte, 300)); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			var n atomic.Int64
+			b.ReportAllocs()
+			b.ResetTimer()
+			var wg sync.WaitGroup
+			for range callers {
+				wg.Go(func() {
+					for i := n.Add(1); i <= int64(b.N); i = n.Add(1) {
+						k := store.K("acct", "region", "table", int(uint64(i)*0x9E3779B97F4A7C15%10_000))
+						err := db.View(b.Context(), store.In("bench"), func(tx *store.Tx) error {
+							_, ok, err := benchRows.Get(tx, k)
+							if !ok {
+								return fmt.Errorf("row %v is not there: %w", k, err)
+							}
+							return err
+						})
+						if err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "reads/s")
+		})
+	}
+}
+
+// BenchmarkFsync is the machine's floor for a durable transaction of one caller: one 4 KiB page
+// written and synced, nothing else.
+func BenchmarkFsync(b *testing.B) { store.FsyncFloor(b) }
