@@ -3,6 +3,7 @@ module github.com/bastide-cloud/bastide
 go 1.26.0
 
 require (
+	github.com/go-jose/go-jose/v4 v4.1.8
 	go.yaml.in/yaml/v4 v4.0.0
 	golang.org/x/crypto v0.58.0
 	golang.org/x/sys v0.49.0

@@ -1,0 +1,149 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/bastide-cloud/bastide/internal/base/arn"
+	"github.com/bastide-cloud/bastide/internal/identity"
+	"github.com/bastide-cloud/bastide/internal/store"
+)
+
+// Faults of a handler, not of a caller: they show as internal errors and fail the tests.
+var (
+	errNested  = errors.New("gate: a call inside View or Update")
+	errTwice   = errors.New("gate: a call commits at most one Update")
+	errReading = errors.New("gate: an operation declared Read tried to Update")
+)
+
+// scope is what Ask and Call share: who asks for what, where and when.
+type scope struct {
+	gate  *Gate
+	ctx   context.Context
+	entry *Entry
+	op    *bound
+	now   time.Time
+}
+
+// Context ends when the caller goes away or the deadline passes.
+func (s *scope) Context() context.Context { return s.ctx }
+
+// Principal is who calls.
+func (s *scope) Principal() identity.Principal { return s.entry.Principal }
+
+// Account is the account that the call works in: the caller's own.
+func (s *scope) Account() string { return s.entry.Account }
+
+// Region is the region that the call was signed for.
+func (s *scope) Region() string { return s.entry.Region }
+
+// RequestID names the call in answers, logs and records.
+func (s *scope) RequestID() string { return s.entry.RequestID }
+
+// Now is the time of the call, the same however often it is asked.
+func (s *scope) Now() time.Time { return s.now }
+
+// Source is where the call came from.
+func (s *scope) Source() Source { return s.entry.Source }
+
+// SourceARN is the resource on whose behalf a service calls, "" for other callers.
+func (s *scope) SourceARN() string { return s.entry.SourceARN }
+
+// ARN names a resource of the operation's service in the call's account and region.
+func (s *scope) ARN(resource string) string {
+	return arn.New(s.op.Wire.Service.ActionPrefix, s.entry.Region, s.entry.Account, resource).String()
+}
+
+func (s *scope) spaces() store.Scope {
+	return store.In(s.op.Wire.Service.ID)
+}
+
+// Call is what a handler sees.
+type Call struct {
+	*scope
+	ask       *Ask
+	in        any
+	inTx      bool
+	committed bool
+}
+
+// View reads the service's own tables at one moment.
+func (c *Call) View(fn func(*store.Tx) error) error {
+	if c.inTx {
+		return errNested
+	}
+	c.inTx = true
+	defer func() { c.inTx = false }()
+	return c.gate.store.View(c.ctx, c.spaces(), fn)
+}
+
+// Update changes the service's own tables and records it, in one transaction. fn may run more
+// than once and must depend only on what it reads through its transaction.
+func (c *Call) Update(fn func(*store.Tx) error) error {
+	return c.update(func(tx *store.Tx) (any, error) { return nil, fn(tx) })
+}
+
+// Commit is Update for an operation whose answer belongs in the record.
+func Commit[Out any](c *Call, fn func(*store.Tx) (*Out, error)) (*Out, error) {
+	var out *Out
+	err := c.update(func(tx *store.Tx) (any, error) {
+		var err error
+		if out, err = fn(tx); err != nil {
+			return nil, err
+		}
+		return out, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *Call) update(fn func(*store.Tx) (any, error)) error {
+	switch {
+	case c.inTx:
+		return errNested
+	case c.committed:
+		return errTwice
+	case c.op.Access == Read:
+		return errReading
+	}
+	c.inTx = true
+	defer func() { c.inTx = false }()
+	spaces := store.In(c.op.Wire.Service.ID, c.gate.trail.Space())
+	err := c.gate.store.Update(c.ctx, spaces, func(tx *store.Tx) error {
+		if err := c.recheck(tx); err != nil {
+			return err
+		}
+		out, err := fn(tx)
+		if err != nil {
+			return err
+		}
+		return c.gate.trail.Append(tx, c.record(out, nil))
+	})
+	c.committed = err == nil
+	return err
+}
+
+// recheck decides again inside the transaction where what the decision was made on has changed
+// since: the rows that Needs read, or the caller's own policies.
+func (c *Call) recheck(tx *store.Tx) error {
+	same := true
+	for _, reads := range c.ask.reads {
+		ok, err := tx.Unchanged(reads)
+		if err != nil {
+			return err
+		}
+		same = same && ok
+	}
+	if same && c.gate.directory.Version() == c.ask.directoryVersion() {
+		return nil
+	}
+	again := &Ask{scope: c.scope, tx: tx}
+	needs, err := c.op.needs(again, c.in)
+	if err != nil {
+		return err
+	}
+	return c.gate.decide(again, needs)
+}

@@ -1,0 +1,46 @@
+package gate
+
+import (
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/policy"
+)
+
+// decide is station 7: each need against every policy that applies. The first refusal is
+// explained, recorded with the call and returned.
+func (g *Gate) decide(a *Ask, needs []Need) error {
+	if len(needs) == 0 {
+		return nil
+	}
+	grant, err := g.directory.Grant(a.entry.Principal)
+	if err != nil {
+		return err
+	}
+	a.grant = &grant
+	for i := range needs {
+		if err := a.judge(&needs[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Ask) judge(n *Need) error {
+	req := policy.Request{Principal: &a.grant.Principal, Action: n.Action, Resource: n.Resource,
+		ResourceAccount: n.Account, ResourcePolicyRequired: n.PolicyRequired, Context: &conditions{ask: a, need: n}}
+	if req.ResourceAccount == "" {
+		req.ResourceAccount = a.entry.Account
+	}
+	set := a.grant.Set
+	set.Resource = n.Policy
+	d := policy.Decide(&req, &set)
+	a.touched = append(a.touched, n.Resource)
+	if d.Allowed {
+		return nil
+	}
+	why := policy.Explain(&req, &set)
+	a.refusal = &why
+	if n.Hidden != nil {
+		return n.Hidden
+	}
+	return awserr.Of(awserr.AccessDenied, "%s", d.Message(&req))
+}

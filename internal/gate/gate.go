@@ -1,0 +1,171 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/base/clock"
+	"github.com/bastide-cloud/bastide/internal/base/ids"
+	"github.com/bastide-cloud/bastide/internal/identity"
+	"github.com/bastide-cloud/bastide/internal/policy"
+	"github.com/bastide-cloud/bastide/internal/store"
+	"github.com/bastide-cloud/bastide/internal/wire"
+)
+
+// Directory tells which policies bind a principal: a read-only snapshot that service/iam
+// implements and keeps fresh by change notification. It is the one read outside the door.
+type Directory interface {
+	// Grant is everything that judges a principal but the resource's own policy.
+	Grant(identity.Principal) (Grant, error)
+	// Version grows whenever any answer of Grant may have changed.
+	Version() uint64
+}
+
+// Grant is a principal in the policy language's terms and the policies that apply to it.
+type Grant struct {
+	Principal policy.Principal
+	Set       policy.Set
+	Version   uint64 // the directory's version that it was read at
+}
+
+// Deps are what a Gate works with.
+type Deps struct {
+	Store     *store.DB
+	Trail     Trail
+	Directory Directory
+	Clock     clock.Clock
+	IDs       ids.Source
+}
+
+// Gate is the one door; safe for concurrent use.
+type Gate struct {
+	store     *store.DB
+	trail     Trail
+	directory Directory
+	clock     clock.Clock
+	ids       ids.Source
+	ops       map[*wire.Operation]*bound
+	policies  *policyCache
+}
+
+// bound is an Op in its table.
+type bound struct{ Op }
+
+// New checks every table and opens the door; a row that lacks a part stops the start-up.
+func New(d Deps, units ...Unit) (*Gate, error) {
+	g := &Gate{store: d.Store, trail: d.Trail, directory: d.Directory, clock: d.Clock, ids: d.IDs,
+		ops: make(map[*wire.Operation]*bound), policies: newPolicyCache()}
+	var faults []error
+	for _, u := range units {
+		for _, op := range u.Ops {
+			if err := op.check(); err != nil {
+				faults = append(faults, err)
+				continue
+			}
+			if op.Wire.Service != u.Model {
+				faults = append(faults, fmt.Errorf("gate: %s is not of service %s", op.Wire.Name, u.Model.ID))
+			}
+			if g.ops[op.Wire] != nil {
+				faults = append(faults, fmt.Errorf("gate: %s.%s is bound twice", u.Model.ID, op.Wire.Name))
+			}
+			g.ops[op.Wire] = &bound{op}
+		}
+		for _, op := range u.Model.Operations {
+			if g.ops[op] == nil {
+				faults = append(faults, fmt.Errorf("gate: %s.%s is in the model but not in the service's table", u.Model.ID, op.Name))
+			}
+		}
+	}
+	return g, errors.Join(faults...)
+}
+
+// Source is where a call came from, as conditions and records see it.
+type Source struct {
+	IP        netip.Addr
+	UserAgent string
+	Referer   string
+	Host      string
+	TLS       bool
+	// Via are the services that a call passed on its way (aws:CalledVia), outermost first.
+	Via []string
+}
+
+// Entry is a call at the door: a principal who asks for an operation with decoded input.
+type Entry struct {
+	Principal identity.Principal
+	Op        *wire.Operation
+	In        any // a pointer to Op.In
+	Region    string
+	Account   string // the principal's where empty
+	RequestID string // made where empty
+	Source    Source
+	// SourceARN and SourceAccount name the resource on whose behalf a service calls.
+	SourceARN, SourceAccount string
+}
+
+// Do passes one call through stations 6 to 9 and returns a pointer to the operation's output.
+func (g *Gate) Do(ctx context.Context, e Entry) (any, error) {
+	op := g.ops[e.Op]
+	if op == nil {
+		return nil, awserr.Of(awserr.NotImplemented, "%s is not built in this version of Bastide.", e.Op.Name)
+	}
+	if e.Account == "" {
+		e.Account = e.Principal.Account()
+	}
+	if e.RequestID == "" {
+		e.RequestID = g.ids.UUID()
+	}
+	s := &scope{gate: g, ctx: ctx, entry: &e, op: op, now: g.clock.Now()}
+	ask := &Ask{scope: s}
+	call := &Call{scope: s, ask: ask, in: e.In}
+	needs, err := op.needs(ask, e.In)
+	if err == nil {
+		err = g.decide(ask, needs)
+	}
+	if err != nil {
+		return nil, g.finish(call, nil, err)
+	}
+	stop := call.admit()
+	out, err := op.handle(call, e.In)
+	stop()
+	if err = g.finish(call, out, err); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// finish records a call that committed no Update of its own: reads, invokes, refusals, failures.
+// Where the record cannot be written the call fails.
+func (g *Gate) finish(c *Call, out any, err error) error {
+	if err != nil {
+		err = awserr.Wrap(err)
+	}
+	if c.committed && err == nil {
+		return nil
+	}
+	if noted := g.trail.Note(c.record(nil, err)); noted != nil {
+		return awserr.Wrap(errors.Join(noted, err))
+	}
+	return err
+}
+
+// admit records a long-running call that has not finished after a tenth of a second, so that one
+// cut off by a crash is in the trail too; the returned function ends the wait.
+func (c *Call) admit() (stop func()) {
+	if c.op.Access != Invoke {
+		return func() {}
+	}
+	t := time.AfterFunc(admission, func() {
+		r := c.record(nil, nil)
+		r.Phase = "admitted"
+		// A failure shows when the completion is recorded: the log stays failed.
+		_ = c.gate.trail.Note(r)
+	})
+	return func() { t.Stop() }
+}
+
+const admission = 100 * time.Millisecond
