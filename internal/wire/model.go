@@ -34,6 +34,8 @@ type Service struct {
 	XMLNamespace   string
 	Operations     []*Operation // those that are built
 	Unserved       []Unserved   // those that AWS has and Bastide has not built: NotImplemented
+
+	plans *plan.Cache
 }
 
 // Operation is one operation of a service; immutable, compared by pointer.
@@ -81,6 +83,7 @@ func Val[T any](p *T) T {
 
 // NewService completes a service's model: each operation learns its service.
 func NewService(s Service) *Service {
+	s.plans = &plan.Cache{}
 	for _, op := range s.Operations {
 		op.Service = &s
 	}
