@@ -1,0 +1,75 @@
+package egress
+
+import "net/netip"
+
+// class is what kind of place an address is.
+type class int
+
+const (
+	classNever     class = iota // unspecified, multicast, reserved, documentation
+	classPublic                 // the internet
+	classPrivate                // RFC 1918, shared (RFC 6598), unique local
+	classLoopback               // this machine
+	classLinkLocal              // this link; clouds answer metadata at 169.254.169.254 and fd00:ec2::254
+)
+
+func (c class) String() string {
+	switch c {
+	case classPublic:
+		return "a public"
+	case classPrivate:
+		return "a private"
+	case classLoopback:
+		return "a loopback"
+	case classLinkLocal:
+		return "a link-local"
+	}
+	return "an unusable"
+}
+
+// special are the blocks of the IANA special-purpose registries that netip has no method for.
+var special = []struct {
+	block netip.Prefix
+	class class
+}{
+	{netip.MustParsePrefix("0.0.0.0/8"), classNever},
+	{netip.MustParsePrefix("100.64.0.0/10"), classPrivate},
+	{netip.MustParsePrefix("192.0.0.0/24"), classNever},
+	{netip.MustParsePrefix("192.0.2.0/24"), classNever},
+	{netip.MustParsePrefix("192.88.99.0/24"), classNever},
+	{netip.MustParsePrefix("198.18.0.0/15"), classPrivate},
+	{netip.MustParsePrefix("198.51.100.0/24"), classNever},
+	{netip.MustParsePrefix("203.0.113.0/24"), classNever},
+	{netip.MustParsePrefix("240.0.0.0/4"), classNever},
+	{netip.MustParsePrefix("::/96"), classNever},        // IPv4-compatible, deprecated
+	{netip.MustParsePrefix("64:ff9b::/96"), classNever}, // NAT64: hides an IPv4 address
+	{netip.MustParsePrefix("64:ff9b:1::/48"), classNever},
+	{netip.MustParsePrefix("100::/64"), classNever},
+	{netip.MustParsePrefix("2001::/23"), classNever}, // Teredo and other tunnels
+	{netip.MustParsePrefix("2001:db8::/32"), classNever},
+	{netip.MustParsePrefix("2002::/16"), classNever}, // 6to4: hides an IPv4 address
+	{netip.MustParsePrefix("3fff::/20"), classNever},
+	{netip.MustParsePrefix("fd00:ec2::/32"), classLinkLocal},
+	{netip.MustParsePrefix("fec0::/10"), classPrivate},
+}
+
+func classOf(a netip.Addr) class {
+	a = a.Unmap()
+	switch {
+	case !a.IsValid() || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast():
+		return classNever
+	case a.IsLoopback():
+		return classLoopback
+	case a.IsLinkLocalUnicast():
+		return classLinkLocal
+	}
+	for _, s := range special {
+		if s.block.Contains(a) {
+			return s.class
+		}
+	}
+	if a.IsPrivate() {
+		return classPrivate
+	}
+	return classPublic
+}
