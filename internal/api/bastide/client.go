@@ -36,19 +36,9 @@ func (c Client) GetStatus(ctx context.Context, in *GetStatusInput) (*GetStatusOu
 	return wire.Call[GetStatusOutput](ctx, c.Caller, OpGetStatus, in)
 }
 
-// InstallRuntime calls the operation; a failure is an *awserr.Error.
-func (c Client) InstallRuntime(ctx context.Context, in *InstallRuntimeInput) (*InstallRuntimeOutput, error) {
-	return wire.Call[InstallRuntimeOutput](ctx, c.Caller, OpInstallRuntime, in)
-}
-
 // ListRoutes calls the operation; a failure is an *awserr.Error.
 func (c Client) ListRoutes(ctx context.Context, in *ListRoutesInput) (*ListRoutesOutput, error) {
 	return wire.Call[ListRoutesOutput](ctx, c.Caller, OpListRoutes, in)
-}
-
-// ListRuntimes calls the operation; a failure is an *awserr.Error.
-func (c Client) ListRuntimes(ctx context.Context, in *ListRuntimesInput) (*ListRuntimesOutput, error) {
-	return wire.Call[ListRuntimesOutput](ctx, c.Caller, OpListRuntimes, in)
 }
 
 // QueryAudit calls the operation; a failure is an *awserr.Error.

@@ -24,9 +24,7 @@ var Service = wire.NewService(wire.Service{
 		OpExplainRequest,
 		OpGetAuditHead,
 		OpGetStatus,
-		OpInstallRuntime,
 		OpListRoutes,
-		OpListRuntimes,
 		OpQueryAudit,
 		OpReset,
 		OpRevokeAcknowledgement,
@@ -94,18 +92,6 @@ var OpGetStatus = &wire.Operation{
 	Errors: []wire.ErrorShape{errNotFoundException, errInvalidRequestException},
 }
 
-// OpInstallRuntime is the operation InstallRuntime.
-var OpInstallRuntime = &wire.Operation{
-	Name:   "InstallRuntime",
-	Method: "POST",
-	URI:    "/_bastide/v1/runtimes/{name}",
-	Status: 200,
-	In:     reflect.TypeFor[InstallRuntimeInput](),
-	Out:    reflect.TypeFor[InstallRuntimeOutput](),
-	NewIn:  func() any { return new(InstallRuntimeInput) },
-	Errors: []wire.ErrorShape{errNotFoundException, errInvalidRequestException},
-}
-
 // OpListRoutes is the operation ListRoutes.
 var OpListRoutes = &wire.Operation{
 	Name:   "ListRoutes",
@@ -115,18 +101,6 @@ var OpListRoutes = &wire.Operation{
 	In:     reflect.TypeFor[ListRoutesInput](),
 	Out:    reflect.TypeFor[ListRoutesOutput](),
 	NewIn:  func() any { return new(ListRoutesInput) },
-	Errors: []wire.ErrorShape{errNotFoundException, errInvalidRequestException},
-}
-
-// OpListRuntimes is the operation ListRuntimes.
-var OpListRuntimes = &wire.Operation{
-	Name:   "ListRuntimes",
-	Method: "GET",
-	URI:    "/_bastide/v1/runtimes",
-	Status: 200,
-	In:     reflect.TypeFor[ListRuntimesInput](),
-	Out:    reflect.TypeFor[ListRuntimesOutput](),
-	NewIn:  func() any { return new(ListRuntimesInput) },
 	Errors: []wire.ErrorShape{errNotFoundException, errInvalidRequestException},
 }
 

@@ -78,17 +78,6 @@ type GetStatusOutput struct {
 	Waived          []string   `wire:"Waived"`
 }
 
-// InstallRuntimeInput is the model's InstallRuntimeRequest.
-type InstallRuntimeInput struct {
-	Name string   `wire:"name" name:"Name" in:"uri" opt:"required" min:"1" max:"64"`
-	With []string `wire:"With"`
-}
-
-// InstallRuntimeOutput is the model's InstallRuntimeResponse.
-type InstallRuntimeOutput struct {
-	Runtime *Runtime `wire:"Runtime"`
-}
-
 // Layer is a shape of the model.
 type Layer struct {
 	Name   *string `wire:"Name"`
@@ -104,16 +93,6 @@ type ListRoutesInput struct {
 // ListRoutesOutput is the model's ListRoutesResponse.
 type ListRoutesOutput struct {
 	Routes []Route `wire:"Routes"`
-}
-
-// ListRuntimesInput is the model's ListRuntimesRequest.
-type ListRuntimesInput struct {
-}
-
-// ListRuntimesOutput is the model's ListRuntimesResponse.
-type ListRuntimesOutput struct {
-	Runtimes []Runtime `wire:"Runtimes"`
-	Missing  []string  `wire:"Missing"`
 }
 
 // QueryAuditInput is the model's QueryAuditRequest.
@@ -165,15 +144,6 @@ type Route struct {
 	Url           *string `wire:"Url"`
 	Stack         *string `wire:"Stack"`
 	Target        *string `wire:"Target"`
-}
-
-// Runtime is a shape of the model.
-type Runtime struct {
-	Name    *string `wire:"Name"`
-	Version *string `wire:"Version"`
-	Origin  *string `wire:"Origin"`
-	Path    *string `wire:"Path"`
-	Sdk     *string `wire:"Sdk"`
 }
 
 // VerifyAuditInput is the model's VerifyAuditRequest.

@@ -101,11 +101,6 @@ func (c Client) DetachUserPolicy(ctx context.Context, in *DetachUserPolicyInput)
 	return wire.Call[DetachUserPolicyOutput](ctx, c.Caller, OpDetachUserPolicy, in)
 }
 
-// GetAccessKeyLastUsed calls the operation; a failure is an *awserr.Error.
-func (c Client) GetAccessKeyLastUsed(ctx context.Context, in *GetAccessKeyLastUsedInput) (*GetAccessKeyLastUsedOutput, error) {
-	return wire.Call[GetAccessKeyLastUsedOutput](ctx, c.Caller, OpGetAccessKeyLastUsed, in)
-}
-
 // GetPolicy calls the operation; a failure is an *awserr.Error.
 func (c Client) GetPolicy(ctx context.Context, in *GetPolicyInput) (*GetPolicyOutput, error) {
 	return wire.Call[GetPolicyOutput](ctx, c.Caller, OpGetPolicy, in)

@@ -38,7 +38,6 @@ var Service = wire.NewService(wire.Service{
 		OpDeleteUserPolicy,
 		OpDetachRolePolicy,
 		OpDetachUserPolicy,
-		OpGetAccessKeyLastUsed,
 		OpGetPolicy,
 		OpGetPolicyVersion,
 		OpGetRole,
@@ -120,6 +119,7 @@ var Service = wire.NewService(wire.Service{
 		{Name: "GenerateCredentialReport"},
 		{Name: "GenerateOrganizationsAccessReport"},
 		{Name: "GenerateServiceLastAccessedDetails"},
+		{Name: "GetAccessKeyLastUsed"},
 		{Name: "GetAccountAuthorizationDetails"},
 		{Name: "GetAccountPasswordPolicy"},
 		{Name: "GetAccountSummary"},
@@ -402,17 +402,6 @@ var OpDetachUserPolicy = &wire.Operation{
 	Out:    reflect.TypeFor[DetachUserPolicyOutput](),
 	NewIn:  func() any { return new(DetachUserPolicyInput) },
 	Errors: []wire.ErrorShape{errNoSuchEntityException, errLimitExceededException, errInvalidInputException, errServiceFailureException},
-}
-
-// OpGetAccessKeyLastUsed is the operation GetAccessKeyLastUsed.
-var OpGetAccessKeyLastUsed = &wire.Operation{
-	Name:    "GetAccessKeyLastUsed",
-	Method:  "POST",
-	Status:  200,
-	In:      reflect.TypeFor[GetAccessKeyLastUsedInput](),
-	Out:     reflect.TypeFor[GetAccessKeyLastUsedOutput](),
-	NewIn:   func() any { return new(GetAccessKeyLastUsedInput) },
-	Wrapper: "GetAccessKeyLastUsedResult",
 }
 
 // OpGetPolicy is the operation GetPolicy.

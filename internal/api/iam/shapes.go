@@ -96,13 +96,6 @@ type AccessKey struct {
 	CreateDate      *time.Time `wire:"CreateDate"`
 }
 
-// AccessKeyLastUsed is a shape of the model.
-type AccessKeyLastUsed struct {
-	LastUsedDate *time.Time `wire:"LastUsedDate"`
-	ServiceName  string     `wire:"ServiceName" opt:"required"`
-	Region       string     `wire:"Region" opt:"required"`
-}
-
 // AccessKeyMetadata is a shape of the model.
 type AccessKeyMetadata struct {
 	UserName    *string    `wire:"UserName"`
@@ -259,17 +252,6 @@ type DetachRolePolicyInput struct {
 type DetachUserPolicyInput struct {
 	UserName  string `wire:"UserName" opt:"required" min:"1" max:"64" pattern:"[\\w+=,.@-]+"`
 	PolicyArn string `wire:"PolicyArn" opt:"required" min:"20" max:"2048"`
-}
-
-// GetAccessKeyLastUsedInput is the model's GetAccessKeyLastUsedRequest.
-type GetAccessKeyLastUsedInput struct {
-	AccessKeyId string `wire:"AccessKeyId" opt:"required" min:"16" max:"128" pattern:"[\\w]+"`
-}
-
-// GetAccessKeyLastUsedOutput is the model's GetAccessKeyLastUsedResponse.
-type GetAccessKeyLastUsedOutput struct {
-	UserName          *string            `wire:"UserName"`
-	AccessKeyLastUsed *AccessKeyLastUsed `wire:"AccessKeyLastUsed"`
 }
 
 // GetPolicyInput is the model's GetPolicyRequest.

@@ -1,0 +1,147 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/bastide-cloud/bastide/internal/sigv4"
+)
+
+// Config is what the flags of `bastide serve` and `up` say.
+type Config struct {
+	Data            string   // the data directory
+	Listen          string   // address of the AWS API, and of applications where ListenApps is empty
+	ListenApps      string   // address of applications alone
+	Account         string   // twelve digits
+	Region          string   // for what names none
+	OpenCredentials bool     // every access key is the administrator
+	Waive           []string // sandbox layers to do without, by name
+	TLSCert, TLSKey string   // serve TLS with these files too
+	Issuers         []string // origins of token issuers that may be fetched though they are on this machine
+}
+
+// Defaults.
+const (
+	DefaultListen  = "127.0.0.1:4566" // the port that the ecosystem's wrappers use
+	DefaultAccount = "123456789012"
+	DefaultRegion  = "us-east-1"
+)
+
+// DefaultData is ~/.bastide.
+func DefaultData() string {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ".bastide"
+	}
+	return filepath.Join(home, ".bastide")
+}
+
+var accountForm = regexp.MustCompile(`^[0-9]{12}$`)
+
+// check finds settings that cannot be.
+func (c Config) check() error {
+	switch {
+	case c.Data == "":
+		return errors.New("--data names no directory")
+	case !accountForm.MatchString(c.Account):
+		return fmt.Errorf("--account %q is not twelve digits", c.Account)
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("--tls-cert and --tls-key go together")
+	}
+	return nil
+}
+
+// Run is run.json: where the process that owns a data directory answers.
+type Run struct {
+	Address string    `json:"address"`
+	Apps    string    `json:"apps,omitempty"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+	Account string    `json:"account"`
+	Region  string    `json:"region"`
+	Open    bool      `json:"openCredentials,omitempty"`
+}
+
+// NotRunningError says that no server owns a data directory, and what to do.
+type NotRunningError struct{ Data string }
+
+func (e *NotRunningError) Error() string {
+	return fmt.Sprintf("no Bastide is running on %s; start one with: bastide serve --data %s", e.Data, e.Data)
+}
+
+const (
+	runFile         = "run.json"
+	credentialsFile = "credentials.json"
+)
+
+// ReadRun finds the server of a data directory. Error: *NotRunningError.
+func ReadRun(data string) (Run, error) {
+	var r Run
+	b, err := os.ReadFile(filepath.Join(data, runFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, &NotRunningError{data}
+	}
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return r, fmt.Errorf("%s: %w", filepath.Join(data, runFile), err)
+	}
+	return r, nil
+}
+
+// Credentials are the administrator's keys as the first start left them.
+type Credentials struct {
+	AccessKeyID     string `json:"accessKeyId"`
+	SecretAccessKey string `json:"secretAccessKey"`
+	Account         string `json:"account"`
+	UserName        string `json:"userName"`
+}
+
+// ReadCredentials reads the administrator's keys, which only the owner of the directory can.
+func ReadCredentials(data string) (Credentials, error) {
+	var c Credentials
+	path := filepath.Join(data, credentialsFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, &NotRunningError{data}
+	}
+	if err != nil {
+		return c, err
+	}
+	if err := json.Unmarshal(b, &c); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Signing is the form that requests are signed with.
+func (c Credentials) Signing() sigv4.Credentials {
+	return sigv4.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey}
+}
+
+// writePrivate writes a file that only the owner can read, whole or not at all.
+func writePrivate(path string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*") // made 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	if _, err = tmp.Write(append(b, '\n')); err == nil {
+		err = tmp.Sync()
+	}
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}

@@ -1,0 +1,164 @@
+package front
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/bastide-cloud/bastide/internal/base/ids"
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/sigv4"
+	"github.com/bastide-cloud/bastide/internal/wire"
+)
+
+// Applications is the edge: HTTP APIs, REST APIs, function URLs.
+type Applications interface {
+	// Owns reports whether the request is for an application rather than for the AWS API.
+	Owns(*http.Request) bool
+	http.Handler
+}
+
+// Strangers counts refusals of callers whom nobody knows, by source, rather than storing each.
+type Strangers interface {
+	CountRefusal(source, code string)
+}
+
+// Deps are what a Front works with.
+type Deps struct {
+	Router    *wire.Router
+	Verifier  *sigv4.Verifier
+	Gate      *gate.Gate
+	Apps      Applications
+	Strangers Strangers
+	Local     http.Handler // /_bastide/health, /_localstack/health, /_bastide/reset
+	IDs       ids.Source
+	Log       *slog.Logger
+	TLS       *tls.Config // nil serves plain HTTP only
+	Hosts     []string    // further names that this server goes by
+}
+
+// Front serves; make it with New.
+type Front struct {
+	Deps
+	hosts map[string]bool
+}
+
+// New makes a Front.
+func New(d Deps) *Front {
+	f := &Front{Deps: d, hosts: map[string]bool{}}
+	for _, h := range d.Hosts {
+		f.hosts[h] = true
+	}
+	return f
+}
+
+// Limits of a connection, against slow and swollen requests.
+const (
+	headTimeout = 10 * time.Second
+	idleTimeout = 2 * time.Minute
+	maxHead     = 64 << 10 // bytes
+)
+
+// Listen opens an address. Where the name resolves to this machine only, so does the listener.
+func Listen(ctx context.Context, address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w; name another address with --listen", address, err)
+	}
+	return l, nil
+}
+
+// Loopback reports whether an address takes connections of this machine alone.
+func Loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// Serve answers on l until ctx ends, then lets running requests finish for a moment.
+func (f *Front) Serve(ctx context.Context, l net.Listener) error {
+	return f.serve(ctx, l, http.HandlerFunc(f.handle))
+}
+
+// ServeApps answers applications alone on l.
+func (f *Front) ServeApps(ctx context.Context, l net.Listener) error {
+	return f.serve(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.Apps.ServeHTTP(w, r)
+	}))
+}
+
+// ServeDoor answers the AWS API on a listener inside a function's sandbox.
+func (f *Front) ServeDoor(ctx context.Context, l net.Listener) error {
+	return f.serve(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f.Apps.Owns(r) {
+			f.Apps.ServeHTTP(w, r)
+			return
+		}
+		f.api(w, r, gate.Source{UserAgent: r.UserAgent(), TLS: r.TLS != nil, Host: r.Host})
+	}))
+}
+
+const shutdownGrace = 5 * time.Second
+
+func (f *Front) serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
+		ErrorLog: slog.NewLogLogger(f.Log.Handler(), slog.LevelDebug)}
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+		defer cancel()
+		if srv.Shutdown(grace) != nil {
+			srv.Close()
+		}
+	})
+	err := srv.Serve(newMixed(l, f.TLS))
+	if stop() {
+		return err // it failed by itself
+	}
+	<-done
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// handle is the developer's single port: Bastide's own paths, applications, the AWS API.
+func (f *Front) handle(w http.ResponseWriter, r *http.Request) {
+	if f.Apps.Owns(r) {
+		f.Apps.ServeHTTP(w, r)
+		return
+	}
+	if msg := f.foreign(r); msg != "" {
+		http.Error(w, msg, http.StatusForbidden)
+		return
+	}
+	switch r.URL.Path {
+	case "/_bastide/health", "/_localstack/health", "/_bastide/reset":
+		f.Local.ServeHTTP(w, r)
+		return
+	}
+	f.api(w, r, sourceOf(r))
+}
+
+// sourceOf is where a request came from.
+func sourceOf(r *http.Request) gate.Source {
+	s := gate.Source{UserAgent: r.UserAgent(), Referer: r.Referer(), Host: r.Host, TLS: r.TLS != nil}
+	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		s.IP = a.Addr().Unmap()
+	}
+	return s
+}
