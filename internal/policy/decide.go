@@ -64,9 +64,9 @@ type findings struct {
 // whether boundary and session still limit it. Across accounts both must allow. Services, federated
 // callers and strangers are judged by the resource alone.
 func Decide(req *Request, set *Set) Decision {
-	var e evaluation
 	var f findings
-	e.begin(req)
+	var room actionRoom
+	e := evaluate(req, room[:])
 	if d, denied := e.explicitDeny(set, &f); denied {
 		return d
 	}

@@ -1,28 +1,27 @@
 package policy
 
-import "bytes"
-
 // evaluation is one request being judged. It lives on the stack.
 type evaluation struct {
 	req    *Request
 	who    *Principal
 	action []byte // in lower case
-	buf    [96]byte
 }
 
-func (e *evaluation) begin(req *Request) {
-	e.req, e.who = req, req.Principal
+// actionRoom holds the action of a request in lower case; longer ones (there are none in AWS) cost an
+// allocation.
+type actionRoom [96]byte
+
+// evaluate begins to judge req. The room belongs to the caller, so that it can stay on the stack.
+func evaluate(req *Request, room []byte) evaluation {
+	e := evaluation{req: req, who: req.Principal}
 	if e.who == nil {
 		e.who = anonymous
 	}
-	if len(req.Action) > len(e.buf) {
-		e.action = bytes.ToLower([]byte(req.Action))
-		return
+	e.action = append(room[:0], req.Action...)
+	for i, c := range e.action {
+		e.action[i] = lower(c)
 	}
-	for i := range len(req.Action) {
-		e.buf[i] = lower(req.Action[i])
-	}
-	e.action = e.buf[:len(req.Action)]
+	return e
 }
 
 func (s *Statement) matchesAction(action []byte) bool {

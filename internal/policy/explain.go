@@ -83,7 +83,8 @@ func Explain(req *Request, set *Set) Explanation {
 	d := Decide(req, set)
 	x := explainer{out: Explanation{Allowed: d.Allowed, Reason: d.Reason, Message: d.Message(req),
 		Principal: req.Principal.name(), Action: req.Action, Resource: req.Resource, Policies: []PolicyOutcome{}}}
-	x.e.begin(req)
+	var room actionRoom
+	x.e = evaluate(req, room[:])
 	x.consider(set)
 	if d.Statement != nil {
 		ref := refer(d.Kind, d.By, d.Statement)
