@@ -8,7 +8,7 @@
 // policies), the resource itself, and the organisation above the resource (resource control
 // policies).
 //
-//	p, err := policy.Parse(doc, policy.Identity, policy.Options{})
+//	p, err := policy.Parse(doc, policy.Identity)
 //	d := policy.Decide(&policy.Request{
 //		Principal: caller, Action: "s3:GetObject", Resource: "arn:aws:s3:::tasks/1",
 //		ResourceAccount: "123456789012", Context: keys,

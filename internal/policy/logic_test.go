@@ -36,7 +36,7 @@ func doc(statements ...string) string {
 
 func must(t testing.TB, kind Kind, src string) *Policy {
 	t.Helper()
-	p, err := Parse([]byte(src), kind, Options{})
+	p, err := Parse([]byte(src), kind)
 	if err != nil {
 		t.Fatalf("%s policy %s: %v", kind, src, err)
 	}

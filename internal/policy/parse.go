@@ -22,8 +22,12 @@ const (
 // Parse reads a policy document. The error, if any, is an *Error.
 //
 // Unknown elements, equal keys, wrong types, unknown operators and values that are not what their
-// operator compares are refused.
-func Parse(src []byte, kind Kind, opts Options) (*Policy, error) {
+// operator compares are refused. At most one Options is read; none is the zero Options.
+func Parse(src []byte, kind Kind, options ...Options) (*Policy, error) {
+	var opts Options
+	if len(options) > 0 {
+		opts = options[0]
+	}
 	limit := opts.MaxBytes
 	if limit == 0 {
 		limit = defaultMaxBytes

@@ -83,7 +83,7 @@ func BenchmarkParse(b *testing.B) {
 	b.SetBytes(int64(len(src)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Parse(src, Identity, Options{}); err != nil {
+		if _, err := Parse(src, Identity); err != nil {
 			b.Fatal(err)
 		}
 	}

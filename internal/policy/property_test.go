@@ -166,7 +166,7 @@ type documents struct {
 
 func (d documents) parse(t *rapid.T) *Set {
 	read := func(kind Kind, src string) Attached {
-		p, err := Parse([]byte(src), kind, Options{})
+		p, err := Parse([]byte(src), kind)
 		if err != nil {
 			t.Fatalf("%s does not parse: %v", src, err)
 		}
