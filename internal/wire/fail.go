@@ -17,10 +17,7 @@ import (
 // but not after Encode has begun.
 func (r Routed) Fail(w http.ResponseWriter, err error, requestID string) {
 	e := awserr.Wrap(err)
-	word := r.Service.word(r.Operation, e)
-	if r.Service == nil {
-		word = wordIn(r.family, e)
-	}
+	word := r.word(e)
 	h := w.Header()
 	clear(h) // whatever a success had set
 	r.identify(h, requestID)
@@ -45,14 +42,24 @@ func (r Routed) Fail(w http.ResponseWriter, err error, requestID string) {
 	})
 }
 
-// Code is the error's code and HTTP status as Fail would write them: what an audit record names.
+// Code is the error's code and HTTP status as Fail would write them.
 func (r Routed) Code(err error) (code string, status int) {
-	e := awserr.Wrap(err)
-	word := r.Service.word(r.Operation, e)
-	if r.Service == nil {
-		word = wordIn(r.family, e)
-	}
+	word := r.word(awserr.Wrap(err))
 	return word.code, word.status
+}
+
+// Code is an error's code and HTTP status as clients of the service see them: what an audit
+// record names. op may be nil.
+func (s *Service) Code(op *Operation, err error) (code string, status int) {
+	word := s.word(op, awserr.Wrap(err))
+	return word.code, word.status
+}
+
+func (r Routed) word(e *awserr.Error) wording {
+	if r.Service == nil {
+		return wordIn(r.family, e)
+	}
+	return r.Service.word(r.Operation, e)
 }
 
 // wordIn words an error for a service that Bastide does not have.

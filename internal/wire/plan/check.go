@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -114,6 +115,9 @@ func (c *Check) value(p *Value, v reflect.Value, nulls bool) {
 
 func (c *Check) violate(p *Value, v reflect.Value, constraint string) {
 	x := Violation{Path: c.at(""), Constraint: constraint, Sensitive: p.Sensitive}
+	if slices.ContainsFunc(c.found, func(o Violation) bool { return o.Null && o.Path == x.Path }) {
+		return // the zero value of what was not there
+	}
 	if !p.Sensitive {
 		x.Value = clip(show(v))
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
+	"net/textproto"
 	"reflect"
 	"strconv"
 	"strings"
@@ -62,6 +63,7 @@ type Field struct {
 	Index     int
 	Name      string // the model's name of the member
 	Label     string // the name in messages: first letter small
+	Canonical string // of a header, the name as net/http keeps it
 	In        Location
 	Bit       uint64 // of a required member, its bit in Struct.Required or Struct.Bound
 	Ptr       bool   // the Go field is a pointer to Value.Type
@@ -210,6 +212,9 @@ func (c *Cache) field(sf reflect.StructField, building map[reflect.Type]*Struct)
 		f.Name = sf.Name
 	}
 	f.Label = lowerFirst(f.Name)
+	if f.In == Header {
+		f.Canonical = textproto.CanonicalMIMEHeaderKey(tag.Get("wire"))
+	}
 	t := sf.Type
 	if t.Kind() == reflect.Pointer {
 		f.Ptr, t = true, t.Elem()

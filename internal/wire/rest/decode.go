@@ -51,7 +51,7 @@ func member(r Request, p *plan.Struct, f *plan.Field, v reflect.Value) (bool, er
 	case plan.Headers:
 		return prefixed(r.Header, f, v)
 	case plan.Header:
-		values := r.Header[http.CanonicalHeaderKey(f.Wire)]
+		values := r.Header[f.Canonical]
 		if len(values) == 0 {
 			return false, nil
 		}

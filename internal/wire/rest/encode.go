@@ -28,7 +28,7 @@ func Encode(h http.Header, p *plan.Struct, v reflect.Value) (status int) {
 				h[strings.ToLower(f.Wire+it.Key().String())] = []string{clean(it.Value().String())}
 			}
 		case plan.Header:
-			h[http.CanonicalHeaderKey(f.Wire)] = []string{clean(headerText(f, fv))}
+			h[f.Canonical] = []string{clean(headerText(f, fv))}
 		}
 	}
 	return status
