@@ -1,0 +1,96 @@
+package runtimes
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox/bootstrap"
+)
+
+// Config is where runtimes are kept and looked for.
+type Config struct {
+	Dir string // of Bastide's own; made when first needed
+	// Environ is the user's environment ("HOME=/home/me", …): where to search, and what the
+	// registries' clients are started with.
+	Environ []string
+	// HTTP fetches from the npm registry when npm itself is not on the machine. Nil: it must be.
+	HTTP Doer
+}
+
+// Doer makes HTTP requests.
+type Doer interface {
+	Do(*http.Request) (*http.Response, error)
+}
+
+// Catalog is what one data directory knows of runtimes. It is safe for concurrent use; one process
+// owns the directory.
+type Catalog struct {
+	dir     string
+	environ []string
+	http    Doer
+	tools   []string // programs that every image has, by name
+	pins    fs.FS
+
+	mu    sync.Mutex // the field below
+	locks map[string]*sync.Mutex
+}
+
+// New makes a catalog. It touches nothing.
+func New(c Config) *Catalog {
+	return &Catalog{dir: c.Dir, environ: c.Environ, http: c.HTTP, tools: tools, pins: pins, locks: map[string]*sync.Mutex{}}
+}
+
+// env is a variable of the user's environment; of two with one name, the last, as everywhere.
+func (c *Catalog) env(name string) string {
+	for i := len(c.environ) - 1; i >= 0; i-- {
+		if v, ok := strings.CutPrefix(c.environ[i], name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// lock keeps two from laying or installing the same thing at once.
+func (c *Catalog) lock(name string) func() {
+	c.mu.Lock()
+	l := c.locks[name]
+	if l == nil {
+		l = &sync.Mutex{}
+		c.locks[name] = l
+	}
+	c.mu.Unlock()
+	l.Lock()
+	return l.Unlock
+}
+
+// MissingError is a runtime that this machine does not have, and what to do about it.
+type MissingError struct {
+	Runtime string
+	Hint    string // commands to run, one a line
+}
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("runtimes: %s is not on this machine. To get it, run\n  %s", e.Runtime, strings.ReplaceAll(e.Hint, "\n", "\n  "))
+}
+
+// IsMissing reports whether err says that a runtime is not on this machine.
+func IsMissing(err error) bool {
+	_, ok := errors.AsType[*MissingError](err)
+	return ok
+}
+
+// missing says how the user can get a runtime. No registry that Bastide may use ships CPython, so
+// that a python comes from the system's packages or from a version manager.
+func missing(id Identifier) error {
+	if id.Family == bootstrap.Node {
+		return &MissingError{id.Name, "bastide runtimes install " + id.Name}
+	}
+	return &MissingError{id.Name, strings.Join([]string{
+		"apt-get install python" + id.Version + "     (where the distribution has it)",
+		"uv python install " + id.Version,
+		"pyenv install " + id.Version}, "\nor ")}
+}
