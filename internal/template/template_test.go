@@ -179,7 +179,9 @@ func TestAParameterTurnsAConditionOn(t *testing.T) {
 // What is not built is listed whole, each with its place, so that one reading shows all of it.
 func TestUnsupportedTypesAreListed(t *testing.T) {
 	g := bind(t, app, stack)
-	got := g.Unsupported(func(typ string) bool { return strings.HasPrefix(typ, "AWS::Lambda") || strings.HasPrefix(typ, "AWS::IAM") })
+	got := g.Unsupported(func(typ string) bool {
+		return strings.HasPrefix(typ, "AWS::Lambda") || strings.HasPrefix(typ, "AWS::IAM")
+	})
 	want := []Missing{{"Table", "AWS::DynamoDB::Table", Pos{Line: 42, Column: 11}}, {"Logs", "AWS::Logs::LogGroup", Pos{Line: 52, Column: 11}}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("missing: %v", got)

@@ -9,11 +9,13 @@ import (
 
 // Error is a template that cannot be accepted: the message as CloudFormation words it, and the
 // places that it speaks of. It unwraps to the ValidationError that a client receives, or, when
-// Unbuilt, to a NotImplemented: the template is good but needs what Bastide has not built.
+// Unbuilt, to a NotImplemented: the template is good but needs what Bastide has not built. Causes
+// are the single errors when several were found at once.
 type Error struct {
 	Message string
 	At      []Pos
 	Unbuilt bool
+	Causes  []*Error
 }
 
 // Errorf makes an Error at a position; the zero Pos is left out.
@@ -32,8 +34,15 @@ func Unbuiltf(p Pos, format string, args ...any) *Error {
 	return e
 }
 
-// Error is the message followed by its positions in parentheses.
+// Error is the message followed by its positions in parentheses and by its causes.
 func (e *Error) Error() string {
+	if len(e.Causes) > 0 {
+		parts := []string{e.Message}
+		for _, c := range e.Causes {
+			parts = append(parts, c.Error())
+		}
+		return strings.Join(parts, " ")
+	}
 	if len(e.At) == 0 {
 		return e.Message
 	}

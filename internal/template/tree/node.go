@@ -272,3 +272,32 @@ func (n *Node) NoValue() bool {
 	name, arg, ok := n.Intrinsic()
 	return ok && name == "Ref" && arg.IsString("AWS::NoValue")
 }
+
+// List is the items of a list, none for anything else.
+func (n *Node) List() []*Node {
+	if n.Is(List) {
+		return n.Items
+	}
+	return nil
+}
+
+// Map is the entries of a map, none for anything else.
+func (n *Node) Map() []Field {
+	if n.Is(Map) {
+		return n.Fields
+	}
+	return nil
+}
+
+// Place gives n and everything in it the position p, whatever they had: what comes from another
+// file has its place where the file is named.
+func (n *Node) Place(p Pos) {
+	n.Pos = p
+	for _, it := range n.Items {
+		it.Place(p)
+	}
+	for i := range n.Fields {
+		n.Fields[i].Pos = p
+		n.Fields[i].Value.Place(p)
+	}
+}
