@@ -1,0 +1,337 @@
+package audit
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/bastide-cloud/bastide/internal/store"
+	"github.com/bastide-cloud/bastide/internal/store/blob"
+)
+
+// segment is a span whose records are in a file: gzip of one JSON object a line,
+// {"seq":N,"record":{…}}, the record byte for byte as it was chained.
+type segment struct {
+	span
+	File    blob.Ref `json:"file"`
+	Cleared bool     `json:"cleared"` // its rows are gone
+}
+
+// segments are by node and number of their last record.
+func segments() store.Table[segment] {
+	return store.NewTable[segment](Space, "segments").UseReserve()
+}
+
+// clearBatch bounds the rows deleted in one transaction: others wait behind it.
+const clearBatch = 200
+
+// Compact moves sealed records to files: whole spans, SegmentRecords at a time, or fewer once the
+// oldest is older than SegmentAfter.
+func (t *Trail) Compact(ctx context.Context) error {
+	t.sealing.Lock()
+	defer t.sealing.Unlock()
+	for {
+		if err := t.clear(ctx); err != nil {
+			return fmt.Errorf("audit: compact: %w", err)
+		}
+		more, err := t.compactOne(ctx)
+		if err != nil {
+			return fmt.Errorf("audit: compact: %w", err)
+		}
+		if !more {
+			return nil
+		}
+	}
+}
+
+func (t *Trail) compactOne(ctx context.Context) (done bool, err error) {
+	var spans []span
+	full := false
+	now := t.db.Clock().Now()
+	err = t.db.View(ctx, store.In(Space), func(tx *store.Tx) error {
+		spans, full = nil, false
+		for e, err := range links().Scan(tx, store.K(t.opt.Node), store.Range{}) {
+			if err != nil {
+				return err
+			}
+			spans = append(spans, e.Value)
+			if e.Value.Head.Records-spans[0].First+1 >= int64(t.opt.SegmentRecords) {
+				full = true
+				break
+			}
+		}
+		return nil
+	})
+	if err != nil || len(spans) == 0 || !full && now.Sub(spans[0].Head.Time) < t.opt.SegmentAfter {
+		return false, err
+	}
+	seg := segment{span: joinSpans(spans)}
+	w, err := t.db.Blobs().Create()
+	if err != nil {
+		return false, err
+	}
+	defer w.Abort()
+	if err := t.writeSegment(ctx, w, seg.span); err != nil {
+		return false, err
+	}
+	if seg.File, err = w.Commit(); err != nil {
+		return false, err
+	}
+	return true, t.db.Update(ctx, store.In(Space), func(tx *store.Tx) error {
+		if err := t.db.Blobs().Keep(tx, seg.File); err != nil {
+			return err
+		}
+		return segments().Put(tx, store.K(t.opt.Node, seg.Head.Records), seg)
+	})
+}
+
+func joinSpans(spans []span) span {
+	s := spans[0]
+	for _, x := range spans[1:] {
+		s.Head = x.Head
+		if x.Earliest.Before(s.Earliest) {
+			s.Earliest = x.Earliest
+		}
+		if x.Latest.After(s.Latest) {
+			s.Latest = x.Latest
+		}
+	}
+	return s
+}
+
+// writeSegment writes the rows of s to w, and refuses to if they are not those that were sealed:
+// moving must not launder what Verify would have found.
+func (t *Trail) writeSegment(ctx context.Context, w io.Writer, s span) error {
+	z := gzip.NewWriter(w)
+	h, n, at := s.Prev, s.First-1, s.After
+	for at < s.Head.Seq {
+		page, err := t.page(ctx, s, at)
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			break
+		}
+		for _, e := range page {
+			h, n, at = h.next(e.seq, e.raw), n+1, e.seq
+			if _, err := fmt.Fprintf(z, `{"seq":%d,"record":%s}`+"\n", e.seq, e.raw); err != nil {
+				return err
+			}
+		}
+	}
+	if h != s.Head.Hash || n != s.Head.Records {
+		return fmt.Errorf("records %d to %d are not what was sealed; they stay in place for verification", s.First, s.Head.Records)
+	}
+	return z.Close()
+}
+
+// entry is a record as it is kept.
+type entry struct {
+	seq int64
+	raw []byte
+}
+
+// page reads the next rows of s behind sequence number at.
+func (t *Trail) page(ctx context.Context, s span, at int64) (out []entry, err error) {
+	node := s.Head.Node
+	err = t.db.View(ctx, store.In(Space), func(tx *store.Tx) error {
+		out = nil
+		for e, err := range records().Scan(tx, store.K(node), store.Range{After: store.K(node, at), To: store.K(node, s.Head.Seq+1), Limit: 500}) {
+			if err != nil {
+				return err
+			}
+			out = append(out, entry{e.Key.Int(1), e.Value})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// clear deletes the rows that segments have taken over.
+func (t *Trail) clear(ctx context.Context) error {
+	var todo []segment
+	node := t.opt.Node
+	err := t.db.View(ctx, store.In(Space), func(tx *store.Tx) error {
+		todo = nil
+		for e, err := range segments().Scan(tx, store.K(node), store.Range{Reverse: true}) {
+			if err != nil {
+				return err
+			}
+			if e.Value.Cleared {
+				return nil // those before it are, too
+			}
+			todo = append(todo, e.Value)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i := len(todo) - 1; i >= 0; i-- {
+		s := todo[i]
+		for done := false; !done; {
+			err := t.db.Update(ctx, store.In(Space), func(tx *store.Tx) error {
+				n, err := deleteRange(tx, links(), store.Range{To: store.K(node, s.Head.Records+1), Limit: clearBatch}, node)
+				if err != nil {
+					return err
+				}
+				m, err := deleteRange(tx, records(), store.Range{To: store.K(node, s.Head.Seq+1), Limit: clearBatch}, node)
+				if err != nil {
+					return err
+				}
+				done = n < clearBatch && m < clearBatch
+				if !done {
+					return nil
+				}
+				s.Cleared = true
+				return segments().Put(tx, store.K(node, s.Head.Records), s)
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func deleteRange[T any](tx *store.Tx, from store.Table[T], r store.Range, node string) (n int, err error) {
+	for e, err := range from.Scan(tx, store.K(node), r) {
+		if err != nil {
+			return n, err
+		}
+		if _, err := from.Delete(tx, e.Key); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// maxLine bounds a line of a segment: a record, its number and the names around them.
+const maxLine = maxRecord + 1<<20
+
+// readSegment calls fn with each record of a segment's file until fn returns false. A file that
+// cannot be read to its end is an error.
+func (t *Trail) readSegment(s segment, fn func(entry) (bool, error)) error {
+	f, err := t.db.Blobs().Open(s.File.ID)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return decodeSegment(bufio.NewReaderSize(f, 64<<10), s.Head.Records-s.First+1, fn)
+}
+
+// decodeSegment reads at most max records from r.
+func decodeSegment(r io.Reader, max int64, fn func(entry) (bool, error)) error {
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		return fmt.Errorf("audit: segment: %w", err)
+	}
+	lines := bufio.NewScanner(z)
+	lines.Buffer(make([]byte, 0, 64<<10), maxLine)
+	for n := int64(0); lines.Scan(); n++ {
+		if n == max {
+			return errors.New("audit: segment: more records than it is said to have")
+		}
+		var line struct {
+			Seq    int64           `json:"seq"`
+			Record json.RawMessage `json:"record"`
+		}
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			return fmt.Errorf("audit: segment: %w", err)
+		}
+		if more, err := fn(entry{line.Seq, line.Record}); err != nil || !more {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("audit: segment: %w", err)
+	}
+	return nil
+}
+
+// Retain removes the oldest segments that are older than KeepAge or exceed KeepBytes together, and
+// signs where the trail now begins.
+func (t *Trail) Retain(ctx context.Context) error {
+	if t.opt.KeepAge == 0 && t.opt.KeepBytes == 0 {
+		return nil
+	}
+	t.sealing.Lock()
+	defer t.sealing.Unlock()
+	var all []segment
+	err := t.db.View(ctx, store.In(Space), func(tx *store.Tx) error {
+		all = nil
+		for e, err := range segments().Scan(tx, store.K(t.opt.Node), store.Range{}) {
+			if err != nil {
+				return err
+			}
+			all = append(all, e.Value)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("audit: retain: %w", err)
+	}
+	var size int64
+	for _, s := range all {
+		size += s.File.Size
+	}
+	now := t.db.Clock().Now()
+	for _, s := range all {
+		old := t.opt.KeepAge > 0 && now.Sub(s.Latest) > t.opt.KeepAge
+		if !s.Cleared || !old && (t.opt.KeepBytes == 0 || size <= t.opt.KeepBytes) {
+			return nil // removed in order, so that what is left is one stretch
+		}
+		if err := t.trim(ctx, s, now); err != nil {
+			return fmt.Errorf("audit: retain: %w", err)
+		}
+		size -= s.File.Size
+	}
+	return nil
+}
+
+// trim removes a segment. Its request entries go first, in portions; the last of them with the
+// segment itself, the signed note and the file's reference.
+func (t *Trail) trim(ctx context.Context, s segment, now time.Time) error {
+	var index []store.Key
+	err := t.readSegment(s, func(e entry) (bool, error) {
+		if id := readStamp(e.raw).RequestID; id != "" {
+			index = append(index, store.K(requestKey(id), t.opt.Node, e.seq))
+		}
+		return true, nil
+	})
+	if err != nil && !errors.Is(err, blob.ErrNotFound) {
+		return err
+	}
+	note := s.Head
+	note.Time = now.UTC()
+	note.sign("trim", t.opt.Key)
+	for last := false; !last; {
+		portion := index[:min(clearBatch, len(index))]
+		index = index[len(portion):]
+		last = len(index) == 0
+		err := t.db.Update(ctx, store.In(Space), func(tx *store.Tx) error {
+			for _, k := range portion {
+				if _, err := requests().Delete(tx, k); err != nil {
+					return err
+				}
+			}
+			if !last {
+				return nil
+			}
+			if _, err := segments().Delete(tx, store.K(t.opt.Node, s.Head.Records)); err != nil {
+				return err
+			}
+			return errors.Join(trims().Put(tx, store.K(t.opt.Node), note), t.db.Blobs().Drop(tx, s.File.ID))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
