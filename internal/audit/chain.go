@@ -1,11 +1,14 @@
 package audit
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"slices"
+	"sort"
 	"strconv"
 	"time"
 
@@ -85,12 +88,41 @@ func links() store.Table[span] { return store.NewTable[span](Space, "links").Use
 // by age or size.
 func trims() store.Table[Head] { return store.NewTable[Head](Space, "trims").UseReserve() }
 
-// requests finds records by request: a short hash of the request id, node, sequence number.
+// requests say which requests a span or segment may hold records of, under its own key: the sorted
+// short hashes of their ids, end to end. An index row a record would cost more than all the rest of
+// sealing; looking for a request reads these lists, 8 MB for a million records, and then one part.
 func requests() store.Table[[]byte] { return store.NewTable[[]byte](Space, "requests").UseReserve() }
 
-func requestKey(id string) []byte {
+const shortHash = 8
+
+func requestHash(id string) uint64 {
 	h := sha256.Sum256([]byte(id))
-	return h[:8]
+	return binary.BigEndian.Uint64(h[:])
+}
+
+// packRequests makes the list of some hashes, which it sorts.
+func packRequests(hashes []uint64) []byte {
+	slices.Sort(hashes)
+	out := make([]byte, 0, shortHash*len(hashes))
+	for _, h := range slices.Compact(hashes) {
+		out = binary.BigEndian.AppendUint64(out, h)
+	}
+	return out
+}
+
+func unpackRequests(list []byte) (out []uint64) {
+	for ; len(list) >= shortHash; list = list[shortHash:] {
+		out = append(out, binary.BigEndian.Uint64(list))
+	}
+	return out
+}
+
+// holdsRequest reports whether the list has the hash.
+func holdsRequest(list []byte, hash uint64) bool {
+	_, ok := sort.Find(len(list)/shortHash, func(i int) int {
+		return cmp.Compare(hash, binary.BigEndian.Uint64(list[i*shortHash:]))
+	})
+	return ok
 }
 
 // last is where a node's sealed chain ends: at its last link, its last segment, where it was

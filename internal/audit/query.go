@@ -54,9 +54,6 @@ func (t *Trail) Query(ctx context.Context, f Filter) iter.Seq2[Record, error] {
 		walks := make([]iter.Seq2[Record, error], len(nodes))
 		for i, n := range nodes {
 			walks[i] = t.walk(ctx, n, m)
-			if f.RequestID != "" {
-				walks[i] = t.walkRequest(ctx, n, m)
-			}
 		}
 		left := f.Limit
 		for r, err := range merge(walks, f.Newest) {
@@ -120,6 +117,7 @@ type part struct {
 	span
 	seg  *segment // where its records are, if in a file
 	tail bool     // the records that no head covers yet
+	skip bool     // its list says that it has none of the wanted request
 }
 
 // walk goes through a chain part by part; between parts it holds no transaction.
@@ -130,7 +128,7 @@ func (t *Trail) walk(ctx context.Context, node string, m *matcher) iter.Seq2[Rec
 			at = 1 << 62
 		}
 		for {
-			p, ok, err := t.partAt(ctx, node, at, m.f.Newest)
+			p, ok, err := t.partAt(ctx, node, at, m)
 			if err != nil {
 				yield(Record{}, err)
 				return
@@ -138,7 +136,7 @@ func (t *Trail) walk(ctx context.Context, node string, m *matcher) iter.Seq2[Rec
 			if !ok {
 				return
 			}
-			if p.tail || m.overlaps(p.span) {
+			if p.tail || m.overlaps(p.span) && !p.skip {
 				if more := t.yieldPart(ctx, p, at, m, yield); !more {
 					return
 				}
@@ -157,7 +155,8 @@ func (t *Trail) walk(ctx context.Context, node string, m *matcher) iter.Seq2[Rec
 
 // partAt finds the part that holds record number n or, if that is not kept, the nearest one in the
 // direction of the walk. Files come first: rows that a file has taken over may still be there.
-func (t *Trail) partAt(ctx context.Context, node string, n int64, newest bool) (p part, ok bool, err error) {
+func (t *Trail) partAt(ctx context.Context, node string, n int64, m *matcher) (p part, ok bool, err error) {
+	newest := m.f.Newest
 	err = t.db.View(ctx, store.In(Space), func(tx *store.Tx) error {
 		p, ok = part{}, false
 		for e, err := range segments().Scan(tx, store.K(node), store.Range{From: store.K(node, n), Limit: 1}) {
@@ -166,7 +165,8 @@ func (t *Trail) partAt(ctx context.Context, node string, n int64, newest bool) (
 			}
 			if e.Value.First <= n || !newest {
 				p, ok = part{span: e.Value.span, seg: &e.Value}, true
-				return nil
+				p.skip, err = m.skips(tx, e.Key)
+				return err
 			}
 		}
 		for e, err := range links().Scan(tx, store.K(node), store.Range{From: store.K(node, n), Limit: 1}) {
@@ -175,7 +175,8 @@ func (t *Trail) partAt(ctx context.Context, node string, n int64, newest bool) (
 			}
 			if e.Value.First <= n || !newest {
 				p, ok = part{span: e.Value}, true
-				return nil
+				p.skip, err = m.skips(tx, e.Key)
+				return err
 			}
 		}
 		end, err := last(tx, node)
@@ -254,96 +255,16 @@ func (t *Trail) read(ctx context.Context, p part, take func(entry) (bool, error)
 	}
 }
 
-// walkRequest finds the records of one request: the sealed ones through the index, and those of the
-// tail by reading it.
-func (t *Trail) walkRequest(ctx context.Context, node string, m *matcher) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
-		var found []entry
-		var files []segment
-		var seqs []int64
-		err := t.db.View(ctx, store.In(Space), func(tx *store.Tx) error {
-			found, files, seqs = nil, nil, nil
-			for e, err := range requests().Scan(tx, store.K(requestKey(m.f.RequestID), node), store.Range{}) {
-				if err != nil {
-					return err
-				}
-				seq := e.Key.Int(2)
-				raw, ok, err := records().Get(tx, store.K(node, seq))
-				if err != nil {
-					return err
-				}
-				if ok {
-					found = append(found, entry{seq, raw})
-				} else {
-					seqs = append(seqs, seq)
-				}
-			}
-			end, err := last(tx, node)
-			if err != nil {
-				return err
-			}
-			for e, err := range records().Scan(tx, store.K(node), store.Range{After: store.K(node, end.Seq)}) {
-				if err != nil {
-					return err
-				}
-				if bytes.Contains(e.Value, m.request) {
-					found = append(found, entry{e.Key.Int(1), e.Value})
-				}
-			}
-			for e, err := range segments().Scan(tx, store.K(node), store.Range{}) {
-				if err != nil {
-					return err
-				}
-				s := e.Value
-				if slices.ContainsFunc(seqs, func(q int64) bool { return q > s.After && q <= s.Head.Seq }) {
-					files = append(files, s)
-				}
-			}
-			return nil
-		})
-		for _, s := range files {
-			if err == nil {
-				err = t.readSegment(s, func(e entry) (bool, error) {
-					if slices.Contains(seqs, e.seq) {
-						found = append(found, e)
-					}
-					return true, ctx.Err()
-				})
-			}
-		}
-		if err != nil && !errors.Is(err, blob.ErrNotFound) {
-			yield(Record{}, err)
-			return
-		}
-		slices.SortFunc(found, func(a, b entry) int {
-			if m.f.Newest {
-				a, b = b, a
-			}
-			return int(max(-1, min(1, a.seq-b.seq)))
-		})
-		for _, e := range found {
-			r, ok, err := m.match(e.raw)
-			if err != nil {
-				yield(Record{}, err)
-				return
-			}
-			if ok && !yield(r, nil) {
-				return
-			}
-		}
-	}
-}
-
 // matcher is a filter made ready.
 type matcher struct {
 	f       Filter
 	must    [][]byte // what an encoded record must contain to be worth decoding
-	request []byte
+	request uint64   // hash of the request id, if the filter has one
 	prefix  netip.Prefix
 }
 
 func (f Filter) compile() (*matcher, error) {
-	m := &matcher{f: f}
+	m := &matcher{f: f, request: requestHash(f.RequestID)}
 	for _, s := range []string{f.Principal, f.Account, f.Region, f.EventName, f.EventSource, f.RequestID, f.EventID, strings.TrimSuffix(f.Resource, "*"), strings.TrimSuffix(f.ErrorCode, "*")} {
 		if s == "" {
 			continue
@@ -353,9 +274,6 @@ func (f Filter) compile() (*matcher, error) {
 			return nil, fmt.Errorf("audit: query: %w", err)
 		}
 		m.must = append(m.must, quoted[1:len(quoted)-1])
-		if s == f.RequestID {
-			m.request = quoted[1 : len(quoted)-1]
-		}
 	}
 	if strings.Contains(f.SourceIP, "/") {
 		p, err := netip.ParsePrefix(f.SourceIP)
@@ -365,6 +283,16 @@ func (f Filter) compile() (*matcher, error) {
 		m.prefix = p.Masked()
 	}
 	return m, nil
+}
+
+// skips reports whether the part under key cannot hold the wanted request. A list that is missing
+// proves nothing.
+func (m *matcher) skips(tx *store.Tx, key store.Key) (bool, error) {
+	if m.f.RequestID == "" {
+		return false, nil
+	}
+	list, ok, err := requests().Get(tx, key)
+	return ok && !holdsRequest(list, m.request), err
 }
 
 func (m *matcher) overlaps(s span) bool {

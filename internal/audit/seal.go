@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/store"
@@ -69,7 +68,7 @@ func (t *Trail) Seal(ctx context.Context) error {
 func (t *Trail) sealSpan(ctx context.Context) (more bool, err error) {
 	node := t.opt.Node
 	var s span
-	var index []store.Key
+	var index []uint64
 	n := 0
 	err = t.db.View(ctx, store.In(Space), func(tx *store.Tx) error {
 		end, err := last(tx, node)
@@ -85,7 +84,7 @@ func (t *Trail) sealSpan(ctx context.Context) (more bool, err error) {
 			seq := e.Key.Int(1)
 			id := s.take(seq, e.Value)
 			if id != "" {
-				index = append(index, store.K(requestKey(id), node, seq))
+				index = append(index, requestHash(id))
 			}
 			n++
 		}
@@ -96,7 +95,6 @@ func (t *Trail) sealSpan(ctx context.Context) (more bool, err error) {
 	}
 	s.Head.Time = t.db.Clock().Now().UTC()
 	s.Head.sign("head", t.opt.Key)
-	slices.SortFunc(index, func(a, b store.Key) int { return slices.Compare(a.Bytes(), b.Bytes()) }) // neighbours share pages
 	return n == t.opt.SealRecords, t.db.Update(ctx, store.In(Space), func(tx *store.Tx) error {
 		end, err := last(tx, node)
 		if err != nil {
@@ -105,12 +103,8 @@ func (t *Trail) sealSpan(ctx context.Context) (more bool, err error) {
 		if end.Hash != s.Prev || end.Records+1 != s.First {
 			return errors.New("the chain was sealed by another process meanwhile")
 		}
-		for _, k := range index {
-			if err := requests().Put(tx, k, nil); err != nil {
-				return err
-			}
-		}
-		return links().Put(tx, store.K(node, s.Head.Records), s)
+		at := store.K(node, s.Head.Records)
+		return errors.Join(requests().Put(tx, at, packRequests(index)), links().Put(tx, at, s))
 	})
 }
 

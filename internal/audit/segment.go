@@ -51,15 +51,21 @@ func (t *Trail) Compact(ctx context.Context) error {
 
 func (t *Trail) compactOne(ctx context.Context) (done bool, err error) {
 	var spans []span
+	var hashes []uint64
 	full := false
 	now := t.db.Clock().Now()
 	err = t.db.View(ctx, store.In(Space), func(tx *store.Tx) error {
-		spans, full = nil, false
+		spans, hashes, full = nil, nil, false
 		for e, err := range links().Scan(tx, store.K(t.opt.Node), store.Range{}) {
 			if err != nil {
 				return err
 			}
 			spans = append(spans, e.Value)
+			list, _, err := requests().Get(tx, e.Key)
+			if err != nil {
+				return err
+			}
+			hashes = append(hashes, unpackRequests(list)...)
 			if e.Value.Head.Records-spans[0].First+1 >= int64(t.opt.SegmentRecords) {
 				full = true
 				break
@@ -86,7 +92,8 @@ func (t *Trail) compactOne(ctx context.Context) (done bool, err error) {
 		if err := t.db.Blobs().Keep(tx, seg.File); err != nil {
 			return err
 		}
-		return segments().Put(tx, store.K(t.opt.Node, seg.Head.Records), seg)
+		at := store.K(t.opt.Node, seg.Head.Records) // the last span's key: its list gives way to the whole one
+		return errors.Join(requests().Put(tx, at, packRequests(hashes)), segments().Put(tx, at, seg))
 	})
 }
 
@@ -176,15 +183,15 @@ func (t *Trail) clear(ctx context.Context) error {
 		s := todo[i]
 		for done := false; !done; {
 			err := t.db.Update(ctx, store.In(Space), func(tx *store.Tx) error {
-				n, err := deleteRange(tx, links(), store.Range{To: store.K(node, s.Head.Records+1), Limit: clearBatch}, node)
-				if err != nil {
+				var n [3]int
+				var errs [3]error
+				n[0], errs[0] = deleteRange(tx, links(), store.Range{To: store.K(node, s.Head.Records+1), Limit: clearBatch}, node)
+				n[1], errs[1] = deleteRange(tx, records(), store.Range{To: store.K(node, s.Head.Seq+1), Limit: clearBatch}, node)
+				n[2], errs[2] = deleteRange(tx, requests(), store.Range{From: store.K(node, s.First), To: store.K(node, s.Head.Records), Limit: clearBatch}, node)
+				if err := errors.Join(errs[:]...); err != nil {
 					return err
 				}
-				m, err := deleteRange(tx, records(), store.Range{To: store.K(node, s.Head.Seq+1), Limit: clearBatch}, node)
-				if err != nil {
-					return err
-				}
-				done = n < clearBatch && m < clearBatch
+				done = max(n[0], n[1], n[2]) < clearBatch
 				if !done {
 					return nil
 				}
@@ -295,43 +302,15 @@ func (t *Trail) Retain(ctx context.Context) error {
 	return nil
 }
 
-// trim removes a segment. Its request entries go first, in portions; the last of them with the
-// segment itself, the signed note and the file's reference.
+// trim removes a segment and leaves a signed note of it.
 func (t *Trail) trim(ctx context.Context, s segment, now time.Time) error {
-	var index []store.Key
-	err := t.readSegment(s, func(e entry) (bool, error) {
-		if id := readStamp(e.raw).RequestID; id != "" {
-			index = append(index, store.K(requestKey(id), t.opt.Node, e.seq))
-		}
-		return true, nil
-	})
-	if err != nil && !errors.Is(err, blob.ErrNotFound) {
-		return err
-	}
 	note := s.Head
 	note.Time = now.UTC()
 	note.sign("trim", t.opt.Key)
-	for last := false; !last; {
-		portion := index[:min(clearBatch, len(index))]
-		index = index[len(portion):]
-		last = len(index) == 0
-		err := t.db.Update(ctx, store.In(Space), func(tx *store.Tx) error {
-			for _, k := range portion {
-				if _, err := requests().Delete(tx, k); err != nil {
-					return err
-				}
-			}
-			if !last {
-				return nil
-			}
-			if _, err := segments().Delete(tx, store.K(t.opt.Node, s.Head.Records)); err != nil {
-				return err
-			}
-			return errors.Join(trims().Put(tx, store.K(t.opt.Node), note), t.db.Blobs().Drop(tx, s.File.ID))
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	at := store.K(t.opt.Node, s.Head.Records)
+	return t.db.Update(ctx, store.In(Space), func(tx *store.Tx) error {
+		_, err1 := segments().Delete(tx, at)
+		_, err2 := requests().Delete(tx, at)
+		return errors.Join(err1, err2, trims().Put(tx, store.K(t.opt.Node), note), t.db.Blobs().Drop(tx, s.File.ID))
+	})
 }
