@@ -66,6 +66,7 @@ func TestRefusalsOfInput(t *testing.T) {
 		{"lambda no JSON", `{`, fn, "InvalidRequestContentException", "Could not parse request body into json"},
 		{"logs", `{"logGroupName":""}`, request("POST", local+"/", signed("eu-west-1", "logs"), "X-Amz-Target", "Logs_20140328.CreateLogGroup"), "InvalidParameterException",
 			"2 validation errors detected: Value '' at 'logGroupName' failed to satisfy constraint: Member must have length greater than or equal to 1"},
+		{"s3 parameter", "", request("GET", local+"/photos?max-keys=x", signed("eu-west-1", "s3")), "InvalidArgument", "MaxKeys"},
 		{"s3 document", `<Delete><Object>`, request("POST", local+"/photos?delete", signed("eu-west-1", "s3")), "MalformedXML", "The XML you provided was not well-formed"},
 		{"s3 document type", `<!DOCTYPE x [<!ENTITY a "b">]><Delete/>`, request("POST", local+"/photos?delete", signed("eu-west-1", "s3")), "MalformedXML", "The XML you provided"},
 	} {
@@ -97,6 +98,29 @@ func TestDecodeKeepsPresence(t *testing.T) {
 	}
 	if string(q.ExclusiveStartKey) != `{"k":{"S":"\u00e9\ud83d\ude00"}}` {
 		t.Errorf("raw %s", q.ExclusiveStartKey)
+	}
+}
+
+// TestStreamHeaders holds what reaches PutObject of aws-chunked framing and of presigned headers.
+func TestStreamHeaders(t *testing.T) {
+	chunked := request("PUT", local+"/photos/a", signed("eu-west-1", "s3"), "Content-Encoding", "aws-chunked,gzip", "X-Amz-Decoded-Content-Length", "5", "Content-Length", "99")
+	in, _, err := decode(t, chunked, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := in.Value().(*s3.PutObjectInput)
+	if wire.Val(put.ContentEncoding) != "gzip" || wire.Val(put.ContentLength) != 5 || put.Body == nil {
+		t.Errorf("%v %v", wire.Val(put.ContentEncoding), wire.Val(put.ContentLength))
+	}
+	presigned := request("PUT", local+"/photos/a?X-Amz-Credential=AK%2F20240229%2Feu-west-1%2Fs3%2Faws4_request&X-Amz-Signature=00&x-amz-acl=private"+
+		"&x-amz-meta-a=1&x-amz-copy-source=other%2Fsecret&x-amz-checksum-crc32=AAAAAA%3D%3D", "", "X-Amz-Meta-A", "2")
+	in, routed, err := decode(t, presigned, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	put = in.Value().(*s3.PutObjectInput)
+	if routed.Name != "PutObject" || wire.Val(put.ACL) != "private" || put.Metadata["a"] != "2" || put.ChecksumCRC32 != nil {
+		t.Errorf("%s %+v", routed.Name, put)
 	}
 }
 
@@ -166,7 +190,7 @@ func TestEncodeDetails(t *testing.T) {
 		}
 		code := "ConditionalCheckFailed"
 		e := awserr.New("TransactionCanceledException", 400, "cancelled")
-		e.Fields = map[string]any{"CancellationReasons": []dynamodb.CancellationReason{{Code: &code, Item: wire.RawJSON(`{"k":{"S":"v"}}`)}}, "Absent": (*string)(nil)}
+		e.Fields = map[string]any{"CancellationReasons": []dynamodb.CancellationReason{{Code: &code, Item: wire.RawJSON(`{"k":{"S":"v"}}`)}}, "Absent": (*string)(nil), "Odd": []any{1}}
 		w := httptest.NewRecorder()
 		routed.Fail(w, e, "id")
 		want := `{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","message":"cancelled","CancellationReasons":[{"Item":{"k":{"S":"v"}},"Code":"ConditionalCheckFailed"}]}`

@@ -124,7 +124,8 @@ func (r Routed) field(x any) (*plan.Value, reflect.Value, bool) {
 	if r.Service != nil {
 		plans = r.Service.plans
 	}
-	return plans.Value(v.Type()), v, true
+	p := plans.Value(v.Type())
+	return p, v, p != nil
 }
 
 func (r Routed) appendQueryError(b []byte, word wording, e *awserr.Error, requestID string) []byte {

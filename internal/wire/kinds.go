@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -123,7 +124,10 @@ func (s *Service) invalid(vs []plan.Violation) error {
 // malformed is a body that the protocol cannot read.
 func malformed(svc *Service, err error) error {
 	message := err.Error()
+	_, bound := errors.AsType[*boundError](err)
 	switch {
+	case bound && (svc.ID == "s3" || svc.ID == "lambda"):
+		return awserr.Of(awserr.Validation, "%s", message)
 	case svc.ID == "s3":
 		message = "The XML you provided was not well-formed or did not validate against our published schema"
 	case svc.ID == "lambda":

@@ -5,8 +5,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/bastide-cloud/bastide/internal/wire/json"
 	"github.com/bastide-cloud/bastide/internal/wire/plan"
@@ -50,9 +48,9 @@ func recordStruct(b []byte, p *plan.Struct, v reflect.Value) []byte {
 			b = append(b, ',')
 		}
 		first = false
-		b = json.AppendString(b, camel(f.Name))
+		b = json.AppendString(b, f.Label)
 		b = append(b, ':')
-		if f.Kind == plan.Raw && !isKey(f.Name) {
+		if f.Kind == plan.Raw && !isKey(f.Name) || secretNames[f.Label] {
 			b = append(b, hidden...)
 			continue
 		}
@@ -60,6 +58,10 @@ func recordStruct(b []byte, p *plan.Struct, v reflect.Value) []byte {
 	}
 	return append(b, '}')
 }
+
+// secretNames are members that no record shows though the models do not mark them: credentials,
+// and what an application logs.
+var secretNames = map[string]bool{"sessionToken": true, "tokenCode": true, "logEvents": true}
 
 // isKey tells the members of undecoded items that say which item, not what is in it.
 func isKey(name string) bool { return name == "Key" || name == "Keys" }
@@ -113,9 +115,4 @@ func recordMap(b []byte, p *plan.Value, v reflect.Value) []byte {
 		b = recordValue(b, p.Elem, keys[k])
 	}
 	return append(b, '}')
-}
-
-func camel(s string) string {
-	r, n := utf8.DecodeRuneInString(s)
-	return string(unicode.ToLower(r)) + s[n:]
 }

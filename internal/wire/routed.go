@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"strings"
 
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/wire/json"
@@ -81,9 +82,9 @@ func decodeJSON(body []byte, p *plan.Struct, v reflect.Value, check *plan.Check)
 }
 
 func (r Routed) decodeREST(body []byte, stream io.Reader, p *plan.Struct, v reflect.Value, check *plan.Check) error {
-	bound := rest.Request{Labels: r.Label, Query: r.query, Header: r.req.Header}
+	bound := rest.Request{Labels: r.Label, Query: r.query, Header: r.headers()}
 	if err := rest.Decode(bound, p, v, check); err != nil {
-		return err
+		return &boundError{err}
 	}
 	if f := p.Payload; f != nil {
 		return r.payload(f, body, stream, p, v, check)
@@ -96,6 +97,51 @@ func (r Routed) decodeREST(body []byte, stream io.Reader, p *plan.Struct, v refl
 	}
 	return nil
 }
+
+// boundError is a member outside the body that cannot be read: no fault of a document.
+type boundError struct{ error }
+
+// headers are the request's headers as members see them. S3 takes x-amz-* headers from a presigned
+// query too (SDKs move them there); and what aws-chunked framing added to them is taken off again.
+func (r Routed) headers() http.Header {
+	h := r.req.Header
+	if r.Service.ID != "s3" {
+		return h
+	}
+	if _, presigned := r.query["X-Amz-Signature"]; presigned {
+		h = h.Clone()
+		for name, values := range r.query {
+			key := http.CanonicalHeaderKey(name)
+			if strings.HasPrefix(key, "X-Amz-") && !notHoisted[key] && !strings.HasPrefix(key, "X-Amz-Checksum-") && h[key] == nil {
+				h[key] = values
+			}
+		}
+	}
+	length := h.Get("X-Amz-Decoded-Content-Length")
+	encoding := h.Get("Content-Encoding")
+	if length == "" && !strings.HasPrefix(encoding, "aws-chunked") {
+		return h
+	}
+	h = h.Clone()
+	if length != "" {
+		h["Content-Length"] = []string{length}
+	}
+	if rest, ok := strings.CutPrefix(encoding, "aws-chunked"); ok {
+		if rest = strings.TrimLeft(rest, ", "); rest == "" {
+			delete(h, "Content-Encoding")
+		} else {
+			h["Content-Encoding"] = []string{rest}
+		}
+	}
+	return h
+}
+
+// notHoisted are parameters of a presigned query that are no members: the signature's own, the
+// source of a copy (it would change the operation); nor are checksums of a body that nobody knew
+// when the URL was signed.
+var notHoisted = map[string]bool{"X-Amz-Algorithm": true, "X-Amz-Credential": true, "X-Amz-Date": true, "X-Amz-Expires": true,
+	"X-Amz-Signedheaders": true, "X-Amz-Signature": true, "X-Amz-Security-Token": true, "X-Amz-Content-Sha256": true,
+	"X-Amz-Copy-Source": true, "X-Amz-Sdk-Checksum-Algorithm": true}
 
 func (r Routed) document(body []byte, p *plan.Struct, v reflect.Value, check *plan.Check) error {
 	if r.Service.Protocol == RestJSON {

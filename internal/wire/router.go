@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/wire/query"
@@ -218,6 +219,9 @@ func (rt *Router) rest(r *http.Request, service string) (Routed, error) {
 		}
 		return rt.endpoint(t, path, r, q, rt.signing["s3"][0])
 	}
+	if known := rt.signing[service]; len(known) > 0 { // a JSON service without its X-Amz-Target
+		return Routed{Service: known[0], family: known[0].family()}, awserr.Of(awserr.UnknownOperation, "%s", "")
+	}
 	return Routed{family: restFamily}, awserr.Of(awserr.UnknownOperation, "No operation is at this path.")
 }
 
@@ -249,8 +253,8 @@ func (rt *Router) endpoint(t *tree, path string, r *http.Request, q url.Values, 
 	}
 	for i, v := range m.values {
 		s, err := url.PathUnescape(v)
-		if err != nil {
-			return routed, awserr.Of(awserr.Malformed, "The path is not valid.")
+		if err != nil || !utf8.ValidString(s) {
+			return routed, badPath(m.svc)
 		}
 		routed.labels = append(routed.labels, [2]string{m.labels[i], s})
 	}
@@ -258,6 +262,13 @@ func (rt *Router) endpoint(t *tree, path string, r *http.Request, q url.Values, 
 		return routed, notBuilt(m.svc, m.name)
 	}
 	return routed, nil
+}
+
+func badPath(s *Service) error {
+	if s.ID == "s3" {
+		return awserr.New("InvalidURI", http.StatusBadRequest, "Couldn't parse the specified URI.")
+	}
+	return awserr.Of(awserr.Malformed, "The path is not valid.")
 }
 
 func unknownPath(s *Service) string {

@@ -112,6 +112,8 @@ func TestRouteRefuses(t *testing.T) {
 		{"sub-resource not built is no create", request("PUT", local+"/photos?accelerate", signed("eu-west-1", "s3")), "", "NotImplemented", 501},
 		{"lifecycle is no list", request("GET", local+"/photos?lifecycle", signed("eu-west-1", "s3")), "", "NotImplemented", 501},
 		{"method that S3 lacks", request("PATCH", local+"/photos/a", signed("eu-west-1", "s3")), "", "MethodNotAllowed", 405},
+		{"key that is no text", request("GET", local+"/photos/%ff", signed("eu-west-1", "s3")), "", "InvalidURI", 400},
+		{"no target", request("POST", local+"/", signed("eu-west-1", "dynamodb")), "", "UnknownOperationException", 400},
 		{"path that lambda lacks", request("GET", local+"/2015-03-31/nothing", signed("eu-west-1", "lambda")), "", "UnknownOperationException", 404},
 		{"scope of another service", request("POST", local+"/", signed("eu-west-1", "s3"), "X-Amz-Target", "DynamoDB_20120810.PutItem"), "", "InvalidSignatureException", 400},
 		{"region that is none", request("POST", local+"/", signed("..%2Fx", "dynamodb"), "X-Amz-Target", "DynamoDB_20120810.PutItem"), "", "InvalidSignatureException", 400},

@@ -114,11 +114,11 @@ func (c *Check) value(p *Value, v reflect.Value, nulls bool) {
 }
 
 func (c *Check) violate(p *Value, v reflect.Value, constraint string) {
-	x := Violation{Path: c.at(""), Constraint: constraint, Sensitive: p.Sensitive}
+	x := Violation{Path: c.at(""), Constraint: constraint, Sensitive: p.Sensitive || p.Elem != nil && p.Elem.Sensitive}
 	if slices.ContainsFunc(c.found, func(o Violation) bool { return o.Null && o.Path == x.Path }) {
 		return // the zero value of what was not there
 	}
-	if !p.Sensitive {
+	if !x.Sensitive {
 		x.Value = clip(show(v))
 	}
 	c.add(x)

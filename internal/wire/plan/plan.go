@@ -106,8 +106,16 @@ func (c *Cache) Of(t reflect.Type) *Struct {
 	return s
 }
 
-// Value is the plan of a value that stands outside any struct, as in an error's fields.
+// Value is the plan of a value that stands outside any struct, as in an error's fields; nil for a
+// type that no codec writes.
 func (c *Cache) Value(t reflect.Type) *Value {
+	base := t
+	for kindOf(base) == List || kindOf(base) == Map {
+		base = base.Elem()
+	}
+	if kindOf(base) == 0 {
+		return nil
+	}
 	building := map[reflect.Type]*Struct{}
 	v := c.value(t, "", "", building)
 	for t, s := range building {
@@ -242,6 +250,8 @@ func (c *Cache) value(t reflect.Type, tag reflect.StructTag, prefix string, buil
 	v.Sensitive = strings.Contains(","+tag.Get(prefix+"opt")+",", ",sensitive,")
 	v.Rules = rulesOf(tag, prefix)
 	switch v.Kind {
+	case 0:
+		panic(fmt.Sprintf("plan: no codec for %s", t))
 	case Structure:
 		v.Struct = c.build(t, building)
 	case List:
@@ -280,7 +290,7 @@ func kindOf(t reflect.Type) Kind {
 	case reflect.Map:
 		return Map
 	}
-	panic(fmt.Sprintf("plan: no codec for %s", t))
+	return 0
 }
 
 var locations = map[string]Location{"header": Header, "headers": Headers, "uri": URI, "querystring": QueryString,

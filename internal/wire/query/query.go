@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/bastide-cloud/bastide/internal/wire/plan"
 )
@@ -69,11 +70,11 @@ func parse(form string, l Limits) (*node, error) {
 		}
 		k, v, _ := strings.Cut(pair, "=")
 		name, err := url.QueryUnescape(k)
-		if err != nil {
+		if err != nil || !utf8.ValidString(name) {
 			return nil, errors.New("malformed parameter name")
 		}
 		value, err := url.QueryUnescape(v)
-		if err != nil {
+		if err != nil || !utf8.ValidString(value) {
 			return nil, errors.New("malformed parameter value")
 		}
 		if strings.Count(name, ".") >= depth {
