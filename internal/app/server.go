@@ -168,7 +168,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	behind, background := errgroup.WithContext(background)
-	behind.Go(func() error { return s.trail.Run(background) })
+	behind.Go(func() error { s.trail.Run(background, s.log); return nil })
 	for _, job := range s.rooms.jobs {
 		behind.Go(func() error { return job(background) })
 	}
@@ -206,7 +206,7 @@ func (s *Server) Close() error {
 		}
 	}
 	if s.trail != nil {
-		errs = append(errs, s.trail.Close())
+		errs = append(errs, s.trail.Close(context.Background()))
 	}
 	if s.db != nil {
 		errs = append(errs, s.db.Close())

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"encoding/json"
 
 	"github.com/bastide-cloud/bastide/internal/audit"
@@ -18,8 +19,11 @@ type trail struct{ *audit.Trail }
 func NewTrail(t *audit.Trail) Trail { return trail{t} }
 
 func (t trail) Append(tx *store.Tx, r *Record) error { return t.Trail.Append(tx, r.cloudTrail()) }
-func (t trail) Note(r *Record) error                 { return t.Trail.Note(r.cloudTrail()) }
-func (t trail) Space() string                        { return audit.Space }
+
+// Note does not end with the call that it tells of: a caller who goes away is recorded too.
+func (t trail) Note(r *Record) error { return t.Trail.Note(context.Background(), r.cloudTrail()) }
+
+func (t trail) Space() string { return audit.Space }
 
 func (r *Record) cloudTrail() audit.Record {
 	out := audit.Record{EventTime: r.Time, UserIdentity: userIdentity(r.Principal), AWSRegion: r.Region, UserAgent: r.Source.UserAgent,

@@ -1,0 +1,23 @@
+package bastide
+
+import (
+	"time"
+
+	"github.com/bastide-cloud/bastide/internal/store"
+)
+
+const space = "bastide"
+
+// acknowledgement is a route without authorisation that somebody has opened to other machines.
+type acknowledgement struct {
+	Route, Reason string
+	By            string // ARN
+	At            time.Time
+}
+
+// acknowledgements are kept by account and the route's name, which holds its API's id.
+func acknowledgements() store.Table[acknowledgement] {
+	return store.NewTable[acknowledgement](space, "acknowledgements")
+}
+
+func routeKey(account, route string) store.Key { return store.K(account, route) }

@@ -1,0 +1,50 @@
+package bastide
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/bastide-cloud/bastide/internal/api/bastide"
+	"github.com/bastide-cloud/bastide/internal/gate"
+)
+
+func (s *Service) getStatus(c *gate.Call, _ *bastide.GetStatusInput) (*bastide.GetStatusOutput, error) {
+	st, err := s.Server.Status(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	out := &bastide.GetStatusOutput{Version: &st.Version, Account: &st.Account, StartedAt: &st.StartedAt, OpenCredentials: &st.OpenCredentials,
+		Services: st.Services, Waived: st.Waived}
+	for _, l := range st.Layers {
+		out.Sandbox = append(out.Sandbox, bastide.Layer{Name: &l.Name, State: &l.State, Detail: &l.Detail, Fix: &l.Fix})
+	}
+	return out, nil
+}
+
+func (s *Service) reset(c *gate.Call, _ *bastide.ResetInput) (*bastide.ResetOutput, error) {
+	return &bastide.ResetOutput{}, s.Server.Reset(c.Context())
+}
+
+// createBackup streams: what cannot be written any more cuts the answer off, which its reader
+// sees, rather than ending it as if it were whole.
+func (s *Service) createBackup(c *gate.Call, _ *bastide.CreateBackupInput) (*bastide.CreateBackupOutput, error) {
+	r, w := io.Pipe()
+	ctx, cancel := context.WithCancel(c.Context())
+	go func() {
+		err := s.Server.Backup(ctx, w)
+		w.CloseWithError(err)
+	}()
+	return &bastide.CreateBackupOutput{Body: &backup{r, cancel}}, nil
+}
+
+type backup struct {
+	*io.PipeReader
+	cancel context.CancelFunc
+}
+
+// Close ends a backup whose reader has gone away.
+func (b *backup) Close() error {
+	b.cancel()
+	return b.PipeReader.CloseWithError(errors.New("bastide: the backup's reader has gone away"))
+}
