@@ -3,11 +3,14 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/front"
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/identity"
+	"github.com/bastide-cloud/bastide/internal/service/bastide"
 	"github.com/bastide-cloud/bastide/internal/service/iam"
 	"github.com/bastide-cloud/bastide/internal/service/sts"
 	"github.com/bastide-cloud/bastide/internal/sigv4"
@@ -33,10 +36,13 @@ func (s *Server) wire(ctx context.Context) error {
 		return err
 	}
 	r.directory = iam.NewDirectory(iamService, s.db)
+	live := &bastide.Live{}
 	r.units = []gate.Unit{
 		iamService.Unit(),
 		sts.New(sts.Deps{Roles: roles{r.directory}, Tokens: s.tokens}).Unit(),
+		bastide.New(bastide.Deps{Server: s, Trail: s.trail, Live: live, Routes: noRoutes{}}).Unit(),
 	}
+	r.jobs = append(r.jobs, func(ctx context.Context) error { return live.Run(ctx, s.trail) })
 	r.apps = noApplications{}
 	if s.gate, err = gate.New(gate.Deps{Store: s.db, Trail: gate.NewTrail(s.trail), Directory: r.directory, Clock: s.clock, IDs: s.ids}, r.units...); err != nil {
 		return err
@@ -91,4 +97,30 @@ func (s *Server) local(w http.ResponseWriter, r *http.Request) {
 	}
 	_ = json.NewEncoder(w).Encode(map[string]any{"status": "running", "version": s.version, "edition": "bastide",
 		"services": services, "openCredentials": s.cfg.OpenCredentials}) // a caller who has gone away needs no answer
+}
+
+type noRoutes struct{}
+
+func (noRoutes) Routes(context.Context) ([]bastide.Route, error) { return nil, nil }
+
+// Status is what the server says of itself.
+func (s *Server) Status(context.Context) (bastide.Status, error) {
+	st := bastide.Status{Version: s.version, Account: s.cfg.Account, StartedAt: s.started, OpenCredentials: s.cfg.OpenCredentials, Waived: s.cfg.Waive}
+	for _, u := range s.rooms.units {
+		st.Services = append(st.Services, u.Model.ID)
+	}
+	return st, nil
+}
+
+// Backup writes everything that is kept; never the root key.
+func (s *Server) Backup(context.Context, io.Writer) error {
+	return awserr.Of(awserr.NotImplemented, "Backups are not built in this version of Bastide.")
+}
+
+// Reset empties everything, only under open credentials.
+func (s *Server) Reset(context.Context) error {
+	if !s.cfg.OpenCredentials {
+		return awserr.Of(awserr.AccessDenied, "Reset is refused unless the server runs with --open-credentials.")
+	}
+	return awserr.Of(awserr.NotImplemented, "Reset is not built in this version of Bastide.")
 }

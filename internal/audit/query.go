@@ -308,16 +308,25 @@ func (m *matcher) match(raw []byte) (r Record, ok bool, err error) {
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return r, false, fmt.Errorf("a record cannot be read: %w", err)
 	}
+	return r, m.chooses(&r), nil
+}
+
+// Matches reports whether f chooses r.
+func (f Filter) Matches(r Record) bool {
+	m, err := f.compile()
+	return err == nil && m.chooses(&r)
+}
+
+func (m *matcher) chooses(r *Record) bool {
 	f := &m.f
 	is := func(want, have string) bool { return want == "" || want == have }
-	ok = (f.From.IsZero() || !r.EventTime.Before(f.From)) && (f.To.IsZero() || r.EventTime.Before(f.To)) &&
+	return (f.From.IsZero() || !r.EventTime.Before(f.From)) && (f.To.IsZero() || r.EventTime.Before(f.To)) &&
 		is(f.Region, r.AWSRegion) && is(f.EventName, r.EventName) && is(f.EventSource, r.EventSource) &&
 		is(f.RequestID, r.RequestID) && is(f.EventID, r.EventID) &&
 		(f.Account == "" || f.Account == r.RecipientAccountID || f.Account == r.UserIdentity.AccountID) &&
 		(is(f.ErrorCode, r.ErrorCode) || f.ErrorCode == "*" && r.ErrorCode != "") &&
 		(f.Principal == "" || r.UserIdentity.is(f.Principal)) &&
 		(f.Resource == "" || slices.ContainsFunc(r.Resources, f.names)) && m.from(r.SourceIPAddress)
-	return r, ok, nil
 }
 
 func (f *Filter) names(r Resource) bool {

@@ -1,8 +1,6 @@
 package iam
 
 import (
-	"strings"
-
 	"github.com/bastide-cloud/bastide/internal/api/iam"
 	"github.com/bastide-cloud/bastide/internal/base/arn"
 	"github.com/bastide-cloud/bastide/internal/base/ids"
@@ -116,13 +114,4 @@ func pathOf(p *string) string {
 }
 
 // iamARN names a resource of the caller's account; IAM's names have no region.
-func iamARN(account, resource string) string {
-	return arn.New("iam", "", account, strings.TrimSuffix(resource, "*")+star(resource)).String()
-}
-
-func star(resource string) string {
-	if strings.HasSuffix(resource, "/") {
-		return "*"
-	}
-	return ""
-}
+func iamARN(account, resource string) string { return arn.New("iam", "", account, resource).String() }
