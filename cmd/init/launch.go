@@ -26,6 +26,7 @@ func launch() {
 	runtime.LockOSThread()
 	unix.CloseOnExec(controlFD)
 	unix.CloseOnExec(programFD)
+	closeFrom(programFD + 1)
 	reapNone()
 	c := conn{fd: controlFD}
 	for {
@@ -84,7 +85,7 @@ func bear(body []byte, fds []int) (control.Born, int) {
 	if err == nil {
 		var pid int
 		pid, err = syscall.ForkExec("/proc/self/fd/4", []string{"init"}, &syscall.ProcAttr{
-			Dir: "/", Env: []string{"GOMAXPROCS=1", "GOGC=off"}, Files: files, Sys: sys,
+			Dir: "/", Env: []string{"GOMAXPROCS=1", "GOGC=off", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"}, Files: files, Sys: sys,
 		})
 		if err == nil {
 			err = enter(b.Home)

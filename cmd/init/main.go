@@ -18,7 +18,6 @@ package main
 
 import (
 	"os"
-	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -36,9 +35,8 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == "launch" {
 		launch()
 	}
-	// mounts, sessions of the keyring and the like belong to a thread's credentials.
-	runtime.LockOSThread()
 	unix.CloseOnExec(controlFD)
+	closeFrom(controlFD + 1)
 	in := &initProcess{conn: conn{fd: controlFD}}
 	if err := in.settle(); err != nil {
 		in.fail(err)
@@ -47,6 +45,14 @@ func main() {
 		if err := in.serve(); err != nil {
 			in.fail(err)
 		}
+	}
+}
+
+// closeFrom closes what Bastide itself was started with by mistake and has handed down; a function
+// would inherit it.
+func closeFrom(fd uint) {
+	if err := unix.CloseRange(fd, 1<<31-1, 0); err != nil {
+		os.Exit(1) // Linux before 5.9: too old for the mounts as well
 	}
 }
 
@@ -64,12 +70,6 @@ func (in *initProcess) settle() error {
 		return wrap("make the init undumpable", err)
 	}
 	ignoreSignals()
-	// a session keyring of its own, or the processes would hold the one of Bastide's session.
-	// A machine without keyrings has nothing to hide.
-	_, _, errno := unix.RawSyscall(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0)
-	if errno != 0 && errno != unix.ENOSYS {
-		return wrap("take a session keyring", errno)
-	}
 	return nil
 }
 
@@ -104,11 +104,6 @@ func (in *initProcess) furnish(body []byte, fds []int) error {
 		return wrap("read the configuration", nil)
 	}
 	in.setup = s
-	if s.CgroupNS {
-		if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
-			return wrap("take a cgroup namespace", err)
-		}
-	}
 	if s.Hostname != "" {
 		if err := unix.Sethostname([]byte(s.Hostname)); err != nil {
 			return wrap("set the host name", err)
@@ -140,6 +135,9 @@ func (in *initProcess) deliver(body []byte, fds []int) error {
 		return wrap("read the delivery", nil)
 	}
 	b := builder{root: in.root, fds: fds}
+	if err := b.take(d.Mounts, d.Layers); err != nil {
+		return err
+	}
 	if err := b.mounts(d.Mounts); err != nil {
 		return err
 	}

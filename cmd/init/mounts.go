@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -28,23 +29,35 @@ func (b *builder) mounts(ms []control.Mount) error {
 	return nil
 }
 
-// tree is a mount attached nowhere yet: one that the driver sent, or a clone of what lies at Source.
-func (b *builder) tree(m control.Mount) (int, error) {
-	var tree int
-	if m.Source == "" {
-		if len(b.fds) == 0 {
-			return -1, wrap("no descriptor for "+m.Target, nil)
+// take opens what mounts name by path, before anything covers it; afterwards every mount has its
+// descriptor in b.fds, in the order of the lists.
+func (b *builder) take(lists ...[]control.Mount) error {
+	sent := b.fds
+	b.fds = nil
+	for _, m := range slices.Concat(lists...) {
+		if m.Source == "" {
+			if len(sent) == 0 {
+				return wrap("no descriptor for "+m.Target, nil)
+			}
+			b.fds, sent = append(b.fds, sent[0]), sent[1:]
+			continue
 		}
-		tree, b.fds = b.fds[0], b.fds[1:]
-	} else {
-		var err error
-		tree, err = unix.OpenTree(unix.AT_FDCWD, m.Source,
+		tree, err := unix.OpenTree(unix.AT_FDCWD, m.Source,
 			unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
 		if err != nil {
-			return -1, wrap("take "+m.Source, err)
+			return wrap("take "+m.Source, err)
 		}
+		b.fds = append(b.fds, tree)
 	}
-	attr := unix.MountAttr{Attr_set: plain}
+	return nil
+}
+
+// tree is the next mount, attached nowhere yet, restricted.
+func (b *builder) tree(m control.Mount) (int, error) {
+	tree := b.fds[0]
+	b.fds = b.fds[1:]
+	// private: what the host mounts below it later stays outside
+	attr := unix.MountAttr{Attr_set: plain, Propagation: unix.MS_PRIVATE}
 	if !m.Writable {
 		attr.Attr_set |= unix.MOUNT_ATTR_RDONLY
 	}
@@ -101,15 +114,15 @@ func (b *builder) layers(ms []control.Mount, target string) error {
 		return nil
 	}
 	if len(ms) == 1 {
-		return b.mounts([]control.Mount{{Target: target, Source: ms[0].Source}})
+		return b.mounts([]control.Mount{{Target: target}})
 	}
 	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return wrap("open an overlay for the layers", err)
 	}
 	defer unix.Close(fs)
-	// an overlay names its lower directories by path, so they need places for a moment; /tmp is
-	// still the root's own directory, or empty, and its mount comes later or goes on top
+	// an overlay names its lower directories by path and wants them mounted, so they need places for a
+	// moment
 	scratch, err := newFS("tmpfs", plain, "mode", "0755", "size", "64k")
 	if err != nil {
 		return err
@@ -117,10 +130,15 @@ func (b *builder) layers(ms []control.Mount, target string) error {
 	if err := b.put(scratch, "/opt"); err != nil {
 		return err
 	}
-	lower, err := b.lowers(ms, target)
+	lower, held, err := b.lowers(ms, target)
 	if err != nil {
 		return err
 	}
+	defer func() {
+		for _, fd := range held {
+			unix.Close(fd)
+		}
+	}()
 	if err := unix.FsconfigSetString(fs, "lowerdir", lower); err != nil {
 		return wrap("name the layers of the overlay", err)
 	}
@@ -134,29 +152,29 @@ func (b *builder) layers(ms []control.Mount, target string) error {
 	return b.swap(merged, target)
 }
 
-// lowers mounts each layer below target and returns the overlay's list of them.
-func (b *builder) lowers(ms []control.Mount, target string) (string, error) {
-	lower := ""
-	for i, m := range ms {
+// lowers mounts each layer below target and returns the overlay's list of them, which names them by
+// descriptors, because their paths only mean something after the pivot.
+func (b *builder) lowers(ms []control.Mount, target string) (lower string, held []int, err error) {
+	for i := range ms {
 		dir := target + "/" + strconv.Itoa(i)
-		tree, err := b.tree(control.Mount{Target: dir, Source: m.Source})
+		tree, err := b.tree(control.Mount{Target: dir})
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
-		// the root is not "/" before the pivot: the overlay finds the layer through its descriptor
 		fd, err := unix.FcntlInt(uintptr(tree), unix.F_DUPFD_CLOEXEC, 3)
 		if err != nil {
-			return "", wrap("hold a layer", err)
+			return "", nil, wrap("hold a layer", err)
 		}
+		held = append(held, fd)
 		if err := b.put(tree, dir); err != nil {
-			return "", err
+			return "", nil, err
 		}
 		if lower != "" {
 			lower = ":" + lower
 		}
 		lower = "/proc/self/fd/" + strconv.Itoa(fd) + lower
 	}
-	return lower, nil
+	return lower, held, nil
 }
 
 // swap replaces the scratch mount and the layers on it by the merged tree.

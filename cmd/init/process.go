@@ -24,7 +24,7 @@ func (in *initProcess) start(body []byte, fds []int) error {
 			return wrap("set a resource limit", err)
 		}
 	}
-	pid, err := spawn(p, fds, in.setup.Filter)
+	pid, err := spawn(p, fds, in.setup)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (in *initProcess) start(body []byte, fds []int) error {
 // spawn forks and executes the process from a thread of its own that has confined itself first: what
 // a thread has given up, its child never had. So the process needs no second program between the
 // init and itself. The thread ends with the goroutine, as it stays locked to it.
-func spawn(p *control.Process, fds []int, filter []byte) (int, error) {
+func spawn(p *control.Process, fds []int, setup *control.Setup) (int, error) {
 	type result struct {
 		pid int
 		err error
@@ -49,7 +49,11 @@ func spawn(p *control.Process, fds []int, filter []byte) (int, error) {
 	done := make(chan result, 1)
 	go func() {
 		runtime.LockOSThread()
-		if err := confine(filter); err != nil {
+		err := seclude(setup.CgroupNS)
+		if err == nil {
+			err = confine(setup.Filter)
+		}
+		if err != nil {
 			done <- result{err: err}
 			return
 		}
@@ -99,6 +103,24 @@ func (in *initProcess) reap(pid int) {
 		}
 		os.Exit(0)
 	}
+}
+
+// seclude gives the calling thread, and so what it forks, what belongs to threads and not to the
+// init as a whole.
+func seclude(cgroupNS bool) error {
+	// the cgroup that the init was born into becomes the root of what can be seen
+	if cgroupNS {
+		if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
+			return wrap("take a cgroup namespace", err)
+		}
+	}
+	// a session keyring of its own, or the process would hold the one of Bastide's session; a kernel
+	// without keyrings has nothing to hide
+	_, _, errno := unix.RawSyscall(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0)
+	if errno != 0 && errno != unix.ENOSYS {
+		return wrap("take a session keyring", errno)
+	}
+	return nil
 }
 
 // Securebits, from linux/securebits.h: no root user with powers, no capabilities kept or raised,
@@ -176,8 +198,7 @@ func ignoreSignals() {
 	for sig := uintptr(1); sig <= 64; sig++ {
 		switch syscall.Signal(sig) {
 		case syscall.SIGKILL, syscall.SIGSTOP, // cannot be
-			syscall.SIGCHLD,                                                 // ignoring it would reap by itself
-			syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, // the init's own faults
+			syscall.SIGCHLD,            // ignoring it would reap by itself
 			syscall.SIGURG, 32, 33, 34: // the Go runtime's own, harmless
 			continue
 		}

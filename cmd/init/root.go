@@ -30,6 +30,10 @@ func buildRoot(s *control.Setup, fds []int) (int, error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return -1, wrap("make the mounts private", err)
 	}
+	b := &builder{fds: fds}
+	if err := b.take(s.Mounts, s.Layers); err != nil {
+		return -1, err
+	}
 	root, err := newFS("tmpfs", plain, "mode", "0755", "size", strconv.FormatUint(s.RootBytes, 10))
 	if err != nil {
 		return -1, err
@@ -37,7 +41,7 @@ func buildRoot(s *control.Setup, fds []int) (int, error) {
 	if err := stage(root); err != nil {
 		return -1, err
 	}
-	b := &builder{root: root, fds: fds}
+	b.root = root
 	for _, step := range []func(*control.Setup) error{b.dirs, b.files, b.attach, b.dev, b.proc, b.tmp} {
 		if err := step(s); err != nil {
 			return -1, err
@@ -127,7 +131,7 @@ func (b *builder) dirs(s *control.Setup) error {
 
 // dir opens a directory below the root, making what is missing.
 func (b *builder) dir(path string) (int, error) {
-	at, err := unix.Dup(b.root)
+	at, err := unix.FcntlInt(uintptr(b.root), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		return -1, wrap("make "+path, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -144,14 +145,18 @@ func (i *instance) refuse(err error) {
 	i.kill()
 }
 
-// reap waits until the init, and so every process of its pid namespace, is gone: then its pidfd can be
-// read. (The launcher is the parent, and its kernel reaps.)
+// reap waits until the init, and so every process of its pid namespace, is gone. Its pidfd can be read
+// when it has ended; the launcher's kernel reaps it a moment later, for which there is no event on all
+// kernels, but from when on no signal finds it any more.
 func (i *instance) reap() {
 	p := []unix.PollFd{{Fd: int32(i.pidFD), Events: unix.POLLIN}}
 	for {
 		if _, err := unix.Poll(p, -1); err != unix.EINTR {
-			return
+			break
 		}
+	}
+	for unix.PidfdSendSignal(i.pidFD, 0, nil, 0) == nil {
+		time.Sleep(50 * time.Microsecond)
 	}
 }
 

@@ -47,7 +47,7 @@ func startLauncher(initFD int, null *os.File) (*launcher, error) {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		var err error
 		l.pid, err = syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(initFD), []string{"bastide-launcher", "launch"}, &syscall.ProcAttr{
-			Dir: "/", Env: []string{"GOMAXPROCS=1"},
+			Dir: "/", Env: []string{"GOMAXPROCS=1", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"},
 			Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(theirs), uintptr(initFD)},
 			Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 		})

@@ -156,7 +156,7 @@ func (h *Host) Abilities() Abilities {
 // Close removes the owner's directories; groups must be gone.
 func (h *Host) Close() error {
 	var errs []error
-	for _, dir := range h.dirs() {
+	for _, dir := range h.Dirs() {
 		if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}
@@ -166,8 +166,8 @@ func (h *Host) Close() error {
 	return errors.Join(errs...)
 }
 
-// dirs are the owner's directories; controllers may share one (cpu,cpuacct).
-func (h *Host) dirs() []string {
+// Dirs are the owner's directories; controllers may share one (cpu,cpuacct).
+func (h *Host) Dirs() []string {
 	var dirs []string
 	seen := map[string]bool{"": true}
 	add := func(d string) {

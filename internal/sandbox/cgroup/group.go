@@ -30,7 +30,7 @@ type Group struct {
 // Create makes a group. What the Host cannot bound stays unbounded: ask Abilities first.
 func (h *Host) Create(id string, l Limits) (*Group, error) {
 	g := &Group{host: h, id: id}
-	for _, owner := range h.dirs() {
+	for _, owner := range h.Dirs() {
 		dir := filepath.Join(owner, id)
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return nil, errors.Join(fmt.Errorf("cgroup: %w", err), g.Remove())
