@@ -6,9 +6,6 @@ import (
 	"testing"
 )
 
-// NoSync makes commits unsynced: the bug that the crash suites must find.
-func NoSync(opt Options) Options { opt.noSync = true; return opt }
-
 // FsyncFloor writes and syncs one page of a preallocated file per round.
 func FsyncFloor(b *testing.B) {
 	f, err := os.Create(filepath.Join(b.TempDir(), "floor"))

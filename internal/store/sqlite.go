@@ -55,7 +55,7 @@ type row struct {
 	value   []byte
 }
 
-func openConn(path string, write, noSync bool) (*conn, error) {
+func openConn(path string, write bool) (*conn, error) {
 	q := url.Values{}
 	pragma := func(s string) { q.Add("_pragma", s) }
 	pragma("busy_timeout(10000)")
@@ -63,11 +63,7 @@ func openConn(path string, write, noSync bool) (*conn, error) {
 	pragma("trusted_schema(off)")
 	if write {
 		pragma("journal_mode(wal)")
-		if noSync {
-			pragma("synchronous(off)")
-		} else {
-			pragma("synchronous(full)")
-		}
+		pragma("synchronous(full)")
 		pragma("cache_size(-16000)")
 		pragma("wal_autocheckpoint(4000)")
 		pragma("journal_size_limit(67108864)")

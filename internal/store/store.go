@@ -31,8 +31,6 @@ type Options struct {
 	// RunTwice runs every closure twice, rolling the first run back: what a closure leaves outside
 	// its transaction then shows. For tests.
 	RunTwice bool
-
-	noSync bool // a deliberate bug for the crash suites: commits are not synced
 }
 
 // DB is an open data directory. It is safe for concurrent use.
@@ -112,7 +110,7 @@ func (db *DB) open(ctx context.Context) error {
 	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	if db.w.c, err = openConn(path, true, db.opt.noSync); err != nil {
+	if db.w.c, err = openConn(path, true); err != nil {
 		return err
 	}
 	epoch, err := db.w.c.migrate()
@@ -198,7 +196,7 @@ func (r readers) take(ctx context.Context) (*conn, error) {
 	if c != nil {
 		return c, nil
 	}
-	c, err := openConn(r.path, false, false)
+	c, err := openConn(r.path, false)
 	if err != nil {
 		r.slots <- nil
 		return nil, err
