@@ -105,7 +105,7 @@ func L(vs ...Value) Value { return Value{typ: List, list: vs} }
 func M(attrs Item) Value { return Value{typ: Map, attrs: attrs} }
 
 // Of builds an item from attributes in any order; of equal names the last one counts.
-func Of(attrs ...Attr) Item { return normalize(append(Item(nil), attrs...)) }
+func Of(attrs ...Attr) Item { return normalize(append(Item{}, attrs...)) }
 
 func bad(msg string) Value { return Value{typ: invalid, text: msg} }
 
