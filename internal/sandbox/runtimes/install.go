@@ -2,6 +2,7 @@ package runtimes
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,6 +26,11 @@ func (c *Catalog) Install(ctx context.Context, name string, with []string, progr
 	if progress == nil {
 		progress = func(string) {}
 	}
+	return c.install(ctx, id, with, progress)
+}
+
+func (c *Catalog) install(ctx context.Context, id Identifier, with []string, progress func(string)) error {
+	name := id.Name
 	for _, w := range with {
 		if w != AWSSDKv2 || id.Family != bootstrap.Node {
 			return fmt.Errorf("runtimes: %.100q is nothing that goes with %s", w, name)
@@ -46,11 +52,14 @@ func (c *Catalog) Install(ctx context.Context, name string, with []string, progr
 		}
 	}
 	defer c.lock("sdk " + c.sdkFolder(id))()
-	var s SDK
-	if id.Family == bootstrap.Node {
+	s, err := readSDK(c.sdkFolder(id))
+	switch {
+	case err == nil && s.Version == c.pinnedVersion(id) && containsAll(s.Extra, with):
+		progress(name + ": the SDK is on this machine")
+	case id.Family == bootstrap.Node:
 		progress("installing @aws-sdk through npm")
 		s, err = c.installNodeSDK(ctx, id, with)
-	} else {
+	default:
 		progress("installing boto3 through pip")
 		s, err = c.installBoto3(ctx, id, found)
 	}
@@ -118,15 +127,11 @@ func (c *Catalog) installBoto3(ctx context.Context, id Identifier, found Found) 
 	if err != nil {
 		return SDK{}, err
 	}
-	name := map[string]string{"3.8": "python3.8.txt", "3.9": "python3.9.txt"}[id.Version]
-	if name == "" {
-		name = "python3.10.txt" // and later ones
-	}
-	body, err := fs.ReadFile(c.pinned("boto3"), name)
+	body, err := fs.ReadFile(c.pinned("boto3"), requirementsFor(id))
 	if err != nil {
 		return SDK{}, fmt.Errorf("runtimes: %w", err)
 	}
-	return c.storeSDK(c.sdkFolder(id), SDK{Version: pinnedVersion(string(body)), Origin: "bastide"}, func(tmp string) error {
+	return c.storeSDK(c.sdkFolder(id), SDK{Version: c.pinnedVersion(id), Origin: "bastide"}, func(tmp string) error {
 		list, target := filepath.Join(tmp, "requirements.txt"), filepath.Join(tmp, "python")
 		if err := os.WriteFile(list, body, 0o644); err != nil {
 			return err
@@ -155,11 +160,36 @@ func (c *Catalog) pip(ctx context.Context, found Found) ([]string, error) {
 	return nil, errors.New("runtimes: pip is not on this machine. To get it, run\n  apt-get install python3-pip")
 }
 
-// pinnedVersion is boto3's in a list of requirements.
-func pinnedVersion(requirements string) string {
-	_, rest, _ := strings.Cut(requirements, "boto3==")
-	version, _, _ := strings.Cut(rest, " ")
-	return version
+// requirementsFor is the list of pins for a version of python.
+func requirementsFor(id Identifier) string {
+	switch id.Version {
+	case "3.8", "3.9":
+		return "python" + id.Version + ".txt"
+	}
+	return "python3.10.txt" // and later ones
+}
+
+// pinnedVersion is the version of the SDK that Install installs; empty if the pins do not say.
+func (c *Catalog) pinnedVersion(id Identifier) string {
+	if id.Family == bootstrap.Python {
+		body, err := fs.ReadFile(c.pinned("boto3"), requirementsFor(id))
+		if err != nil {
+			return ""
+		}
+		_, rest, _ := strings.Cut(string(body), "boto3==")
+		version, _, _ := strings.Cut(rest, " ")
+		return version
+	}
+	var pin struct{ Dependencies map[string]string }
+	body, err := fs.ReadFile(c.pinned("aws-sdk"), "package.json")
+	if err != nil || json.Unmarshal(body, &pin) != nil {
+		return ""
+	}
+	return pin.Dependencies["@aws-sdk/client-sts"]
+}
+
+func containsAll(have, want []string) bool {
+	return !slices.ContainsFunc(want, func(w string) bool { return !slices.Contains(have, w) })
 }
 
 // Status is what the machine has of one runtime.

@@ -194,7 +194,7 @@ func (c *Catalog) installNodeSDK(ctx context.Context, id Identifier, with []stri
 		with = append(with, old.Extra...) // an install never takes anything away
 	}
 	slices.Sort(with)
-	s := SDK{Version: "3.967.0", Origin: "bastide", Extra: slices.Compact(with)}
+	s := SDK{Version: c.pinnedVersion(id), Origin: "bastide", Extra: slices.Compact(with)}
 	return c.storeSDK(c.sdkFolder(id), s, func(tmp string) error {
 		if err := n.installPinned(ctx, c.pinned("aws-sdk"), tmp); err != nil {
 			return err
@@ -264,7 +264,10 @@ func prune(dir string) error {
 		case err != nil:
 			return err
 		case d.IsDir() && (d.Name() == "dist-types" || d.Name() == "dist-es" || strings.HasSuffix(path, "node_modules/aws-sdk/dist")):
-			return errors.Join(os.RemoveAll(path), fs.SkipDir)
+			if err := os.RemoveAll(path); err != nil {
+				return err
+			}
+			return fs.SkipDir // WalkDir knows it only as it is
 		case !d.IsDir() && (strings.HasSuffix(d.Name(), ".d.ts") || strings.HasSuffix(d.Name(), ".map")):
 			return os.Remove(path)
 		}
