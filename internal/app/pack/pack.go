@@ -1,0 +1,234 @@
+// Package pack turns a template and the folders that it names into what a deployment uploads: a
+// template whose code is in a bucket, and the archives. The template's lines stay where they are,
+// so that an error of the deployment names the line that its author wrote.
+//
+//	p, err := pack.Make(pack.Options{Path: "examples/tasks", Bucket: "artifacts"})
+package pack
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bastide-cloud/bastide/internal/template"
+	"github.com/bastide-cloud/bastide/internal/template/tree"
+)
+
+// Options say what to package.
+type Options struct {
+	Path   string // a template, or a folder that holds one
+	Bucket string // where the artifacts will be
+	// Build makes a folder deployable (installs what it depends on) and returns where the result
+	// is; nil takes folders as they are.
+	Build func(folder, runtime string) (string, error)
+}
+
+// Package is a template ready to deploy, with its artifacts.
+type Package struct {
+	File      string // the template that was read
+	Template  string
+	Artifacts []Artifact
+	Folders   []string // what the artifacts were made of, to watch
+}
+
+// Artifact is an archive or definition to upload.
+type Artifact struct {
+	LogicalID string // the first resource that uses it
+	Source    string
+	Key       string // its SHA-256, so that what is unchanged is not uploaded again
+	Body      []byte
+}
+
+const maxTemplate = 1 << 20 // bytes
+
+// Find gives the template file of a path: the file itself, or the folder's built or written one.
+func Find(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if !info.IsDir() {
+		return path, nil
+	}
+	for _, name := range []string{".aws-sam/build/template.yaml", "template.yaml", "template.yml", "template.json", "sam.yaml", "serverless.template"} {
+		file := filepath.Join(path, name)
+		if _, err := os.Stat(file); err == nil {
+			return file, nil
+		}
+	}
+	return "", fmt.Errorf("%s holds no template.yaml; name the template: bastide up DIR/TEMPLATE", path)
+}
+
+// Make reads the template and packages what it names.
+func Make(o Options) (*Package, error) {
+	file, err := Find(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxTemplate {
+		return nil, fmt.Errorf("%s is larger than %d bytes", file, maxTemplate)
+	}
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	t, err := template.Parse(src)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	m := &maker{Options: o, dir: filepath.Dir(file), pkg: &Package{File: file}, made: map[string]string{}}
+	edits, err := m.walk(t.Root())
+	if err != nil {
+		return nil, err
+	}
+	m.pkg.Template, err = splice(string(src), edits)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return m.pkg, nil
+}
+
+type maker struct {
+	Options
+	dir  string
+	pkg  *Package
+	made map[string]string // source → key
+}
+
+// place is where each type of resource names a local path, and how its answer is written.
+type place struct {
+	property string
+	object   bool // {"S3Bucket", "S3Key"} rather than s3://bucket/key
+	file     bool // a file as it is rather than an archive
+}
+
+var places = map[string]place{
+	"AWS::Serverless::Function":     {property: "CodeUri"},
+	"AWS::Serverless::LayerVersion": {property: "ContentUri"},
+	"AWS::Serverless::Api":          {property: "DefinitionUri", file: true},
+	"AWS::Serverless::HttpApi":      {property: "DefinitionUri", file: true},
+	"AWS::Lambda::Function":         {property: "Code", object: true},
+	"AWS::Lambda::LayerVersion":     {property: "Content", object: true},
+}
+
+func (m *maker) walk(root *tree.Node) ([]edit, error) {
+	var edits []edit
+	var faults []error
+	global := root.Get("Globals").Get("Function")
+	one := func(id, runtime string, n *tree.Node, p place) {
+		e, ok, err := m.one(id, runtime, n, p)
+		if err != nil {
+			faults = append(faults, err)
+		} else if ok {
+			edits = append(edits, e)
+		}
+	}
+	if n := global.Get("CodeUri"); n.Is(tree.String) {
+		one("Globals", text(root, global.Get("Runtime")), n, places["AWS::Serverless::Function"])
+	}
+	resources := root.Get("Resources")
+	if resources == nil {
+		return nil, nil
+	}
+	for _, f := range resources.Fields {
+		typ := f.Value.Get("Type")
+		if !typ.Is(tree.String) {
+			continue
+		}
+		p, ok := places[typ.Text]
+		props := f.Value.Get("Properties")
+		n := props.Get(p.property)
+		if !ok || !n.Is(tree.String) {
+			continue
+		}
+		runtime := text(root, props.Get("Runtime"))
+		if runtime == "" {
+			runtime = text(root, global.Get("Runtime"))
+		}
+		one(f.Key, runtime, n, p)
+	}
+	return edits, errors.Join(faults...)
+}
+
+// text is a string, or the default of the parameter that is referred to; "" where only the
+// deployment knows.
+func text(root, n *tree.Node) string {
+	if n.Is(tree.String) {
+		return n.Text
+	}
+	if ref := n.Get("Ref"); ref.Is(tree.String) {
+		if d := root.Get("Parameters").Get(ref.Text).Get("Default"); d.Is(tree.String) {
+			return d.Text
+		}
+	}
+	return ""
+}
+
+// one packages what a property names, unless it is in a bucket already.
+func (m *maker) one(id, runtime string, n *tree.Node, p place) (edit, bool, error) {
+	if strings.HasPrefix(n.Text, "s3://") || strings.HasPrefix(n.Text, "https://") || n.Text == "" {
+		return edit{}, false, nil
+	}
+	source := filepath.Join(m.dir, filepath.FromSlash(n.Text))
+	key, ok := m.made[source+"\x00"+runtime]
+	if !ok {
+		body, ext, err := m.artifact(id, runtime, source, p)
+		if err != nil {
+			return edit{}, false, fmt.Errorf("%s (%s): %w", id, n.Pos, err)
+		}
+		sum := sha256.Sum256(body)
+		key = hex.EncodeToString(sum[:]) + ext
+		m.made[source+"\x00"+runtime] = key
+		m.pkg.Artifacts = append(m.pkg.Artifacts, Artifact{LogicalID: id, Source: source, Key: key, Body: body})
+		m.pkg.Folders = append(m.pkg.Folders, source)
+	}
+	to := `"s3://` + m.Bucket + "/" + key + `"`
+	if p.object {
+		to = `{"S3Bucket": "` + m.Bucket + `", "S3Key": "` + key + `"}`
+	}
+	return edit{n.Pos, n.Text, to}, true, nil
+}
+
+func (m *maker) artifact(id, runtime, source string, p place) (body []byte, ext string, err error) {
+	info, err := os.Stat(source)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, "", fmt.Errorf("%s does not exist", source)
+	case err != nil:
+		return nil, "", err
+	case p.file && info.IsDir():
+		return nil, "", fmt.Errorf("%s is a folder, not a definition", source)
+	case p.file, !info.IsDir() && isArchive(source):
+		body, err = os.ReadFile(source)
+		return body, filepath.Ext(source), err
+	case !info.IsDir():
+		body, err = archiveFile(source, info)
+		return body, ".zip", err
+	}
+	if m.Build != nil && p.property == "CodeUri" {
+		if source, err = m.Build(source, runtime); err != nil {
+			return nil, "", err
+		}
+	}
+	if p.property != "ContentUri" && p.property != "Content" {
+		if err := complete(source, runtime); err != nil {
+			return nil, "", err
+		}
+	}
+	body, err = archive(source)
+	return body, ".zip", err
+}
+
+func isArchive(name string) bool {
+	ext := strings.ToLower(filepath.Ext(name))
+	return ext == ".zip" || ext == ".jar"
+}
