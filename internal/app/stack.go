@@ -21,7 +21,6 @@ type Deployment struct {
 	Stack       string // the folder's name where empty
 	Parameters  map[string]string
 	Tags        map[string]string
-	Build       bool
 	Once        bool
 	Acknowledge []string // routes to open by name
 }
@@ -126,11 +125,7 @@ func (r *Remote) deploy(ctx context.Context, d Deployment) (*Stack, *pack.Packag
 
 // upload packages the template's code and puts what is new into the artifacts bucket.
 func (r *Remote) upload(ctx context.Context, d Deployment) (*pack.Package, error) {
-	o := pack.Options{Path: d.Path, Bucket: r.bucket()}
-	if d.Build {
-		o.Build = builder(ctx, r.Term)
-	}
-	p, err := pack.Make(o)
+	p, err := pack.Make(pack.Options{Path: d.Path, Bucket: r.bucket()})
 	if err != nil {
 		return nil, err
 	}

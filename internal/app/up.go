@@ -44,9 +44,6 @@ func attach(ctx context.Context, cfg Config, version string, t Terminal) (contex
 	if err != nil {
 		return nil, nil, err
 	}
-	if w := s.weaker(ctx); len(w) > 0 {
-		t.Progress("this machine isolates functions less than it could (bastide doctor says more): %s", strings.Join(w, ", "))
-	}
 	serving, cancel := context.WithCancelCause(ctx)
 	ready, done := make(chan struct{}), make(chan error, 1)
 	go func() {

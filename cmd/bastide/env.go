@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bastide-cloud/bastide/internal/app"
+)
+
+func envCommand(f *flags) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:     "env",
+		Short:   "Print the settings that point an AWS client here",
+		Example: "  eval \"$(bastide env)\"\n  bastide env --format json\n  bastide env --format profile >> ~/.aws/config",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			t, err := f.terminal(cmd)
+			if err != nil {
+				return err
+			}
+			if f.output == "json" && !cmd.Flags().Changed("format") {
+				format = "json"
+			}
+			return app.Env(f.data, f.region, format, t)
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "shell", "shell, json or profile")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"shell", "json", "profile"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func versionCommand(f *flags) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs, Example: "  bastide version",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			t, err := f.terminal(cmd)
+			if err != nil {
+				return err
+			}
+			if t.JSON {
+				return t.Print(map[string]string{"version": version})
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "bastide", version)
+			return err
+		},
+	}
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/bastide-cloud/bastide/internal/app"
+)
+
+func logsCommand(f *flags) *cobra.Command {
+	var q app.LogQuery
+	cmd := &cobra.Command{
+		Use: "logs [FUNCTION|LOG_GROUP]", Short: "Show functions' output", Args: cobra.MaximumNArgs(1),
+		Example: "  bastide logs\n  bastide logs -f tasks-Create\n  bastide logs /aws/lambda/tasks-List --since 10m",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := f.remote(cmd)
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				q.Name = args[0]
+			}
+			return r.Logs(cmd.Context(), q)
+		},
+	}
+	cmd.Flags().BoolVarP(&q.Follow, "follow", "f", false, "go on as output comes")
+	cmd.Flags().DurationVar(&q.Since, "since", 0, "only output of the last while, as 15m")
+	cmd.Flags().StringVar(&q.Filter, "filter", "", "only lines that hold this text")
+	return cmd
+}
+
+func invokeCommand(f *flags) *cobra.Command {
+	var q app.Invocation
+	cmd := &cobra.Command{
+		Use: "invoke FUNCTION", Short: "Call a function and print its answer and its output", Args: cobra.ExactArgs(1),
+		Example: "  bastide invoke tasks-List --payload '{}'\n  bastide invoke orders --payload @event.json --event",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := f.remote(cmd)
+			if err != nil {
+				return err
+			}
+			q.Function = args[0]
+			return r.Invoke(cmd.Context(), q)
+		},
+	}
+	cmd.Flags().StringVar(&q.Payload, "payload", "{}", "JSON, @FILE, or @- for standard input")
+	cmd.Flags().StringVar(&q.Qualifier, "qualifier", "", "version or alias")
+	cmd.Flags().BoolVar(&q.Event, "event", false, "asynchronously")
+	return cmd
+}
+
+func runtimesCommand(f *flags) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "runtimes", Short: "List and install the interpreters that functions run on",
+		Example: "  bastide runtimes list\n  bastide runtimes install nodejs22.x",
+	}
+	list := &cobra.Command{
+		Use: "list", Short: "List what is installed or found on this machine", Args: cobra.NoArgs, Example: "  bastide runtimes list --output json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			t, err := f.terminal(cmd)
+			if err != nil {
+				return err
+			}
+			return app.RuntimesList(cmd.Context(), f.data, t)
+		},
+	}
+	var with []string
+	install := &cobra.Command{
+		Use: "install RUNTIME…", Short: "Install an interpreter and the AWS SDK that Lambda supplies with it", Args: cobra.MinimumNArgs(1),
+		Example: "  bastide runtimes install nodejs22.x python3.12\n  bastide runtimes install nodejs18.x --with aws-sdk-v2",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := f.terminal(cmd)
+			if err != nil {
+				return err
+			}
+			return app.RuntimesInstall(cmd.Context(), f.data, args, with, t)
+		},
+	}
+	install.Flags().StringSliceVar(&with, "with", nil, "what to install beside it: aws-sdk-v2")
+	cmd.AddCommand(list, install)
+	return cmd
+}
+
+func backupCommand(f *flags) *cobra.Command {
+	return &cobra.Command{
+		Use: "backup FILE", Short: "Write everything that is kept, consistently, while serving", Args: cobra.ExactArgs(1),
+		Long:    "A backup never contains the root key: keep DIR/root.key apart, for a backup cannot be opened without it.",
+		Example: "  bastide backup bastide-2026-11-23.backup",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := f.remote(cmd)
+			if err != nil {
+				return err
+			}
+			return r.Backup(cmd.Context(), args[0])
+		},
+	}
+}

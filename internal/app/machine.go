@@ -1,0 +1,76 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
+)
+
+// catalog is the runtimes of this machine and of a data directory.
+func catalog(data string) *runtimes.Catalog {
+	return runtimes.New(runtimes.Config{Dir: filepath.Join(data, "runtimes"), Environ: os.Environ(), HTTP: &http.Client{Timeout: 10 * time.Minute}})
+}
+
+// RuntimesList prints what is installed or found.
+func RuntimesList(ctx context.Context, data string, t Terminal) error {
+	list, err := catalog(data).List(ctx)
+	if err != nil {
+		return err
+	}
+	type row struct {
+		Runtime string `json:"runtime"`
+		Version string `json:"version,omitempty"`
+		Origin  string `json:"origin,omitempty"`
+		Path    string `json:"path,omitempty"`
+		Install string `json:"install,omitempty"`
+	}
+	var rows []row
+	for _, s := range list {
+		r := row{Runtime: s.Name}
+		switch {
+		case len(s.Found) > 0:
+			r.Version, r.Origin, r.Path = s.Found[0].Version, s.Found[0].Origin, s.Found[0].Path
+		case s.Family != runtimes.Custom:
+			r.Install = "bastide runtimes install " + s.Name
+		}
+		rows = append(rows, r)
+	}
+	if t.JSON {
+		return t.Print(rows)
+	}
+	for _, r := range rows {
+		detail := fmt.Sprintf("%-10s %-8s %s", r.Version, r.Origin, r.Path)
+		switch {
+		case r.Install != "":
+			detail = t.paint(faint, "missing; "+r.Install)
+		case r.Version == "":
+			detail = "needs no interpreter"
+		}
+		if err := t.Line("%-16s %s", r.Runtime, detail); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RuntimesInstall fetches interpreters and the SDKs that Lambda supplies with them.
+func RuntimesInstall(ctx context.Context, data string, names, with []string, t Terminal) error {
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return err
+	}
+	c := catalog(data)
+	for _, name := range names {
+		if err := c.Install(ctx, name, with, func(s string) { t.Progress("%s", plain(s)) }); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if err := t.Line("%s is installed", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
