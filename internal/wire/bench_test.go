@@ -87,3 +87,13 @@ func BenchmarkPutObjectRoute(b *testing.B) {
 func BenchmarkCreateUserDecode(b *testing.B) {
 	benchDecode(b, form("iam"), []byte("Action=CreateUser&Version=2010-05-08&UserName=ann&Path=%2Fteam%2F&Tags.member.1.Key=k&Tags.member.1.Value=v"))
 }
+
+// BenchmarkNewRouter is what routing adds to the start of the process.
+func BenchmarkNewRouter(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if rt := wire.NewRouter("us-east-1", allServices()); rt == nil {
+			b.Fatal("no router")
+		}
+	}
+}

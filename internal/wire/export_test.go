@@ -7,3 +7,6 @@ func (r Routed) Read(body []byte, stream io.Reader) (any, error) {
 	in, _, err := r.read(body, stream)
 	return in, err
 }
+
+// IsRegion is for the tests.
+func IsRegion(s string) bool { return isRegion(s) }

@@ -3,15 +3,33 @@ package wire
 import (
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 )
 
 // scope is the credential scope that a request claims; nothing is verified yet.
 type scope struct{ region, service string }
 
-// regionName is the shape of AWS's region names; it keeps anything else out of keys and paths.
-var regionName = regexp.MustCompile(`^[a-z]{2,8}(-[a-z]{2,12}){1,3}-[0-9]{1,2}$`)
+// isRegion reports whether s has the shape of AWS's region names: two to four words of small
+// letters and a number, with dashes between. It keeps anything else out of keys and paths.
+func isRegion(s string) bool {
+	words, n := 0, 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z':
+			n++
+		case c == '-':
+			if n < 2 || n > 12 {
+				return false
+			}
+			words, n = words+1, 0
+		case c >= '0' && c <= '9' && n == 0 && words >= 2 && words <= 4:
+			return i > 0 && s[i-1] == '-' && (i == len(s)-1 || i == len(s)-2 && s[i+1] >= '0' && s[i+1] <= '9')
+		default:
+			return false
+		}
+	}
+	return false
+}
 
 // scopeOf reads KEY/DATE/REGION/SERVICE/aws4_request from the Authorization header or from a
 // presigned query.
@@ -30,12 +48,24 @@ func scopeOf(r *http.Request) (scope, bool) {
 	} else if c, ok := queryParam(r.URL.RawQuery, "X-Amz-Credential"); ok {
 		credential = c
 	}
-	p := strings.Split(credential, "/")
-	if len(p) < 5 {
+	// From the end: an access key of other systems may hold slashes.
+	rest, end := cutLast(credential)
+	rest, service := cutLast(rest)
+	rest, region := cutLast(rest)
+	key, date := cutLast(rest)
+	if end == "" || date == "" || key == "" {
 		return scope{}, false
 	}
-	p = p[len(p)-4:] // an access key of other systems may hold slashes
-	return scope{region: p[1], service: p[2]}, true
+	return scope{region: region, service: service}, true
+}
+
+// cutLast divides s at its last slash.
+func cutLast(s string) (before, after string) {
+	i := strings.LastIndexByte(s, '/')
+	if i < 0 {
+		return "", s
+	}
+	return s[:i], s[i+1:]
 }
 
 // queryParam is the first value of a query parameter, without a parse of the whole string.
@@ -74,7 +104,7 @@ func splitHost(name string) host {
 	var out host
 	labels := strings.Split(name, ".")
 	last := len(labels) - 1
-	if last > 0 && regionName.MatchString(labels[last]) {
+	if last > 0 && isRegion(labels[last]) {
 		out.region, labels = labels[last], labels[:last]
 	}
 	if n := len(labels); n > 1 && labels[n-1] == "dualstack" {
@@ -82,7 +112,7 @@ func splitHost(name string) host {
 	}
 	n := len(labels)
 	out.prefix = labels[n-1]
-	if region, ok := strings.CutPrefix(out.prefix, "s3-"); ok && regionName.MatchString(region) {
+	if region, ok := strings.CutPrefix(out.prefix, "s3-"); ok && isRegion(region) {
 		out.prefix, out.region = "s3", region // the old form s3-eu-west-1.amazonaws.com
 	}
 	if n > 1 && out.prefix == "s3" {

@@ -82,7 +82,7 @@ func (rt *Router) Route(r *http.Request, body []byte) (Routed, error) {
 	if !signed {
 		return routed, err
 	}
-	if !regionName.MatchString(sc.region) {
+	if !isRegion(sc.region) {
 		return routed, awserr.Of(awserr.SignatureDoesNotMatch, "Credential should be scoped to a valid region. ")
 	}
 	routed.Region = sc.region

@@ -156,6 +156,20 @@ func TestRegion(t *testing.T) {
 	}
 }
 
+func TestRegionNames(t *testing.T) {
+	for _, s := range []string{"us-east-1", "eu-west-3", "us-gov-west-1", "us-isob-east-1", "ap-southeast-7", "eusc-de-east-1", "mx-central-12"} {
+		if !wire.IsRegion(s) {
+			t.Errorf("%s is refused", s)
+		}
+	}
+	for _, s := range []string{"", "us", "us-1", "us-east", "us-east-", "us-east-1a", "us-east-123", "US-EAST-1", "us--east-1", "-east-1", "us-east-1/..", "us-east1",
+		"..", "aws-global", "a-b-1", strings.Repeat("ab-", 20) + "1"} {
+		if wire.IsRegion(s) {
+			t.Errorf("%q is taken", s)
+		}
+	}
+}
+
 func TestPeek(t *testing.T) {
 	rt := wire.NewRouter("us-east-1", allServices())
 	for _, c := range []struct {
