@@ -11,6 +11,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/identity"
 	"github.com/bastide-cloud/bastide/internal/service/bastide"
+	"github.com/bastide-cloud/bastide/internal/service/dynamodb"
 	"github.com/bastide-cloud/bastide/internal/service/iam"
 	"github.com/bastide-cloud/bastide/internal/service/sts"
 	"github.com/bastide-cloud/bastide/internal/sigv4"
@@ -37,12 +38,15 @@ func (s *Server) wire(ctx context.Context) error {
 	}
 	r.directory = iam.NewDirectory(iamService, s.db)
 	live := &bastide.Live{}
+	ddb := dynamodb.New(dynamodb.Deps{IDs: s.ids})
 	r.units = []gate.Unit{
 		iamService.Unit(),
 		sts.New(sts.Deps{Roles: roles{r.directory}, Tokens: s.tokens}).Unit(),
+		ddb.Unit(),
 		bastide.New(bastide.Deps{Server: s, Trail: s.trail, Live: live, Routes: noRoutes{}}).Unit(),
 	}
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return live.Run(ctx, s.trail) })
+	r.jobs = append(r.jobs, func(ctx context.Context) error { return ddb.Run(ctx, s.gate) })
 	r.apps = noApplications{}
 	if s.gate, err = gate.New(gate.Deps{Store: s.db, Trail: gate.NewTrail(s.trail), Directory: r.directory, Clock: s.clock, IDs: s.ids}, r.units...); err != nil {
 		return err

@@ -3,6 +3,7 @@ package dynamodb
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -79,6 +80,32 @@ const oldestExpiry = 5 * 365 * 24 * time.Hour
 
 // sweepBatch is how many items one transaction of Expire deletes.
 const sweepBatch = 100
+
+// sweepEvery is how often expired items are looked for. On AWS they go within a few days.
+const sweepEvery = 10 * time.Second
+
+// Run deletes expired items until ctx ends: the service's job.
+func (s *Service) Run(ctx context.Context, g *gate.Gate) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+		for n := 1; n > 0; {
+			var err error
+			n, err = s.Expire(ctx, g)
+			if _, full := errors.AsType[*store.ReserveError](err); full {
+				break // the disk is full; items that expire are not what frees it
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
 
 // Expire deletes items whose time to live has passed, as a job of the service: a few of every
 // table at each call. It reports how many, so that the caller can go on while there are some.
