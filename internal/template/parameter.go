@@ -87,14 +87,14 @@ func isTrue(n *Node) bool { return n != nil && strings.EqualFold(n.Text, "true")
 
 // The types that name something of AWS's (a key pair, a VPC) hold strings; whether the thing
 // exists is left to the resource that uses it.
-var awsType = regexp.MustCompile(`^(List<)?AWS::(EC2|Route53|SSM)::[A-Za-z:]+(>)?$`)
+var awsType = regexp.MustCompile(`^(List<AWS::(EC2|Route53)::[A-Za-z:]+>|AWS::(EC2|Route53)::[A-Za-z:]+)$`)
 
 func knownType(s string) bool {
 	switch s {
 	case "String", "Number", "CommaDelimitedList", "List<Number>", "List<String>", "AWS::SSM::Parameter::Name":
 		return true
 	}
-	return awsType.MatchString(s) && !strings.Contains(s, "SSM") && strings.HasPrefix(s, "List<") == strings.HasSuffix(s, ">")
+	return awsType.MatchString(s)
 }
 
 func (p *Parameter) list() bool {

@@ -38,6 +38,9 @@ func (m *macro) function() ([]*generated, error) {
 	if c := m.get("CapacityProviderConfig"); c != nil {
 		return nil, tree.Unbuiltf(c.Pos, "CapacityProviderConfig (of %s) is not built.", m.id)
 	}
+	if p := m.get("VersionDeletionPolicy"); p != nil && m.get("AutoPublishAlias") == nil {
+		return nil, m.errorf(p, "'VersionDeletionPolicy' requires 'AutoPublishAlias'.")
+	}
 	if err := m.deploymentPreference(); err != nil {
 		return nil, err
 	}
@@ -58,10 +61,8 @@ func (m *macro) function() ([]*generated, error) {
 		}
 		made = append(made, v, a)
 		to, alias = target{a.id, true, a.attrs}, a.props.Get("Name").Text
-	} else if p := m.get("ProvisionedConcurrencyConfig"); p != nil {
+	} else if p := m.get("ProvisionedConcurrencyConfig"); !p.Empty() {
 		return nil, m.errorf(p, "To set ProvisionedConcurrencyConfig AutoPublishALias must be defined on the function")
-	} else if p := m.get("VersionDeletionPolicy"); p != nil {
-		return nil, m.errorf(p, "'VersionDeletionPolicy' requires 'AutoPublishAlias'.")
 	}
 	more, err := m.functionURL(to)
 	if err != nil {

@@ -6,18 +6,12 @@ import (
 	"github.com/bastide-cloud/bastide/internal/template/tree"
 )
 
-// resourcePolicy adds the statements of a ResourcePolicy for one path to the definition's policy;
-// the custom ones, which name no path, only when custom is set.
-func (e *editor) resourcePolicy(p *Node, path string, stage *Node, custom bool) error {
+// resourcePolicy adds the statements of a ResourcePolicy for one path to the definition's policy.
+func (e *editor) resourcePolicy(p *Node, path string, stage *Node) error {
 	if !p.Is(tree.Map) {
 		return tree.Errorf(p.Pos, "Resource Policy is not a valid dictionary.")
 	}
-	policy := e.doc.Get(policyKey)
-	if policy.Empty() {
-		policy = tree.M().At(p.Pos)
-		e.doc.Set(policyKey, policy)
-	}
-	w := &policyWriter{policy: policy, pos: p.Pos, resources: func() *Node { return e.resourceList(path, stage) }}
+	w := &policyWriter{policy: e.section(policyKey).At(p.Pos), pos: p.Pos, resources: func() *Node { return e.resourceList(path, stage) }}
 	if err := w.accounts(p.Get("AwsAccountWhitelist"), "Allow"); err != nil {
 		return err
 	}
@@ -31,10 +25,14 @@ func (e *editor) resourcePolicy(p *Node, path string, stage *Node, custom bool) 
 			return err
 		}
 	}
-	if c := p.Get("CustomStatements"); custom && !c.Empty() {
-		w.custom(c)
-	}
 	return nil
+}
+
+// customStatements adds the ResourcePolicy's own statements, which name no path.
+func (e *editor) customStatements(p *Node) {
+	if c := p.Get("CustomStatements"); !c.Empty() {
+		(&policyWriter{policy: e.section(policyKey).At(p.Pos), pos: p.Pos}).custom(c)
+	}
 }
 
 func asList(n *Node) *Node {

@@ -41,12 +41,12 @@ func (d *restDefinition) auth() error {
 		if !p.Is(tree.Map) {
 			return tree.Errorf(p.Pos, "ResourcePolicy must be a map (ResourcePolicyStatement).")
 		}
-		paths := keys(ed.paths())
-		for i, path := range paths {
-			if err := ed.resourcePolicy(p, path, d.get("StageName"), i == len(paths)-1); err != nil {
+		for _, path := range keys(ed.paths()) {
+			if err := ed.resourcePolicy(p, path, d.get("StageName")); err != nil {
 				return err
 			}
 		}
+		ed.customStatements(p)
 	}
 	return d.postprocess()
 }

@@ -282,10 +282,10 @@ func (d *restDefinition) postprocess() error {
 	if v.Empty() || !version3(v) {
 		return nil
 	}
-	for from, to := range map[string]string{"securityDefinitions": "securitySchemes", "definitions": "schemas"} {
-		if s := d.body.Get(from); !s.Empty() {
-			(&editor{d.body}).section("components").Set(to, s)
-			d.body.Delete(from)
+	for _, move := range []struct{ from, to string }{{"securityDefinitions", "securitySchemes"}, {"definitions", "schemas"}} {
+		if s := d.body.Get(move.from); !s.Empty() {
+			(&editor{d.body}).section("components").Set(move.to, s)
+			d.body.Delete(move.from)
 		}
 	}
 	for _, p := range d.body.Get("paths").Map() {

@@ -170,7 +170,10 @@ func (e *event) restAuth(ed *editor) error {
 		}
 	}
 	if p := e.auth.Get("ResourcePolicy"); !p.Empty() {
-		return ed.resourcePolicy(p, e.path, tree.Str(e.stage), true)
+		if err := ed.resourcePolicy(p, e.path, tree.Str(e.stage)); err != nil {
+			return err
+		}
+		ed.customStatements(p)
 	}
 	return nil
 }

@@ -112,11 +112,10 @@ func (m *macro) role(asynchronous []*Node) (*generated, error) {
 	if len(docs.Items) > 0 {
 		role.props.Set("Policies", docs)
 	}
-	for from, to := range map[string]string{"RolePath": "Path", "PermissionsBoundary": "PermissionsBoundary"} {
-		if v := m.get(from); v != nil {
-			role.props.Set(to, v.Clone())
-		}
+	if v := m.get("RolePath"); v != nil {
+		role.props.Set("Path", v.Clone())
 	}
+	m.pass(role, "PermissionsBoundary")
 	tags, err := m.samTags()
 	role.props.Set("Tags", tags)
 	return role, err
