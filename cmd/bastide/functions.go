@@ -94,3 +94,17 @@ func backupCommand(f *flags) *cobra.Command {
 		},
 	}
 }
+
+func restoreCommand(f *flags) *cobra.Command {
+	return &cobra.Command{
+		Use: "restore FILE", Short: "Make a new data directory from a backup; no server may own it", Args: cobra.ExactArgs(1),
+		Example: "  bastide restore bastide-2026-11-23.backup --data ./restored",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := f.terminal(cmd)
+			if err != nil {
+				return err
+			}
+			return app.Restore(cmd.Context(), f.data, args[0], t)
+		},
+	}
+}

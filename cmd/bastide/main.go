@@ -56,7 +56,7 @@ func root() *cobra.Command {
 		upCommand(&common), serveCommand(&common), deployCommand(&common), downCommand(&common),
 		envCommand(&common), runtimesCommand(&common), logsCommand(&common),
 		invokeCommand(&common), auditCommand(&common), whyCommand(&common), acknowledgeCommand(&common),
-		backupCommand(&common), versionCommand(&common),
+		backupCommand(&common), restoreCommand(&common), versionCommand(&common),
 	)
 	return cmd
 }

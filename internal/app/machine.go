@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
+	"github.com/bastide-cloud/bastide/internal/store"
 )
 
 // catalog is the runtimes of this machine and of a data directory.
@@ -73,4 +74,23 @@ func RuntimesInstall(ctx context.Context, data string, names, with []string, t T
 		}
 	}
 	return nil
+}
+
+// Restore makes a data directory from a backup. The root key is not in it: the file root.key, or
+// BASTIDE_ROOT_KEY, must be that of the server that was backed up.
+func Restore(ctx context.Context, data, file string, t Terminal) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := store.Restore(ctx, data, f); err != nil {
+		return err
+	}
+	if have, err := exists(filepath.Join(data, rootKeyFile)); err != nil {
+		return err
+	} else if !have && os.Getenv("BASTIDE_ROOT_KEY") == "" {
+		t.Progress("put the root key of the server that was backed up at %s before starting", filepath.Join(data, rootKeyFile))
+	}
+	return t.Line("restored to %s", data)
 }
