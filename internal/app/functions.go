@@ -21,6 +21,9 @@ type LogQuery struct {
 	Filter string
 }
 
+// pollEvery is how often following output asks for what is new.
+const pollEvery = 300 * time.Millisecond
+
 type logEvent struct {
 	LogStreamName string `json:"logStreamName"`
 	Timestamp     int64  `json:"timestamp"`

@@ -147,9 +147,6 @@ func (r *Remote) AuditQuery(ctx context.Context, q AuditQuery) error {
 	return nil
 }
 
-// pollEvery is how often following commands ask for what is new.
-const pollEvery = 300 * time.Millisecond
-
 // AuditTail prints records as they are written, until the context ends.
 func (r *Remote) AuditTail(ctx context.Context, q AuditQuery) error {
 	return r.follow(ctx, q, func(raw string) error { return r.show(raw) })
@@ -162,14 +159,7 @@ func (r *Remote) follow(ctx context.Context, q AuditQuery, fn func(raw string) e
 		return err
 	}
 	after := page.After
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
 	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
 		page, err := r.auditPage(ctx, q, after, 500, false)
 		if ctx.Err() != nil {
 			return nil
@@ -208,9 +198,9 @@ func (r *Remote) AuditVerify(ctx context.Context, headFile string) error {
 		in["Head"] = string(b)
 	}
 	var out struct {
-		Intact                   bool
-		Records, Heads, Unsigned int64
-		Faults                   []struct {
+		Intact            bool
+		Records, Unsigned int64
+		Faults            []struct {
 			Position int64
 			EventId  string
 			Problem  string
@@ -223,7 +213,7 @@ func (r *Remote) AuditVerify(ctx context.Context, headFile string) error {
 		if err := r.Term.Print(out); err != nil {
 			return err
 		}
-	} else if err := r.Term.Line("%d records under %d signed heads, %d not yet signed: %s", out.Records, out.Heads, out.Unsigned, verdict(out.Intact)); err != nil {
+	} else if err := r.Term.Line("%d records, %d of them newer than the last signed head: %s", out.Records+out.Unsigned, out.Unsigned, verdict(out.Intact)); err != nil {
 		return err
 	}
 	for _, f := range out.Faults {

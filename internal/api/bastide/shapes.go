@@ -155,7 +155,6 @@ type VerifyAuditInput struct {
 type VerifyAuditOutput struct {
 	Intact   *bool        `wire:"Intact"`
 	Records  *int64       `wire:"Records"`
-	Heads    *int64       `wire:"Heads"`
 	Unsigned *int64       `wire:"Unsigned"`
 	Faults   []AuditFault `wire:"Faults"`
 	Head     *string      `wire:"Head"`

@@ -4,7 +4,9 @@ import (
 	"context"
 	"strconv"
 	"sync"
+	"time"
 
+	"github.com/bastide-cloud/bastide/internal/api/bastide"
 	"github.com/bastide-cloud/bastide/internal/audit"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
 )
@@ -14,7 +16,8 @@ import (
 type Live struct {
 	mu      sync.Mutex
 	records [liveWindow]audit.Record
-	next    int64 // position of the next record
+	next    int64         // position of the next record
+	grown   chan struct{} // closed when there is a next one; nil while nobody waits
 }
 
 const liveWindow = 4096
@@ -28,9 +31,16 @@ func (l *Live) Run(ctx context.Context, t *audit.Trail) error {
 			}
 			return err
 		}
+		if r.EventSource == bastide.Service.EventSource && r.EventName == bastide.OpQueryAudit.Name {
+			continue // followers would follow themselves
+		}
 		l.mu.Lock()
 		l.records[l.next%liveWindow] = r
 		l.next++
+		if l.grown != nil {
+			close(l.grown)
+			l.grown = nil
+		}
 		l.mu.Unlock()
 	}
 	return nil
@@ -40,6 +50,31 @@ func (l *Live) now() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strconv.FormatInt(l.next, 10)
+}
+
+// patience is how long a follower's question waits for the next record.
+const patience = 5 * time.Second
+
+// wait returns when there is a record at a position, or after a while.
+func (l *Live) wait(ctx context.Context, position string) {
+	from, err := strconv.ParseInt(position, 10, 64)
+	l.mu.Lock()
+	if err != nil || from != l.next {
+		l.mu.Unlock()
+		return
+	}
+	if l.grown == nil {
+		l.grown = make(chan struct{})
+	}
+	grown := l.grown
+	l.mu.Unlock()
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	select {
+	case <-grown:
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 // after is up to max records from a position on, and the position behind them.

@@ -23,6 +23,7 @@ func (s *Service) queryAudit(c *gate.Call, in *bastide.QueryAuditInput) (*bastid
 	denied := wire.Val(in.Denied)
 	out := &bastide.QueryAuditOutput{Records: []bastide.AuditRecord{}}
 	if in.After != nil {
+		s.Live.wait(c.Context(), *in.After)
 		records, after, err := s.Live.after(*in.After, limit)
 		if err != nil {
 			return nil, err
