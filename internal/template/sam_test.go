@@ -169,3 +169,15 @@ func TestADeploymentIsMadeAnewWhenTheDefinitionChanges(t *testing.T) {
 		t.Errorf("%q %q %q", a, again, b)
 	}
 }
+
+func BenchmarkBindSAM(b *testing.B) {
+	t, err := Parse([]byte(strings.Replace(tasks, "./src", "s3://code/list.zip", 1)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := t.Bind(stack); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
