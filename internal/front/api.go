@@ -56,7 +56,7 @@ func (f *Front) call(in raw, routed wire.Routed, unrouted error) (out any, who i
 	if err != nil {
 		return nil, who, err
 	}
-	out, err = f.Gate.Do(in.Context(), gate.Entry{Principal: who, Op: routed.Operation, In: input.Value(), Region: routed.Region,
+	out, err = f.Gate.Do(in.Context(), gate.Entry{Principal: who, In: input, Region: routed.Region,
 		RequestID: in.id, Source: in.source})
 	return out, who, atGate(err)
 }

@@ -31,7 +31,11 @@ func (c Client) Call(ctx context.Context, op *wire.Operation, in any) (any, erro
 	if c.call != nil && c.call.inTx {
 		return nil, errNested
 	}
-	return c.Gate.Do(ctx, Entry{Principal: c.Principal, Op: op, In: in, Region: c.Region, Account: c.Account,
+	input, err := op.Accept(in)
+	if err != nil {
+		return nil, err
+	}
+	return c.Gate.Do(ctx, Entry{Principal: c.Principal, In: input, Region: c.Region, Account: c.Account,
 		Source: c.Source, SourceARN: c.SourceARN, SourceAccount: c.SourceAccount})
 }
 

@@ -97,8 +97,7 @@ type Source struct {
 // Entry is a call at the door: a principal who asks for an operation with decoded input.
 type Entry struct {
 	Principal identity.Principal
-	Op        *wire.Operation
-	In        any // a pointer to Op.In
+	In        wire.In // only decoding and wire's own checks make one
 	Region    string
 	Account   string // the principal's where empty
 	RequestID string // made where empty
@@ -109,9 +108,12 @@ type Entry struct {
 
 // Do passes one call through stations 6 to 9 and returns a pointer to the operation's output.
 func (g *Gate) Do(ctx context.Context, e Entry) (any, error) {
-	op := g.ops[e.Op]
+	if e.In.Operation() == nil {
+		return nil, awserr.Wrap(errors.New("gate: a call without an input"))
+	}
+	op := g.ops[e.In.Operation()]
 	if op == nil {
-		return nil, awserr.Of(awserr.NotImplemented, "%s is not built in this version of Bastide.", e.Op.Name)
+		return nil, awserr.Of(awserr.NotImplemented, "%s is not built in this version of Bastide.", e.In.Operation().Name)
 	}
 	if e.Account == "" {
 		e.Account = e.Principal.Account()
@@ -121,8 +123,8 @@ func (g *Gate) Do(ctx context.Context, e Entry) (any, error) {
 	}
 	s := &scope{gate: g, ctx: ctx, entry: &e, op: op, now: g.clock.Now()}
 	ask := &Ask{scope: s}
-	call := &Call{scope: s, ask: ask, in: e.In}
-	needs, err := op.needs(ask, e.In)
+	call := &Call{scope: s, ask: ask, in: e.In.Value()}
+	needs, err := op.needs(ask, call.in)
 	if err == nil {
 		err = g.decide(ask, needs)
 	}
@@ -130,7 +132,7 @@ func (g *Gate) Do(ctx context.Context, e Entry) (any, error) {
 		return nil, g.finish(call, nil, err)
 	}
 	stop := call.admit()
-	out, err := op.handle(call, e.In)
+	out, err := op.handle(call, call.in)
 	stop()
 	if err = g.finish(call, out, err); err != nil {
 		return nil, err

@@ -46,7 +46,7 @@ func (r *Record) cloudTrail() audit.Record {
 		}
 	}
 	if r.Err != nil {
-		out.ErrorCode, out.ErrorMessage = code(r.Op, r.Err), r.Err.Message
+		out.ErrorCode, out.ErrorMessage = code(r.Op, r.Service, r.Err), r.Err.Message
 	}
 	more := map[string]any{}
 	if r.Explanation != nil {
@@ -74,14 +74,9 @@ func (r *Record) cloudTrail() audit.Record {
 var dataEvents = map[string]bool{"dynamodb": true, "s3": true}
 
 // code is the error's code as the caller gets it.
-func code(op *wire.Operation, e *awserr.Error) string {
-	if e.Code != "" {
-		return e.Code
-	}
-	if op != nil {
-		return op.Code(e)
-	}
-	return e.Kind.String()
+func code(op *wire.Operation, service *wire.Service, e *awserr.Error) string {
+	c, _ := service.Code(op, e)
+	return c
 }
 
 // parameters are an input or output without its secrets.

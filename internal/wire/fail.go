@@ -168,6 +168,3 @@ func (r Routed) appendFields(b []byte, e *awserr.Error) []byte {
 	}
 	return b
 }
-
-// Code is the code that a caller of op gets for e.
-func (op *Operation) Code(e *awserr.Error) string { return op.Service.word(op, e).code }

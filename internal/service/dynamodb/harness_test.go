@@ -140,7 +140,7 @@ func (r *rig) send(op, body string) (int, string) {
 	}
 	var out any
 	if err == nil {
-		out, err = r.gate.Do(r.Context(), gate.Entry{Principal: r.who, Op: routed.Operation, In: in.Value(), Region: region,
+		out, err = r.gate.Do(r.Context(), gate.Entry{Principal: r.who, In: in, Region: region,
 			Source: gate.Source{Host: "localhost:4566"}})
 	}
 	if err != nil {
