@@ -60,7 +60,7 @@ func refuseUnbuilt(in *api.CreateTableInput) error {
 	switch {
 	case in.StreamSpecification != nil && in.StreamSpecification.StreamEnabled:
 		return notBuilt("StreamSpecification of DynamoDB tables")
-	case in.SSESpecification != nil && wire.Val(in.SSESpecification.Enabled):
+	case ownKey(in.SSESpecification):
 		return notBuilt("SSESpecification of DynamoDB tables")
 	case in.ResourcePolicy != nil:
 		return notBuilt("ResourcePolicy of DynamoDB tables")
@@ -72,6 +72,11 @@ func refuseUnbuilt(in *api.CreateTableInput) error {
 		return notBuilt("Global tables")
 	}
 	return nil
+}
+
+// ownKey reports whether items are to be encrypted under a key of the account's own.
+func ownKey(s *api.SSESpecification) bool {
+	return s != nil && (wire.Val(s.Enabled) || s.KMSMasterKeyId != nil || wire.Val(s.SSEType) == "KMS")
 }
 
 // provision checks the table's throughput against its billing mode.

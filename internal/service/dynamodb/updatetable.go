@@ -9,7 +9,6 @@ import (
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/service/dynamodb/item"
 	"github.com/bastide-cloud/bastide/internal/store"
-	"github.com/bastide-cloud/bastide/internal/wire"
 )
 
 func (s *Service) updateTable(c *gate.Call, in *api.UpdateTableInput) (*api.UpdateTableOutput, error) {
@@ -20,7 +19,7 @@ func (s *Service) updateTable(c *gate.Call, in *api.UpdateTableInput) (*api.Upda
 	switch {
 	case in.StreamSpecification != nil && in.StreamSpecification.StreamEnabled:
 		return nil, notBuilt("StreamSpecification of DynamoDB tables")
-	case in.SSESpecification != nil && wire.Val(in.SSESpecification.Enabled):
+	case ownKey(in.SSESpecification):
 		return nil, notBuilt("SSESpecification of DynamoDB tables")
 	case in.ReplicaUpdates != nil || in.MultiRegionConsistency != nil || in.GlobalTableWitnessUpdates != nil || in.GlobalTableSettingsReplicationMode != nil:
 		return nil, notBuilt("Global tables")
