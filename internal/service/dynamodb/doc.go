@@ -12,5 +12,6 @@
 // What is not here, and is answered with NotImplemented: streams, resource policies, global
 // tables, backups and point-in-time recovery, PartiQL, keys of one's own for encryption, and
 // maximum or warm throughput. Provisioned throughput is kept and shown but nothing is throttled.
-// Item counts and sizes of a table are exact up to 10,000 items and estimated above.
+// Item counts and sizes of a table are exact up to 10,000 items and estimated above. New indexes of
+// tables with more than 1,000 items are filled by a job, and deleted tables cleared by it.
 package dynamodb

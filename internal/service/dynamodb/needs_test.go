@@ -10,7 +10,7 @@ const tableARN = `arn:aws:dynamodb:eu-west-1:123456789012:table/orders`
 // Each request is tried under each policy; want says which may pass.
 func TestPoliciesDecide(t *testing.T) {
 	r := newRig(t)
-	fill(r)
+	stock(r)
 	r.ok("TagResource", `{"ResourceArn":"`+tableARN+`","Tags":[{"Key":"team","Value":"blue"}]}`, "")
 	allow := func(actions, resource, condition string) string {
 		if condition != "" {

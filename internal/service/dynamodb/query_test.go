@@ -9,7 +9,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/store"
 )
 
-func fill(r *rig) {
+func stock(r *rig) {
 	r.Helper()
 	r.ok("CreateTable", orders, "")
 	for i, n := range []string{"-10", "-1.5", "0", "2", "10", "100"} {
@@ -31,7 +31,7 @@ func sorts(out map[string]any) string {
 
 func TestQueriesOfASortKey(t *testing.T) {
 	r := newRig(t)
-	fill(r)
+	stock(r)
 	for cond, want := range map[string]string{
 		"pk = :p":                              "-10 -1.5 0 2 10 100",
 		"pk = :p AND sk = :two":                "2",
@@ -68,7 +68,7 @@ func TestQueriesOfASortKey(t *testing.T) {
 
 func TestPagesOfAQuery(t *testing.T) {
 	r := newRig(t)
-	fill(r)
+	stock(r)
 	for _, backwards := range []bool{false, true} {
 		start, got := "", ""
 		for pages := 0; pages < 10; pages++ {
@@ -107,7 +107,7 @@ func TestPagesOfAQuery(t *testing.T) {
 
 func TestFiltersAndSelect(t *testing.T) {
 	r := newRig(t)
-	fill(r)
+	stock(r)
 	const base = `{"TableName":"orders","KeyConditionExpression":"pk = :p",`
 	r.ok("Query", base+`"ExpressionAttributeValues":{":p":{"S":"a"},":x":{"S":"n4"}},"FilterExpression":"note >= :x","ProjectionExpression":"sk"}`,
 		`{"Count":2,"ScannedCount":6,"Items":[{"sk":{"N":"10"}},{"sk":{"N":"100"}}]}`)
@@ -133,7 +133,7 @@ func TestFiltersAndSelect(t *testing.T) {
 
 func TestKeyConditionsThatAreRefused(t *testing.T) {
 	r := newRig(t)
-	fill(r)
+	stock(r)
 	for cond, want := range map[string]string{
 		"sk = :n":                          "Query condition missed key schema element: pk",
 		"pk = :p AND note = :n":            "Query condition missed key schema element: sk",
@@ -158,7 +158,7 @@ func TestKeyConditionsThatAreRefused(t *testing.T) {
 
 func TestScans(t *testing.T) {
 	r := newRig(t)
-	fill(r)
+	stock(r)
 	if out := r.ok("Scan", `{"TableName":"orders"}`, ""); out["Count"] != 8.0 {
 		t.Errorf("%v items", out["Count"])
 	}

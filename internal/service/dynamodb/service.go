@@ -18,13 +18,14 @@ type Service struct {
 	t      tables
 	exprs  *expression.Cache
 	loaded loader
+	wake   chan struct{} // there is work for the job
 }
 
 const maxCachedExpressions = 4096
 
 // New makes the service.
 func New(d Deps) *Service {
-	return &Service{ids: d.IDs, t: newTables(), exprs: expression.NewCache(maxCachedExpressions)}
+	return &Service{ids: d.IDs, t: newTables(), exprs: expression.NewCache(maxCachedExpressions), wake: make(chan struct{}, 1)}
 }
 
 // Unit is the service's table.

@@ -32,6 +32,15 @@ type table struct {
 
 	TTL      string // the attribute that holds the time of expiry, "" when off
 	TTLIndex int    // the number of its index
+
+	Fills []fill `json:",omitempty"` // indexes that do not yet hold all items
+}
+
+// fill is how far an index has been filled from the items that were there before it. Writes keep
+// it in step from the beginning.
+type fill struct {
+	N     int
+	After string // the key of the last item seen, "" for none
 }
 
 type attribute struct{ Name, Type string }
@@ -70,6 +79,7 @@ type token struct {
 //	items    account, region, table id, 0, key          → item, in package item's binary form
 //	items    account, region, table id, n, key          → the same as index n projects it
 //	items    account, region, table id, n, expiry, key  → nothing, where n is the index of TTL
+//	graves   account, region, table id [, n]            → nothing: rows under this key are to go
 //	tokens   account, region, token                     → token
 //
 // A key is two bytes of the partition key's hash, which spread a scan's segments, then the
@@ -79,12 +89,14 @@ type tables struct {
 	tables store.Table[[]byte]
 	items  store.Table[[]byte]
 	tokens store.Table[token]
+	graves store.Table[[]byte]
 }
 
 func newTables() tables {
 	return tables{
 		tables: store.NewTable[[]byte](space, "tables"),
 		items:  store.NewTable[[]byte](space, "items"),
+		graves: store.NewTable[[]byte](space, "graves"),
 		tokens: store.NewTable(space, "tokens", store.Index[token]{Name: "expires",
 			Keys: func(t token) []store.Key { return []store.Key{store.K(t.Expires.Unix())} }}),
 	}

@@ -29,7 +29,7 @@ func (s *Service) createTable(c *gate.Call, in *api.CreateTableInput) (*api.Crea
 		if exists {
 			return nil, awserr.New("ResourceInUseException", 400, "Table already exists: %s", t.Name)
 		}
-		return &api.CreateTableOutput{TableDescription: t.describe(nil)}, s.saveTable(tx, t)
+		return &api.CreateTableOutput{TableDescription: t.describe(map[int]tally{})}, s.saveTable(tx, t)
 	})
 }
 
@@ -74,6 +74,7 @@ func (s *Service) deleteTable(c *gate.Call, in *api.DeleteTableInput) (*api.Dele
 	if err != nil {
 		return nil, err
 	}
+	defer s.nudge()
 	return gate.Commit(c, func(tx *store.Tx) (*api.DeleteTableOutput, error) {
 		t, err := s.mustTable(tx, r)
 		if err != nil {
@@ -82,7 +83,7 @@ func (s *Service) deleteTable(c *gate.Call, in *api.DeleteTableInput) (*api.Dele
 		if t.Protected {
 			return nil, invalid("Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.")
 		}
-		if err := s.clear(tx, store.K(t.Account, t.Region, t.ID)); err != nil {
+		if err := s.bury(tx, store.K(t.Account, t.Region, t.ID)); err != nil {
 			return nil, err
 		}
 		if _, err := s.t.tables.Delete(tx, tableKey(t.Account, t.Region, t.Name)); err != nil {
@@ -92,19 +93,6 @@ func (s *Service) deleteTable(c *gate.Call, in *api.DeleteTableInput) (*api.Dele
 		d.TableStatus = ptr("DELETING")
 		return &api.DeleteTableOutput{TableDescription: d}, nil
 	})
-}
-
-// clear removes the rows whose keys begin with prefix: those of a table or of one index.
-func (s *Service) clear(tx *store.Tx, prefix store.Key) error {
-	for e, err := range s.t.items.Scan(tx, prefix, store.Range{}) {
-		if err != nil {
-			return err
-		}
-		if _, err := s.t.items.Delete(tx, e.Key); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (s *Service) listTables(c *gate.Call, in *api.ListTablesInput) (*api.ListTablesOutput, error) {
@@ -190,12 +178,11 @@ func (s *Service) count(tx *store.Tx, t *table) (map[int]tally, error) {
 	return out, nil
 }
 
-// describe is the table as answers show it; counts nil stands for a table without items.
+// describe is the table as answers show it; without counts it tells nothing of the items.
 func (t *table) describe(counts map[int]tally) *api.TableDescription {
-	n := counts[0]
 	d := &api.TableDescription{TableName: &t.Name, TableArn: ptr(t.ARN()), TableId: &t.ID, TableStatus: ptr("ACTIVE"),
-		CreationDateTime: &t.Created, KeySchema: t.Key.elements(), ItemCount: &n.items, TableSizeBytes: &n.bytes,
-		ProvisionedThroughput: t.Throughput.describe(), DeletionProtectionEnabled: &t.Protected}
+		CreationDateTime: &t.Created, KeySchema: t.Key.elements(), ProvisionedThroughput: t.Throughput.describe(), DeletionProtectionEnabled: &t.Protected}
+	d.ItemCount, d.TableSizeBytes = counted(counts, 0)
 	for _, a := range t.Attributes {
 		d.AttributeDefinitions = append(d.AttributeDefinitions, api.AttributeDefinition{AttributeName: a.Name, AttributeType: a.Type})
 	}
@@ -208,21 +195,33 @@ func (t *table) describe(counts map[int]tally) *api.TableDescription {
 		d.TableClassSummary = &api.TableClassSummary{TableClass: ptr("STANDARD_INFREQUENT_ACCESS")}
 	}
 	for i := range t.Indexes {
-		t.describeIndex(d, &t.Indexes[i], counts[t.Indexes[i].N])
+		t.describeIndex(d, &t.Indexes[i], counts)
 	}
 	return d
 }
 
-func (t *table) describeIndex(d *api.TableDescription, ix *index, n tally) {
+func counted(counts map[int]tally, n int) (items, bytes *int64) {
+	if counts == nil {
+		return nil, nil
+	}
+	c := counts[n]
+	return &c.items, &c.bytes
+}
+
+func (t *table) describeIndex(d *api.TableDescription, ix *index, counts map[int]tally) {
+	items, bytes := counted(counts, ix.N)
 	projection := &api.Projection{ProjectionType: &ix.Projection, NonKeyAttributes: ix.NonKey}
 	if ix.Local {
 		d.LocalSecondaryIndexes = append(d.LocalSecondaryIndexes, api.LocalSecondaryIndexDescription{IndexName: &ix.Name,
-			KeySchema: ix.Key.elements(), Projection: projection, IndexSizeBytes: &n.bytes, ItemCount: &n.items, IndexArn: ptr(t.indexARN(ix))})
+			KeySchema: ix.Key.elements(), Projection: projection, IndexSizeBytes: bytes, ItemCount: items, IndexArn: ptr(t.indexARN(ix))})
 		return
 	}
-	d.GlobalSecondaryIndexes = append(d.GlobalSecondaryIndexes, api.GlobalSecondaryIndexDescription{IndexName: &ix.Name,
-		KeySchema: ix.Key.elements(), Projection: projection, IndexStatus: ptr("ACTIVE"), ProvisionedThroughput: ix.Throughput.describe(),
-		IndexSizeBytes: &n.bytes, ItemCount: &n.items, IndexArn: ptr(t.indexARN(ix))})
+	g := api.GlobalSecondaryIndexDescription{IndexName: &ix.Name, KeySchema: ix.Key.elements(), Projection: projection, IndexStatus: ptr("ACTIVE"),
+		ProvisionedThroughput: ix.Throughput.describe(), IndexSizeBytes: bytes, ItemCount: items, IndexArn: ptr(t.indexARN(ix))}
+	if t.filling(ix.N) {
+		g.IndexStatus, g.Backfilling = ptr("CREATING"), ptr(true)
+	}
+	d.GlobalSecondaryIndexes = append(d.GlobalSecondaryIndexes, g)
 }
 
 func (k keySchema) elements() []api.KeySchemaElement {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	api "github.com/bastide-cloud/bastide/internal/api/dynamodb"
+	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/store"
 )
 
@@ -158,7 +160,8 @@ func TestTimeToLive(t *testing.T) {
 	r.ok("DeleteItem", `{"TableName":"orders","Key":{"pk":{"S":"a"},"sk":{"N":"7"}}}`, `{}`)
 	expire := func(want int) {
 		t.Helper()
-		if n, err := r.service.Expire(t.Context(), r.gate); n != want || err != nil {
+		n, err := r.expire()
+		if n != want || err != nil {
 			t.Errorf("%d items expired, want %d (%v)", n, want, err)
 		}
 	}
@@ -177,4 +180,76 @@ func TestTimeToLive(t *testing.T) {
 	r.ok("UpdateTimeToLive", `{"TableName":"orders","TimeToLiveSpecification":{"Enabled":false,"AttributeName":"ttl"}}`, "")
 	r.clock.Advance(time.Hour)
 	expire(0)
+}
+
+// expire runs the service's job until it has nothing to do and counts the items that it deleted.
+func (r *rig) expire() (n int, err error) {
+	r.Helper()
+	before := len(r.trail.kept)
+	for more := true; more && err == nil; {
+		more, err = r.service.Work(r.Context(), r.gate)
+	}
+	for _, k := range r.trail.kept[before:] {
+		n += k.In.(*expiredItems).Items
+	}
+	return n, err
+}
+
+// What touches more rows than one transaction should is finished by the job, and correct meanwhile.
+func TestManyRowsAreDoneInParts(t *testing.T) {
+	r := newRigOn(t, store.Options{})
+	r.ok("CreateTable", simple, "")
+	const n = 2*atOnce + 50
+	for i := 0; i < n; i += 25 {
+		var puts []string
+		for j := i; j < i+25; j++ {
+			puts = append(puts, fmt.Sprintf(`{"PutRequest":{"Item":{"pk":{"S":"%d"},"g":{"S":"all"}}}}`, j))
+		}
+		r.ok("BatchWriteItem", `{"RequestItems":{"simple":[`+strings.Join(puts, ",")+`]}}`, "")
+	}
+	index := func() map[string]any {
+		d := r.ok("DescribeTable", `{"TableName":"simple"}`, "")["Table"].(map[string]any)
+		return d["GlobalSecondaryIndexes"].([]any)[0].(map[string]any)
+	}
+	r.ok("UpdateTable", `{"TableName":"simple","AttributeDefinitions":[{"AttributeName":"g","AttributeType":"S"}],"GlobalSecondaryIndexUpdates":[{"Create":{"IndexName":"idx",
+		"KeySchema":[{"AttributeName":"g","KeyType":"HASH"}],"Projection":{"ProjectionType":"KEYS_ONLY"}}}]}`, "")
+	if ix := index(); ix["IndexStatus"] != "CREATING" || ix["Backfilling"] != true || ix["ItemCount"] != float64(atOnce) {
+		t.Fatalf("the new index: %v", ix)
+	}
+	const query = `{"TableName":"simple","IndexName":"idx","KeyConditionExpression":"g = :g","ExpressionAttributeValues":{":g":{"S":"all"}},"Select":"COUNT"}`
+	r.invalid("Query", query, "Cannot read from backfilling global secondary index: idx")
+	for i := 0; i < n; i += 10 { // changes overtake the filling
+		r.ok("DeleteItem", fmt.Sprintf(`{"TableName":"simple","Key":{"pk":{"S":"%d"}}}`, i), "")
+	}
+	r.ok("PutItem", `{"TableName":"simple","Item":{"pk":{"S":"new"},"g":{"S":"all"}}}`, "")
+	if _, err := r.expire(); err != nil {
+		t.Fatal(err)
+	}
+	if out := r.ok("Query", query, ""); out["Count"] != float64(n-n/10+1) || index()["IndexStatus"] != "ACTIVE" {
+		t.Errorf("%v items in the index, want %d", out["Count"], n-n/10+1)
+	}
+	r.ok("DeleteTable", `{"TableName":"simple"}`, "")
+	rows := func() (n int) {
+		if err := (gate.Job{Gate: r.gate, Service: api.Service}).View(t.Context(), func(tx *store.Tx) error {
+			n = 0
+			for _, err := range r.service.t.items.Scan(tx, store.Key{}, store.Range{}) {
+				if err != nil {
+					return err
+				}
+				n++
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if rows() == 0 {
+		t.Error("one call deleted everything: it held up other writers")
+	}
+	r.ok("CreateTable", simple, "")
+	r.ok("Scan", `{"TableName":"simple","Select":"COUNT"}`, `{"Count":0,"ScannedCount":0}`)
+	if _, err := r.expire(); err != nil || rows() != 0 {
+		t.Errorf("%d rows of the deleted table are left (%v)", rows(), err)
+	}
 }

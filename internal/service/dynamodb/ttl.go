@@ -2,14 +2,11 @@ package dynamodb
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
+	"slices"
 	"time"
 
 	api "github.com/bastide-cloud/bastide/internal/api/dynamodb"
 	"github.com/bastide-cloud/bastide/internal/gate"
-	"github.com/bastide-cloud/bastide/internal/service/dynamodb/item"
 	"github.com/bastide-cloud/bastide/internal/store"
 )
 
@@ -19,6 +16,9 @@ func (s *Service) describeTTL(c *gate.Call, in *api.DescribeTimeToLiveInput) (*a
 		out.TimeToLiveDescription = &api.TimeToLiveDescription{TimeToLiveStatus: ptr("DISABLED")}
 		if t.TTL != "" {
 			out.TimeToLiveDescription = &api.TimeToLiveDescription{TimeToLiveStatus: ptr("ENABLED"), AttributeName: ptr(t.TTL)}
+		}
+		if t.filling(t.TTLIndex) {
+			out.TimeToLiveDescription.TimeToLiveStatus = ptr("ENABLING")
 		}
 		return nil
 	})
@@ -36,6 +36,7 @@ func (s *Service) updateTTL(c *gate.Call, in *api.UpdateTimeToLiveInput) (*api.U
 	if err != nil {
 		return nil, err
 	}
+	defer s.nudge()
 	return gate.Commit(c, func(tx *store.Tx) (*api.UpdateTimeToLiveOutput, error) {
 		old, err := s.mustTable(tx, r)
 		if err != nil {
@@ -53,7 +54,8 @@ func (s *Service) updateTTL(c *gate.Call, in *api.UpdateTimeToLiveInput) (*api.U
 		if spec.Enabled {
 			err = s.enableTTL(tx, t, spec.AttributeName)
 		} else {
-			err = s.clear(tx, t.rows(t.TTLIndex))
+			err = s.bury(tx, t.rows(t.TTLIndex))
+			t.Fills = slices.DeleteFunc(t.Fills, func(f fill) bool { return f.N == t.TTLIndex })
 			t.TTL, t.TTLIndex = "", 0
 		}
 		if err != nil {
@@ -66,90 +68,18 @@ func (s *Service) updateTTL(c *gate.Call, in *api.UpdateTimeToLiveInput) (*api.U
 func (s *Service) enableTTL(tx *store.Tx, t *table, attribute string) error {
 	t.TTL, t.TTLIndex = attribute, t.NextIndex
 	t.NextIndex++
-	return s.backfill(tx, t, func(it item.Item) error {
-		if at, ok := t.expiry(it); ok {
-			return s.t.items.Put(tx, t.expiryKey(at, it), []byte{})
-		}
-		return nil
-	})
+	t.Fills = append(t.Fills, fill{N: t.TTLIndex})
+	return s.fill(tx, t, atOnce)
 }
 
 // oldestExpiry is how long past an expiry counts: on AWS one more than five years past is taken
 // for a mistake, so that it does not wipe old data.
 const oldestExpiry = 5 * 365 * 24 * time.Hour
 
-// sweepBatch is how many items one transaction of Expire deletes.
+// sweepBatch is how many expired items one transaction deletes.
 const sweepBatch = 100
 
-// sweepEvery is how often expired items are looked for. On AWS they go within a few days.
-const sweepEvery = 10 * time.Second
-
-// Run deletes expired items until ctx ends: the service's job.
-func (s *Service) Run(ctx context.Context, g *gate.Gate) error {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-tick.C:
-		}
-		for n := 1; n > 0; {
-			var err error
-			n, err = s.Expire(ctx, g)
-			if _, full := errors.AsType[*store.ReserveError](err); full {
-				break // the disk is full; items that expire are not what frees it
-			}
-			if err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// Expire deletes items whose time to live has passed, as a job of the service: a few of every
-// table at each call. It reports how many, so that the caller can go on while there are some.
-func (s *Service) Expire(ctx context.Context, g *gate.Gate) (int, error) {
-	var due []*table
-	job := gate.Job{Gate: g, Name: "TimeToLive", Service: api.Service}
-	err := job.View(ctx, func(tx *store.Tx) error {
-		due = nil
-		for e, err := range s.t.tables.Scan(tx, store.Key{}, store.Range{}) {
-			if err != nil {
-				return err
-			}
-			t := &table{}
-			if err := json.Unmarshal(e.Value, t); err != nil {
-				return fmt.Errorf("dynamodb: table %s: %w", e.Key, err)
-			}
-			if t.TTL == "" {
-				continue
-			}
-			keys, err := s.expired(tx, t, 1)
-			if err != nil {
-				return err
-			}
-			if len(keys) > 0 {
-				due = append(due, t)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, err
-	}
-	total := 0
-	for _, t := range due {
-		n, err := s.expireTable(ctx, job, t)
-		if err != nil {
-			return total, err
-		}
-		total += n
-	}
-	return total, nil
-}
-
-// expiredItem is what the record of an expiry tells.
+// expiredItems are what the record of an expiry tells.
 type expiredItems struct {
 	TableName string
 	Items     int

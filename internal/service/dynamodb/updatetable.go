@@ -7,7 +7,6 @@ import (
 	api "github.com/bastide-cloud/bastide/internal/api/dynamodb"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/gate"
-	"github.com/bastide-cloud/bastide/internal/service/dynamodb/item"
 	"github.com/bastide-cloud/bastide/internal/store"
 )
 
@@ -26,7 +25,8 @@ func (s *Service) updateTable(c *gate.Call, in *api.UpdateTableInput) (*api.Upda
 	case in.OnDemandThroughput != nil || in.WarmThroughput != nil:
 		return nil, notBuilt("OnDemandThroughput and WarmThroughput of DynamoDB tables")
 	}
-	return gate.Commit(c, func(tx *store.Tx) (*api.UpdateTableOutput, error) {
+	defer s.nudge()
+	out, err := gate.Commit(c, func(tx *store.Tx) (*api.UpdateTableOutput, error) {
 		old, err := s.mustTable(tx, r)
 		if err != nil {
 			return nil, err
@@ -35,18 +35,24 @@ func (s *Service) updateTable(c *gate.Call, in *api.UpdateTableInput) (*api.Upda
 		if err := s.change(tx, t, in); err != nil {
 			return nil, err
 		}
-		counts, err := s.count(tx, t)
-		if err != nil {
-			return nil, err
-		}
-		return &api.UpdateTableOutput{TableDescription: t.describe(counts)}, s.saveTable(tx, t)
+		return &api.UpdateTableOutput{TableDescription: t.describe(nil)}, s.saveTable(tx, t)
 	})
+	if err != nil {
+		return nil, err
+	}
+	// Counting takes long enough to hold up other writers, so it is done behind the change.
+	counted, err := s.describeTable(c, &api.DescribeTableInput{TableName: in.TableName})
+	if err != nil {
+		return nil, err
+	}
+	out.TableDescription = counted.Table
+	return out, nil
 }
 
 // copy may be changed without changing t, which others hold.
 func (t *table) copy() *table {
 	c := *t
-	c.Attributes, c.Indexes = slices.Clone(t.Attributes), slices.Clone(t.Indexes)
+	c.Attributes, c.Indexes, c.Fills = slices.Clone(t.Attributes), slices.Clone(t.Indexes), slices.Clone(t.Fills)
 	c.Tags = make(map[string]string, len(t.Tags))
 	for k, v := range t.Tags {
 		c.Tags[k] = v
@@ -147,9 +153,10 @@ func (s *Service) changeIndex(tx *store.Tx, t *table, u api.GlobalSecondaryIndex
 		if err != nil {
 			return err
 		}
-		if err := s.clear(tx, t.rows(ix.N)); err != nil {
+		if err := s.bury(tx, t.rows(ix.N)); err != nil {
 			return err
 		}
+		t.Fills = slices.DeleteFunc(t.Fills, func(f fill) bool { return f.N == ix.N })
 		t.Indexes = slices.DeleteFunc(t.Indexes, func(i index) bool { return i.Name == u.Delete.IndexName })
 		return nil
 	case u.Update != nil:
@@ -178,7 +185,7 @@ func (t *table) globalIndex(name string) (*index, error) {
 	return ix, nil
 }
 
-// createIndex adds a global index and fills it from the table's items.
+// createIndex adds a global index, which a job fills from the table's items where they are many.
 func (s *Service) createIndex(tx *store.Tx, t *table, in *api.CreateGlobalSecondaryIndexAction) error {
 	if in.OnDemandThroughput != nil || in.WarmThroughput != nil {
 		return notBuilt("WarmThroughput and OnDemandThroughput of DynamoDB indexes")
@@ -194,29 +201,8 @@ func (s *Service) createIndex(tx *store.Tx, t *table, in *api.CreateGlobalSecond
 		return err
 	}
 	t.Indexes = append(t.Indexes, *ix)
-	return s.backfill(tx, t, func(it item.Item) error {
-		if !ix.holds(it) || t.fits(ix, it) != nil {
-			return nil // items whose values the index cannot hold are left out, as on AWS
-		}
-		return s.t.items.Put(tx, t.indexKey(ix, it), t.project(ix, it).AppendBinary(nil))
-	})
-}
-
-// backfill calls each for every item of the table.
-func (s *Service) backfill(tx *store.Tx, t *table, each func(item.Item) error) error {
-	for e, err := range s.t.items.Scan(tx, t.rows(0), store.Range{}) {
-		if err != nil {
-			return err
-		}
-		it, err := item.FromBinary(e.Value)
-		if err != nil {
-			return err
-		}
-		if err := each(it); err != nil {
-			return err
-		}
-	}
-	return nil
+	t.Fills = append(t.Fills, fill{N: ix.N})
+	return s.fill(tx, t, atOnce)
 }
 
 // forget drops definitions that no key uses any more, as the service does when an index goes.

@@ -45,6 +45,9 @@ func (s *Service) beginWalk(tx *store.Tx, l *listing) (*walk, error) {
 		if w.index, ok = t.index(l.index); !ok {
 			return nil, invalid("The table does not have the specified index: %s", l.index)
 		}
+		if t.filling(w.index.N) {
+			return nil, invalid("Cannot read from backfilling global secondary index: %s", l.index)
+		}
 		w.key, w.prefix = w.index.Key, t.rows(w.index.N)
 		if err := w.checkIndex(); err != nil {
 			return nil, err

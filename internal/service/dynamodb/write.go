@@ -135,7 +135,7 @@ func (s *Service) replace(tx *store.Tx, key store.Key, out *outcome) error {
 		_, err := s.t.items.Delete(tx, key)
 		return err
 	}
-	return s.t.items.Put(tx, key, out.new.AppendBinary(nil))
+	return s.t.items.Put(tx, key, out.new.AppendBinary(make([]byte, 0, 512)))
 }
 
 // reindex brings one index from the old item to the new one.
