@@ -56,6 +56,9 @@ func (f *Front) call(in raw, routed wire.Routed, unrouted error) (out any, who i
 	if err != nil {
 		return nil, who, err
 	}
+	if verified.AccessKeyID() != "" {
+		in.source.Signature = gate.Signature{SignedAt: verified.SignedAt(), Presigned: verified.Presigned(), Payload: verified.PayloadHash()}
+	}
 	out, err = f.Gate.Do(in.Context(), gate.Entry{Principal: who, In: input, Region: routed.Region,
 		RequestID: in.id, Source: in.source})
 	return out, who, atGate(err)

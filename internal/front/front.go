@@ -107,7 +107,7 @@ func (f *Front) ServeDoor(ctx context.Context, l net.Listener) error {
 			f.Apps.ServeHTTP(w, r)
 			return
 		}
-		f.api(w, r, gate.Source{UserAgent: r.UserAgent(), TLS: r.TLS != nil, Host: r.Host})
+		f.api(w, r, gate.Source{UserAgent: r.UserAgent(), TLS: r.TLS != nil, TLSVersion: tlsVersion(r), Host: r.Host})
 	}))
 }
 
@@ -156,9 +156,19 @@ func (f *Front) handle(w http.ResponseWriter, r *http.Request) {
 
 // sourceOf is where a request came from.
 func sourceOf(r *http.Request) gate.Source {
-	s := gate.Source{UserAgent: r.UserAgent(), Referer: r.Referer(), Host: r.Host, TLS: r.TLS != nil}
+	s := gate.Source{UserAgent: r.UserAgent(), Referer: r.Referer(), Host: r.Host, TLS: r.TLS != nil, TLSVersion: tlsVersion(r)}
 	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		s.IP = a.Addr().Unmap()
 	}
 	return s
+}
+
+func tlsVersion(r *http.Request) string {
+	switch {
+	case r.TLS == nil:
+		return ""
+	case r.TLS.Version == tls.VersionTLS13:
+		return "1.3"
+	}
+	return "1.2" // the least that is spoken
 }

@@ -64,8 +64,20 @@ type Call struct {
 	*scope
 	ask       *Ask
 	in        any
+	needs     []Need
+	asking    *Ask // that made needs: ask, or what decided again inside Update
 	inTx      bool
 	committed bool
+}
+
+// Refusal is nil if the i-th of the call's needs, an Optional one, is allowed, and otherwise the
+// error that refuses it. Inside Update it is decided on what the transaction sees.
+func (c *Call) Refusal(i int) error {
+	err := c.asking.judge(&c.needs[i])
+	if err != nil {
+		c.ask.refusal = c.asking.refusal
+	}
+	return err
 }
 
 // View reads the service's own tables at one moment.
@@ -110,7 +122,7 @@ func (c *Call) update(fn func(*store.Tx) (any, error)) error {
 		return errReading
 	}
 	c.inTx = true
-	defer func() { c.inTx = false }()
+	defer func() { c.inTx, c.ask.tx = false, nil }()
 	spaces := store.In(c.op.Wire.Service.ID, c.gate.trail.Space())
 	err := c.gate.store.Update(c.ctx, spaces, func(tx *store.Tx) error {
 		if err := c.recheck(tx); err != nil {
@@ -138,12 +150,14 @@ func (c *Call) recheck(tx *store.Tx) error {
 		same = same && ok
 	}
 	if same && c.gate.directory.Version() == c.ask.directoryVersion() {
+		c.ask.tx, c.asking = tx, c.ask // what is asked from here on reads through the transaction
 		return nil
 	}
 	again := &Ask{scope: c.scope, tx: tx}
 	needs, err := c.op.needs(again, c.in)
-	if err != nil {
-		return err
+	if err == nil {
+		err = c.gate.decide(again, needs)
 	}
-	return c.gate.decide(again, needs)
+	c.needs, c.asking, c.ask.refusal = needs, again, again.refusal
+	return err
 }

@@ -17,6 +17,9 @@ func (g *Gate) decide(a *Ask, needs []Need) error {
 	}
 	a.grant = &grant
 	for i := range needs {
+		if needs[i].Optional {
+			continue // decided when the handler asks
+		}
 		if err := a.judge(&needs[i]); err != nil {
 			return err
 		}

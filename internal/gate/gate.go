@@ -90,8 +90,19 @@ type Source struct {
 	Referer   string
 	Host      string
 	TLS       bool
+	// TLSVersion is "1.2" or "1.3"; empty without TLS.
+	TLSVersion string
+	// Signature is how a signed request of the wire was; the zero value for other calls.
+	Signature Signature
 	// Via are the services that a call passed on its way (aws:CalledVia), outermost first.
 	Via []string
+}
+
+// Signature is what conditions may ask about a request's signature.
+type Signature struct {
+	SignedAt  time.Time
+	Presigned bool
+	Payload   string // what it says of the body: a hash, UNSIGNED-PAYLOAD or STREAMING-…
 }
 
 // Entry is a call at the door: a principal who asks for an operation with decoded input.
@@ -128,6 +139,7 @@ func (g *Gate) Do(ctx context.Context, e Entry) (any, error) {
 	if err == nil {
 		err = g.decide(ask, needs)
 	}
+	call.needs, call.asking = needs, ask
 	if err != nil {
 		return nil, g.finish(call, nil, err)
 	}

@@ -24,6 +24,10 @@ type Need struct {
 	// policy mentions one, by its lower-case name, and may read through the Ask that made the need.
 	Lazy func(key string) policy.Values
 
+	// Optional: a refusal does not end the call. The handler asks Call.Refusal how the need was
+	// decided, and acts on it: S3 tells a missing object only to who may list the bucket.
+	Optional bool
+
 	// Hidden words the refusal: an operation that must not tell whether the resource exists.
 	Hidden error
 }

@@ -21,6 +21,9 @@ func (r Routed) Fail(w http.ResponseWriter, err error, requestID string) {
 	h := w.Header()
 	clear(h) // whatever a success had set
 	r.identify(h, requestID)
+	for name, value := range e.Header {
+		h.Set(name, value)
+	}
 	if r.router == nil {
 		r.router = NewRouter("", nil) // a request that was refused before it was routed
 	}

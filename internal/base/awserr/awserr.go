@@ -45,6 +45,8 @@ type Error struct {
 	// Fields are members of the modelled error shape beyond the message, by wire name
 	// (CancellationReasons, Item, RetryAfterSeconds); values must be encodable by the protocol.
 	Fields map[string]any
+	// Header are headers of the answer (S3's ETag beside a 304), in any case.
+	Header map[string]string
 	// Cause is for the log only and never leaves the process.
 	Cause error
 }
