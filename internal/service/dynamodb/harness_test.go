@@ -28,7 +28,7 @@ const (
 
 // rig is the service behind the real router, gate and store. Every closure runs twice.
 type rig struct {
-	*testing.T
+	testing.TB
 	service *Service
 	gate    *gate.Gate
 	router  *wire.Router
@@ -40,7 +40,7 @@ type rig struct {
 
 func newRig(t *testing.T) *rig { return newRigOn(t, store.Options{RunTwice: true}) }
 
-func newRigOn(t *testing.T, opt store.Options) *rig {
+func newRigOn(t testing.TB, opt store.Options) *rig {
 	t.Helper()
 	clk := clock.NewManual(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
 	opt.Dir, opt.Clock = t.TempDir(), clk
@@ -53,7 +53,7 @@ func newRigOn(t *testing.T, opt store.Options) *rig {
 			t.Error(err)
 		}
 	})
-	r := &rig{T: t, service: New(Deps{}), trail: &trail{table: store.NewTable[string]("trail", "records")}, clock: clk, dir: &directory{}}
+	r := &rig{TB: t, service: New(Deps{}), trail: &trail{table: store.NewTable[string]("trail", "records")}, clock: clk, dir: &directory{}}
 	r.dir.allow(t, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"dynamodb:*","Resource":"*"}]}`)
 	r.gate, err = gate.New(gate.Deps{Store: db, Trail: r.trail, Directory: r.dir, Clock: clk, IDs: ids.Source{}}, r.service.Unit())
 	if err != nil {
