@@ -21,6 +21,9 @@ func (o *output) open(w io.Writer, null *os.File) (int, error) {
 	if w == nil {
 		return int(null.Fd()), nil
 	}
+	if f, ok := w.(*os.File); ok {
+		return int(f.Fd()), nil // which makes it block
+	}
 	// the processes' end must block: not os.Pipe, whose ends do not
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {

@@ -32,7 +32,9 @@ type Spec struct {
 	Doors    []DoorSpec
 	Channel  bool // give the process a stream socket to Bastide as descriptor 3
 
-	Stdout, Stderr io.Writer // nil: discarded. A slow writer slows the process down
+	// Stdout and Stderr: nil is discarded. A slow writer slows the process down. An *os.File is given
+	// to the process itself, as it is; its owner closes it after Start.
+	Stdout, Stderr io.Writer
 }
 
 // RootFS is the read-only root. Besides what it names there are /proc, /dev (null, zero, full, random,

@@ -77,6 +77,9 @@ func (c *Channel) Invoke(ctx context.Context, inv Invocation) (Result, error) {
 		return Result{Payload: f.body}, nil
 	case kindError:
 		return Result{Payload: f.body, Failed: true, ErrorType: errorType(f.body)}, nil
+	case kindFatal:
+		c.spent = ErrGone
+		return Result{Payload: f.body, Failed: true, ErrorType: errorType(f.body), Spent: true}, nil
 	}
 	return Result{}, c.broken(f)
 }

@@ -133,6 +133,18 @@ func TestChannelRefusesWhatNoRuntimeSends(t *testing.T) {
 	}
 }
 
+func TestChannelIsSpentAfterAFatalError(t *testing.T) {
+	c, guest := pair(t)
+	serve(t, guest, func(seq uint32, _ []byte) []byte { return bytesOf(kindFatal, seq, `{"errorType":"E"}`) })
+	r, err := c.Invoke(context.Background(), Invocation{})
+	if err != nil || !r.Failed || !r.Spent || r.ErrorType != "E" {
+		t.Errorf("got %+v %v", r, err)
+	}
+	if _, err := c.Invoke(context.Background(), Invocation{}); !errors.Is(err, ErrGone) {
+		t.Errorf("after: got %v, want ErrGone", err)
+	}
+}
+
 func TestChannelDropsALateAnswer(t *testing.T) {
 	c, guest := pair(t)
 	serve(t, guest, func(seq uint32, _ []byte) []byte {

@@ -26,6 +26,7 @@ const (
 	kindInitError kind = 'F' // guest → host: an error document
 	kindResponse  kind = 'R' // guest → host: the handler's answer
 	kindError     kind = 'E' // guest → host: an error document
+	kindFatal     kind = 'X' // guest → host: an error document, after which the guest ends itself
 )
 
 // limit is the longest body that a guest may send of a kind; -1 for what it may not send at all.
@@ -35,7 +36,7 @@ func (k kind) limit() int {
 		return 0
 	case kindResponse:
 		return MaxPayload
-	case kindInitError, kindError:
+	case kindInitError, kindError, kindFatal:
 		return maxError
 	}
 	return -1

@@ -37,6 +37,8 @@ type Result struct {
 	Failed bool
 	// ErrorType is the errorType of a failed result ("TypeError", "Runtime.MarshalError").
 	ErrorType string
+	// Spent says that the runtime ends itself after this answer.
+	Spent bool
 }
 
 // InitError is a runtime's report that it could not load the handler.

@@ -15,7 +15,7 @@ let atExit = null;
 
 function fatal(error, label) {
   console.error(label, `\t${errors.logged(error)}`);
-  if (running) channel.sendError(KIND.error, logging.current.seq, errors.document(error));
+  if (running) channel.sendError(KIND.fatal, logging.current.seq, errors.document(error));
   else channel.sendError(KIND.initError, 0, errors.document(error));
   process.reallyExit(129);
 }

@@ -1,0 +1,166 @@
+package fleet
+
+import (
+	"context"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox"
+	"github.com/bastide-cloud/bastide/internal/sandbox/ca"
+	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
+
+	"github.com/bastide-cloud/bastide/internal/base/clock"
+	"github.com/bastide-cloud/bastide/internal/base/ids"
+)
+
+// Function is one version of a function: everything that decides how its instances run.
+type Function struct {
+	ARN      string // of the function, without a version: what reserved concurrency counts by
+	Name     string
+	Version  string // "$LATEST" or a number
+	Revision string // changes with every change of code or configuration
+	Account  string
+	Region   string
+	Role     string // ARN
+
+	Runtime string // "nodejs22.x"
+	Handler string
+	Code    string   // host folder that becomes /var/task
+	Layers  []string // host folders merged at /opt, later ones win
+	Env     map[string]string
+
+	MemoryMB int
+	TmpMB    int // 512 if zero
+	Timeout  time.Duration
+
+	// Reserved is the function's reserved concurrency; nil: it shares the account's.
+	Reserved *int
+
+	LogGroup  string
+	LogFormat string // "Text" or "JSON"
+	LogLevel  string // of the application, for JSON; may be empty
+
+	Routes []Route // ways out that are declared for it
+}
+
+// Route is a declared outgoing connection.
+type Route struct {
+	Host string // name; an address cannot be reached from inside
+	Port int
+}
+
+// Credentials are a role's temporary keys.
+type Credentials struct {
+	AccessKeyID, SecretAccessKey, SessionToken string
+	Expires                                    time.Time
+}
+
+// Runtimes resolves a runtime's name; *runtimes.Catalog does.
+type Runtimes interface {
+	Resolve(ctx context.Context, name string) (*runtimes.Runtime, error)
+}
+
+// Logs receives what functions write. It is called with one stream's events in order; it must not
+// block for long, since the function waits.
+type Logs interface {
+	Append(stream Stream, events []LogEvent)
+}
+
+// Stream is one instance's log stream.
+type Stream struct{ Account, Region, Group, Name string }
+
+// LogEvent is one event: a line with its line break, as CloudWatch Logs has them.
+type LogEvent struct {
+	At      time.Time
+	Message string
+}
+
+// Deps is what a Fleet is made of. Dial may be nil when no function has routes.
+type Deps struct {
+	Driver   sandbox.Driver
+	Runtimes Runtimes
+	Logs     Logs
+	CA       *ca.Authority
+	Clock    clock.Clock
+	IDs      ids.Source
+
+	// Credentials gives an instance its role's keys; they should last an hour.
+	Credentials func(ctx context.Context, fn Function) (Credentials, error)
+	// Serve answers a function's calls of AWS's API on l until l is closed. The function behind the
+	// listener is known, but every call is signed and judged as any other.
+	Serve func(fn Function, l net.Listener)
+	// Dial opens a declared route.
+	Dial func(ctx context.Context, fn Function, address string) (net.Conn, error)
+
+	Dir     string // for files that instances share, such as the bundle of roots
+	APIPort int    // of the API inside; 4566 if zero
+
+	Concurrency int           // of an account in a region; 1000 if zero
+	Instances   int           // that are kept at most, idle ones ended first; 200 if zero
+	FreezeAfter time.Duration // idle; 20 ms if zero
+	EndAfter    time.Duration // idle; 10 minutes if zero
+}
+
+func (d Deps) withDefaults() Deps {
+	if d.APIPort == 0 {
+		d.APIPort = 4566
+	}
+	if d.Concurrency == 0 {
+		d.Concurrency = 1000
+	}
+	if d.Instances == 0 {
+		d.Instances = 200
+	}
+	if d.FreezeAfter == 0 {
+		d.FreezeAfter = 20 * time.Millisecond
+	}
+	if d.EndAfter == 0 {
+		d.EndAfter = 10 * time.Minute
+	}
+	return d
+}
+
+// bundlePath is where functions find the roots that they trust; the other usual places lead there.
+const bundlePath = "/etc/pki/tls/certs/ca-bundle.crt"
+
+// environ is the environment of an instance ("Using Lambda environment variables"): the runtime's
+// own, then the function's, then what a function cannot change.
+func (f Function) environ(rt *runtimes.Runtime, c Credentials, stream string, apiPort int) []string {
+	env := map[string]string{}
+	for _, kv := range rt.Environ() {
+		env[kv[0]] = kv[1]
+	}
+	for _, name := range []string{"SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"} {
+		env[name] = bundlePath
+	}
+	env["AWS_ENDPOINT_URL"] = "http://127.0.0.1:" + strconv.Itoa(apiPort)
+	for k, v := range f.Env {
+		env[k] = v
+	}
+	fixed := [][2]string{
+		{"_HANDLER", f.Handler},
+		{"AWS_REGION", f.Region}, {"AWS_DEFAULT_REGION", f.Region},
+		{"AWS_LAMBDA_FUNCTION_NAME", f.Name}, {"AWS_LAMBDA_FUNCTION_VERSION", f.Version},
+		{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", strconv.Itoa(f.MemoryMB)},
+		{"AWS_LAMBDA_LOG_GROUP_NAME", f.LogGroup}, {"AWS_LAMBDA_LOG_STREAM_NAME", stream},
+		{"AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"},
+		{"AWS_ACCESS_KEY_ID", c.AccessKeyID}, {"AWS_SECRET_ACCESS_KEY", c.SecretAccessKey}, {"AWS_SESSION_TOKEN", c.SessionToken},
+		{"AWS_LAMBDA_RUNTIME_API", runtimeAPI},
+		{"LAMBDA_TASK_ROOT", runtimes.TaskRoot}, {"LAMBDA_RUNTIME_DIR", runtimes.RuntimeDir},
+	}
+	if strings.EqualFold(f.LogFormat, "JSON") {
+		fixed = append(fixed, [2]string{"AWS_LAMBDA_LOG_FORMAT", "JSON"}, [2]string{"AWS_LAMBDA_LOG_LEVEL", f.LogLevel})
+	}
+	for _, kv := range fixed {
+		env[kv[0]] = kv[1]
+	}
+	out := make([]string, 0, len(env))
+	for k, v := range env {
+		out = append(out, k+"="+v)
+	}
+	slices.Sort(out)
+	return out
+}

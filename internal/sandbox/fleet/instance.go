@@ -1,0 +1,271 @@
+package fleet
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox"
+	"github.com/bastide-cloud/bastide/internal/sandbox/runtimeapi"
+	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
+)
+
+const (
+	runtimeAPI = "127.0.0.1:9001"
+	maxRoutes  = 64
+
+	initLimit = 10 * time.Second // "Lambda execution environment", Init phase
+)
+
+// The names of an instance's doors.
+const (
+	doorRuntime = "runtime"
+	doorAPI     = "api"
+	doorTLS     = "tls"
+	doorDNS     = "dns"
+	doorRoute   = "route-" // and the route's number
+)
+
+// instance is one sandbox with a runtime.
+type instance struct {
+	fleet   *Fleet
+	group   *group
+	fn      *Function
+	box     sandbox.Instance
+	worker  runtimeapi.Worker
+	output  *runtimeapi.Output
+	report  report
+	expires time.Time // of the credentials inside
+
+	initTime time.Duration // until ready; reported once
+	ended    chan struct{} // closed when nothing is left; exit is set then
+	exit     sandbox.Exit
+
+	mu     sync.Mutex
+	rest   rest
+	timer  *time.Timer
+	closed bool
+}
+
+// rest is how deep an instance sleeps.
+type rest int
+
+const (
+	busy rest = iota
+	idle
+	frozen
+)
+
+// start opens an instance and begins its runtime; ready waits until it can serve.
+func (f *Fleet) start(ctx context.Context, g *group, fn *Function) (*instance, error) {
+	rt, err := f.deps.Runtimes.Resolve(ctx, fn.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	creds, err := f.deps.Credentials(ctx, *fn)
+	if err != nil {
+		return nil, fmt.Errorf("fleet: credentials of %s: %w", fn.Role, err)
+	}
+	i := &instance{fleet: f, group: g, fn: fn, expires: creds.Expires, ended: make(chan struct{})}
+	id := f.deps.IDs.Lower(12)
+	stream := f.deps.Clock.Now().UTC().Format("2006/01/02/") + "[" + fn.Version + "]" + f.streamID()
+	i.report = report{&journal{sink: f.deps.Logs, clock: f.deps.Clock, stream: Stream{fn.Account, fn.Region, fn.LogGroup, stream}}, fn}
+	i.report.initStart(rt)
+	spec, routes, err := f.spec(fn, rt)
+	if err != nil {
+		return nil, err
+	}
+	spec.ID, spec.Env = "f-"+id, fn.environ(rt, creds, stream, f.deps.APIPort)
+	begun := f.deps.Clock.Now()
+	if err := i.open(ctx, spec); err != nil {
+		return nil, err
+	}
+	i.serve(rt, routes)
+	err = i.ready(ctx)
+	i.initTime = f.deps.Clock.Now().Sub(begun)
+	return i, err
+}
+
+func (f *Fleet) streamID() string {
+	return fmt.Sprintf("%x", f.deps.IDs.Bytes(16))
+}
+
+// spec is the sandbox of a function, and where its routes are inside.
+func (f *Fleet) spec(fn *Function, rt *runtimes.Runtime) (sandbox.Spec, resolver, error) {
+	launch := runtimes.Launch{MemoryMB: fn.MemoryMB, Env: fn.Env}
+	if !rt.Channel() {
+		var err error
+		if launch.Bootstrap, err = runtimes.BootstrapIn(fn.Code, fn.Layers); err != nil {
+			return sandbox.Spec{}, resolver{}, &entryError{err.Error()}
+		}
+	}
+	s := sandbox.Spec{
+		Argv: rt.Argv(launch), Root: f.root(rt), Code: fn.Code, Layers: fn.Layers, Channel: rt.Channel(),
+		MemoryBytes: int64(fn.MemoryMB) << 20, TmpBytes: int64(fn.TmpMB) << 20,
+		Doors: []sandbox.DoorSpec{
+			{Name: doorAPI, Network: "tcp", Address: "127.0.0.1:" + strconv.Itoa(f.deps.APIPort)},
+			{Name: doorTLS, Network: "tcp", Address: "127.0.0.1:443"},
+			{Name: doorDNS, Network: "udp", Address: "127.0.0.1:53"},
+		},
+	}
+	if !rt.Channel() {
+		s.Doors = append(s.Doors, sandbox.DoorSpec{Name: doorRuntime, Network: "tcp", Address: runtimeAPI})
+	}
+	r := resolver{routes: map[string]netip.Addr{}}
+	if len(fn.Routes) > maxRoutes {
+		return s, r, fmt.Errorf("fleet: %d routes are more than %d", len(fn.Routes), maxRoutes)
+	}
+	for n, route := range fn.Routes {
+		at, ok := r.routes[route.Host]
+		if !ok {
+			at = netip.AddrFrom4([4]byte{127, 0, 1, byte(len(r.routes) + 1)})
+			r.routes[route.Host] = at
+		}
+		s.Doors = append(s.Doors, sandbox.DoorSpec{Name: doorRoute + strconv.Itoa(n), Network: "tcp",
+			Address: netip.AddrPortFrom(at, uint16(route.Port)).String()})
+	}
+	return s, r, nil
+}
+
+// root is the runtime's image with the few files of /etc that programs look for.
+func (f *Fleet) root(rt *runtimes.Runtime) sandbox.RootFS {
+	root := rt.Root
+	root.Binds = append(append([]sandbox.Bind{}, root.Binds...), sandbox.Bind{Source: f.bundle, Target: bundlePath})
+	links := map[string]string{"/etc/ssl/certs/ca-certificates.crt": bundlePath, "/etc/ssl/cert.pem": bundlePath}
+	for at, to := range root.Links {
+		links[at] = to
+	}
+	root.Links = links
+	root.Files = map[string]sandbox.File{
+		"/etc/resolv.conf":   {Content: "nameserver 127.0.0.1\noptions timeout:1 attempts:2\n"},
+		"/etc/hosts":         {Content: "127.0.0.1 localhost\n"},
+		"/etc/nsswitch.conf": {Content: "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n"},
+		"/etc/passwd":        {Content: "root:x:0:0:root:/:/sbin/nologin\nsbx_user1051:x:993:990::/tmp:/sbin/nologin\n"},
+		"/etc/group":         {Content: "root:x:0:\nsbx_group1051:x:990:\n"},
+	}
+	return root
+}
+
+// open starts the sandbox with one pipe for all of its output.
+func (i *instance) open(ctx context.Context, spec sandbox.Spec) error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("fleet: %w", err)
+	}
+	spec.Stdout, spec.Stderr = w, w
+	box, err := i.fleet.deps.Driver.Start(ctx, spec)
+	if err := errors.Join(err, w.Close()); err != nil {
+		return errors.Join(err, r.Close())
+	}
+	i.box = box // only now: an interface that holds a failed start would not be nil
+	journal := i.report.journal
+	i.output, err = runtimeapi.NewOutput(r, func(event []byte) { journal.line(string(event)) })
+	if err != nil {
+		err = errors.Join(err, i.box.Kill(), r.Close())
+		i.box = nil
+	}
+	return err
+}
+
+// serve attaches what stands behind the doors.
+func (i *instance) serve(rt *runtimes.Runtime, r resolver) {
+	doors, deps := i.box.Doors(), i.fleet.deps
+	if rt.Channel() {
+		i.worker = runtimeapi.NewChannel(i.box.Channel())
+	} else {
+		i.worker = runtimeapi.ServeHTTP(doors[doorRuntime].Listener)
+	}
+	go deps.Serve(*i.fn, doors[doorAPI].Listener)
+	go deps.Serve(*i.fn, tls.NewListener(doors[doorTLS].Listener, deps.CA.ServerConfig()))
+	go r.serve(doors[doorDNS].Packet)
+	for n, route := range i.fn.Routes {
+		go i.forward(doors[doorRoute+strconv.Itoa(n)].Listener, net.JoinHostPort(route.Host, strconv.Itoa(route.Port)))
+	}
+	go i.follow()
+}
+
+// follow waits for the sandbox's end and gives back what belongs to it.
+func (i *instance) follow() {
+	i.exit = <-i.box.Wait()
+	i.output.Flush()
+	_ = i.output.Close() // it was only read
+	_ = i.worker.Close() // lets a waiting Invoke go
+	i.report.journal.flush()
+	close(i.ended)
+	i.fleet.gone(i)
+}
+
+// ready waits until the handler is loaded. What of the limit a slow start leaves is taken from the
+// first invocation's time, as on Lambda, where it begins once more within that.
+func (i *instance) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, initLimit+i.fn.Timeout)
+	defer cancel()
+	err := i.worker.Ready(ctx)
+	i.output.Flush()
+	return err
+}
+
+// sleep lets an instance rest: first with its processes running, soon frozen.
+func (i *instance) sleep() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.rest = idle
+	i.timer = time.AfterFunc(i.fleet.deps.FreezeAfter, i.freeze)
+}
+
+func (i *instance) freeze() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.rest != idle || i.closed {
+		return
+	}
+	if i.box.Freeze() == nil { // an instance that ended is removed by follow
+		i.rest = frozen
+	}
+	i.timer = time.AfterFunc(i.fleet.deps.EndAfter, func() { i.fleet.expire(i) })
+}
+
+// wake makes a resting instance run; false if it has ended.
+func (i *instance) wake() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.timer != nil {
+		i.timer.Stop()
+	}
+	was := i.rest
+	i.rest = busy
+	if was == frozen && i.box.Thaw() != nil {
+		return false
+	}
+	select {
+	case <-i.ended:
+		return false
+	default:
+		return !i.closed
+	}
+}
+
+// close ends the instance and returns when nothing is left of it.
+func (i *instance) close() error {
+	i.mu.Lock()
+	i.closed = true
+	if i.timer != nil {
+		i.timer.Stop()
+	}
+	i.mu.Unlock()
+	err := i.box.Kill()
+	<-i.ended
+	return err
+}
+
+// entryError is a custom runtime without a program.
+type entryError struct{ words string }
+
+func (e *entryError) Error() string { return "fleet: " + e.words }

@@ -1,0 +1,141 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox"
+	"github.com/bastide-cloud/bastide/internal/sandbox/runtimeapi"
+)
+
+// Event is one invocation.
+type Event struct {
+	RequestID string
+	ARN       string // as it was asked for, with its qualifier
+	TraceID   string
+	// ClientContext and Identity are JSON, or empty.
+	ClientContext, Identity string
+	TenantID                string
+	Payload                 []byte // JSON
+}
+
+// Outcome is how an invocation went.
+type Outcome struct {
+	Payload       []byte        // the handler's answer, or an error's JSON document
+	FunctionError string        // "Unhandled" for an error, else empty
+	LogTail       []byte        // the last 4 KB of its log
+	Cold          bool          // an instance was started for it
+	Duration      time.Duration // of the handler
+}
+
+// Invoke runs one event on a function and waits for its outcome. A caller who goes away does not
+// stop it: on Lambda neither. An error means that the function did not run.
+func (f *Fleet) Invoke(ctx context.Context, fn Function, ev Event) (Outcome, error) {
+	if err := f.admit(&fn); err != nil {
+		return Outcome{}, err
+	}
+	defer f.leave(&fn)
+	i, g, err := f.take(&fn)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if i != nil {
+		i.report.journal.begin()
+		return i.run(ev, 0), nil
+	}
+	i, err = f.start(context.WithoutCancel(ctx), g, &fn)
+	if i != nil && i.box != nil {
+		f.started(i)
+	} else {
+		f.started(nil)
+	}
+	switch {
+	case err == nil:
+		return i.run(ev, i.initTime), nil
+	case i == nil || i.box == nil:
+		return f.noEntry(err)
+	}
+	return i.failedStart(ev, err)
+}
+
+// noEntry is a start that found nothing to start: of a custom runtime without a program the function's
+// owner hears in Lambda's words, of anything else the caller.
+func (f *Fleet) noEntry(err error) (Outcome, error) {
+	if e, ok := errors.AsType[*entryError](err); ok {
+		r := runtimeapi.Failure("Runtime.InvalidEntrypoint", "Error: "+e.words)
+		return Outcome{Payload: r.Payload, FunctionError: "Unhandled", Cold: true}, nil
+	}
+	return Outcome{}, err
+}
+
+// failedStart answers for an instance whose runtime did not become ready.
+func (i *instance) failedStart(ev Event, err error) (Outcome, error) {
+	var res runtimeapi.Result
+	m := measures{init: 0, status: "error"}
+	if e, ok := errors.AsType[*runtimeapi.InitError](err); ok {
+		res = runtimeapi.Result{Payload: e.Payload, Failed: true, ErrorType: e.Type}
+		_ = i.close() // it is of no more use
+		i.report.initFailed(i.initTime, res.ErrorType)
+		i.report.start(ev.RequestID)
+	} else {
+		i.report.start(ev.RequestID)
+		res, m.status = i.broken(ev, err)
+	}
+	m.errorType, m.peak = res.ErrorType, i.exit.Peak
+	i.report.end(ev.RequestID, m)
+	return Outcome{Payload: res.Payload, FunctionError: "Unhandled", LogTail: i.report.journal.end(), Cold: true}, nil
+}
+
+// run serves one event on a ready instance and gives the instance back.
+func (i *instance) run(ev Event, initTime time.Duration) Outcome {
+	clock := i.fleet.deps.Clock
+	i.report.start(ev.RequestID)
+	begun := clock.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), i.fn.Timeout)
+	res, err := i.worker.Invoke(ctx, runtimeapi.Invocation{
+		RequestID: ev.RequestID, Deadline: begun.Add(i.fn.Timeout), ARN: ev.ARN, TraceID: ev.TraceID,
+		ClientContext: ev.ClientContext, Identity: ev.Identity, TenantID: ev.TenantID, Payload: ev.Payload,
+	})
+	cancel()
+	m := measures{duration: clock.Now().Sub(begun), init: initTime, status: "success"}
+	i.output.Flush()
+	if err != nil {
+		if res, m.status = i.broken(ev, err); m.status == "timeout" {
+			m.duration = i.fn.Timeout
+		}
+		m.peak = i.exit.Peak
+	} else if peak, err := i.box.MemoryPeak(); err == nil {
+		m.peak = peak
+	}
+	out := Outcome{Payload: res.Payload, Cold: initTime > 0, Duration: m.duration}
+	if res.Failed {
+		out.FunctionError, m.errorType = "Unhandled", res.ErrorType
+		if m.status == "success" {
+			m.status = "error"
+		}
+	}
+	i.report.end(ev.RequestID, m)
+	out.LogTail = i.report.journal.end()
+	i.fleet.put(i, err == nil && !res.Spent)
+	return out
+}
+
+// broken ends an instance that gave no answer and says what became of it.
+func (i *instance) broken(ev Event, err error) (runtimeapi.Result, string) {
+	if errors.Is(err, context.DeadlineExceeded) {
+		_ = i.close() // with its whole tree of processes
+		return i.report.timedOut(ev.RequestID, i.fn.Timeout), "timeout"
+	}
+	// The stream ends a moment before the process does; one that closed it and lives on is ended.
+	grace := time.NewTimer(time.Second)
+	defer grace.Stop()
+	exit := sandbox.Exit{Code: -1, Signal: 9}
+	select {
+	case <-i.ended:
+		exit = i.exit
+	case <-grace.C:
+		_ = i.close() // as above
+	}
+	return i.report.ended(ev.RequestID, exit), "error"
+}

@@ -1,0 +1,80 @@
+package fleet
+
+import (
+	"sync"
+	"time"
+
+	"github.com/bastide-cloud/bastide/internal/base/clock"
+)
+
+const (
+	tailBytes  = 4 << 10                // "the last 4 KB of the execution log" (Invoke, LogType)
+	gather     = 250 * time.Millisecond // how long an event may wait for others while a function runs
+	gatherMost = 256                    // events
+)
+
+// journal carries one instance's log events to the sink, a few at a time, and remembers the end of
+// the running invocation's.
+type journal struct {
+	sink   Logs
+	stream Stream
+	clock  clock.Clock
+
+	mu      sync.Mutex
+	pending []LogEvent
+	timer   *time.Timer // runs while there is something pending
+	tail    []byte
+}
+
+// begin forgets the last invocation's tail.
+func (j *journal) begin() {
+	j.mu.Lock()
+	j.tail = j.tail[:0]
+	j.mu.Unlock()
+}
+
+// line adds an event, without its line break.
+func (j *journal) line(text string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	text += "\n"
+	if j.tail = append(j.tail, text...); len(j.tail) > 4*tailBytes {
+		j.tail = append(j.tail[:0], j.tail[len(j.tail)-tailBytes:]...)
+	}
+	j.pending = append(j.pending, LogEvent{j.clock.Now(), text})
+	switch {
+	case len(j.pending) >= gatherMost:
+		j.deliver()
+	case j.timer == nil:
+		j.timer = time.AfterFunc(gather, j.flush)
+	case len(j.pending) == 1:
+		j.timer.Reset(gather)
+	}
+}
+
+// end delivers everything and returns the tail.
+func (j *journal) end() []byte {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.deliver()
+	return append([]byte{}, j.tail[max(0, len(j.tail)-tailBytes):]...)
+}
+
+func (j *journal) flush() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.deliver()
+}
+
+// deliver hands over what is pending, under the lock so that the order is kept.
+func (j *journal) deliver() {
+	if j.timer != nil {
+		j.timer.Stop()
+	}
+	if len(j.pending) == 0 {
+		return
+	}
+	events := j.pending
+	j.pending = nil
+	j.sink.Append(j.stream, events)
+}
