@@ -1,0 +1,118 @@
+package logs
+
+import (
+	"strings"
+
+	"github.com/bastide-cloud/bastide/internal/api/logs"
+	"github.com/bastide-cloud/bastide/internal/base/arn"
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/policy"
+	"github.com/bastide-cloud/bastide/internal/store"
+)
+
+// named is a group given by name or by identifier, which may be an ARN.
+func named(name, identifier *string) *string {
+	if name != nil || identifier == nil {
+		return name
+	}
+	return new(groupOfARN(*identifier))
+}
+
+// groupOfARN is a group's name from its ARN; a plain name stays as it is.
+func groupOfARN(id string) string {
+	a, err := arn.Parse(id)
+	if err != nil {
+		return id
+	}
+	name, _, _ := strings.Cut(strings.TrimPrefix(a.Resource, "log-group:"), ":")
+	return name
+}
+
+func orEmpty(s *string) *string {
+	if s == nil {
+		return new("")
+	}
+	return s
+}
+
+// onGroup is an action on a group: AWS's resource is the group's ARN with any of its streams.
+// Source: Service Authorization Reference, "Amazon CloudWatch Logs".
+func onGroup[In any](s *Service, action string, name func(*In) *string) func(*gate.Ask, *In) ([]gate.Need, error) {
+	return func(a *gate.Ask, in *In) ([]gate.Need, error) {
+		return []gate.Need{s.groupNeed(a, action, *orEmpty(name(in)))}, nil
+	}
+}
+
+func (s *Service) groupNeed(a *gate.Ask, action, name string) gate.Need {
+	return gate.Need{Action: action, Resource: a.ARN("log-group:" + name + ":*"), Lazy: s.tagsOf(a, name)}
+}
+
+// tagsOf answers aws:ResourceTag keys of a group.
+func (s *Service) tagsOf(a *gate.Ask, name string) func(string) policy.Values {
+	return func(key string) policy.Values {
+		tag, ok := strings.CutPrefix(key, "aws:resourcetag/")
+		if !ok {
+			return policy.Values{}
+		}
+		var g group
+		err := a.View(func(tx *store.Tx) (err error) {
+			g, _, err = s.t.groups.Get(tx, groupKey(a.Account(), a.Region(), name))
+			return err
+		})
+		if err != nil {
+			return policy.Values{} // the handler meets the same error
+		}
+		for k, v := range g.Tags {
+			if strings.EqualFold(k, tag) {
+				return policy.One(v)
+			}
+		}
+		return policy.Values{}
+	}
+}
+
+func onStream[In any](s *Service, action string, of func(*In) (group, stream string)) func(*gate.Ask, *In) ([]gate.Need, error) {
+	return func(a *gate.Ask, in *In) ([]gate.Need, error) {
+		name, stream := of(in)
+		n := s.groupNeed(a, action, name)
+		n.Resource = a.ARN("log-group:" + name + ":log-stream:" + stream)
+		return []gate.Need{n}, nil
+	}
+}
+
+func onARN[In any](s *Service, action string, of func(*In) (string, map[string]string)) func(*gate.Ask, *In) ([]gate.Need, error) {
+	return func(a *gate.Ask, in *In) ([]gate.Need, error) {
+		resource, tags := of(in)
+		n := s.groupNeed(a, action, groupOfARN(resource))
+		n.Keys = tagKeys(tags)
+		return []gate.Need{n}, nil
+	}
+}
+
+func tagKeys(tags map[string]string) map[string][]string {
+	if len(tags) == 0 {
+		return nil
+	}
+	keys := make(map[string][]string, len(tags)+1)
+	for k, v := range tags {
+		keys["aws:RequestTag/"+k] = []string{v}
+		keys["aws:TagKeys"] = append(keys["aws:TagKeys"], k)
+	}
+	return keys
+}
+
+func (s *Service) needTagged(action string) func(*gate.Ask, *logs.CreateLogGroupInput) ([]gate.Need, error) {
+	return func(a *gate.Ask, in *logs.CreateLogGroupInput) ([]gate.Need, error) {
+		n := gate.Need{Action: action, Resource: a.ARN("log-group:" + in.LogGroupName), Keys: tagKeys(in.Tags)}
+		needs := []gate.Need{n}
+		if len(in.Tags) > 0 {
+			n.Action = "logs:TagResource"
+			needs = append(needs, n)
+		}
+		return needs, nil
+	}
+}
+
+func (s *Service) needDescribe(a *gate.Ask, _ *logs.DescribeLogGroupsInput) ([]gate.Need, error) {
+	return []gate.Need{{Action: "logs:DescribeLogGroups", Resource: a.ARN("log-group::log-stream:")}}, nil
+}
