@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 
+	logsapi "github.com/bastide-cloud/bastide/internal/api/logs"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/front"
 	"github.com/bastide-cloud/bastide/internal/gate"
@@ -13,6 +14,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/service/bastide"
 	"github.com/bastide-cloud/bastide/internal/service/dynamodb"
 	"github.com/bastide-cloud/bastide/internal/service/iam"
+	"github.com/bastide-cloud/bastide/internal/service/logs"
 	"github.com/bastide-cloud/bastide/internal/service/sts"
 	"github.com/bastide-cloud/bastide/internal/sigv4"
 	"github.com/bastide-cloud/bastide/internal/wire"
@@ -38,15 +40,20 @@ func (s *Server) wire(ctx context.Context) error {
 	}
 	r.directory = iam.NewDirectory(iamService, s.db)
 	live := &bastide.Live{}
+	logsService := logs.New(logs.Deps{IDs: s.ids, Events: s.events})
 	ddb := dynamodb.New(dynamodb.Deps{IDs: s.ids})
 	r.units = []gate.Unit{
 		iamService.Unit(),
 		sts.New(sts.Deps{Roles: roles{r.directory}, Tokens: s.tokens}).Unit(),
 		ddb.Unit(),
+		logsService.Unit(),
 		bastide.New(bastide.Deps{Server: s, Trail: s.trail, Live: live, Routes: noRoutes{}}).Unit(),
 	}
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return live.Run(ctx, s.trail) })
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return ddb.Run(ctx, s.gate) })
+	r.jobs = append(r.jobs, func(ctx context.Context) error {
+		return logsService.Run(ctx, gate.Job{Gate: s.gate, Name: "ExpireEvents", Service: logsapi.Service, Account: s.cfg.Account, Region: s.cfg.Region})
+	})
 	r.apps = noApplications{}
 	if s.gate, err = gate.New(gate.Deps{Store: s.db, Trail: gate.NewTrail(s.trail), Directory: r.directory, Clock: s.clock, IDs: s.ids}, r.units...); err != nil {
 		return err

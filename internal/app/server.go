@@ -22,6 +22,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/identity"
 	"github.com/bastide-cloud/bastide/internal/store"
+	"github.com/bastide-cloud/bastide/internal/store/eventlog"
 	"github.com/bastide-cloud/bastide/internal/store/sealing"
 )
 
@@ -37,6 +38,7 @@ type Server struct {
 	db     *store.DB
 	sealer *sealing.Sealer
 	trail  *audit.Trail
+	events *eventlog.Log
 	tokens *identity.Tokens
 	gate   *gate.Gate
 	front  *front.Front
@@ -100,6 +102,9 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	if s.trail, err = audit.New(s.db, audit.Options{Node: node, Key: key, IDs: s.ids}); err != nil {
+		return err
+	}
+	if s.events, err = eventlog.Open(s.cfg.Data); err != nil {
 		return err
 	}
 	secret, err := s.secret(ctx, "session-tokens")
@@ -204,6 +209,9 @@ func (s *Server) Close() error {
 				errs = append(errs, err)
 			}
 		}
+	}
+	if s.events != nil {
+		errs = append(errs, s.events.Close())
 	}
 	if s.trail != nil {
 		errs = append(errs, s.trail.Close(context.Background()))
