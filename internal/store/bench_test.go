@@ -108,6 +108,14 @@ func BenchmarkGet(b *testing.B) {
 	}
 }
 
+// BenchmarkRaw is the driver without the store, side by side with the above.
+func BenchmarkRaw(b *testing.B) {
+	value := make([]byte, 300)
+	b.Run("update", func(b *testing.B) { store.RawUpdate(b, 1, value) })
+	b.Run("update/batch=64", func(b *testing.B) { store.RawUpdate(b, 64, value) })
+	b.Run("get", func(b *testing.B) { store.RawGet(b, value) })
+}
+
 // BenchmarkFsync is the machine's floor for a durable transaction of one caller: one 4 KiB page
 // written and synced, nothing else.
 func BenchmarkFsync(b *testing.B) { store.FsyncFloor(b) }

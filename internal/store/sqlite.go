@@ -64,12 +64,12 @@ func openConn(path string, write bool) (*conn, error) {
 	if write {
 		pragma("journal_mode(wal)")
 		pragma("synchronous(full)")
-		pragma("cache_size(-16000)")
+		pragma("cache_size(-8000)")
 		pragma("wal_autocheckpoint(4000)")
 		pragma("journal_size_limit(67108864)")
 	} else {
 		pragma("query_only(on)")
-		pragma("cache_size(-4000)")
+		pragma("cache_size(-2000)")
 	}
 	dc, err := (&sqlite.Driver{}).Open("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode())
 	if err != nil {
