@@ -14,9 +14,10 @@ import (
 )
 
 // What touches many rows is done in parts, because one transaction holds up every other writer: the
-// call itself does up to atOnce rows, a job the rest.
+// call itself does up to atOnce rows of together about bytesAtOnce, a job the rest.
 const (
-	atOnce = 1000
+	atOnce      = 1000
+	bytesAtOnce = 8 << 20
 	// lookEvery is how often the job looks for work that nobody told it of: expired items, or what
 	// another process left. On AWS items expire within a few days.
 	lookEvery = 10 * time.Second
@@ -125,7 +126,7 @@ func (s *Service) outstanding(tx *store.Tx) (due, unfilled []*table, err error) 
 // index, and leaves a mark where more remain. Nothing reads such rows any more: table ids and
 // index numbers are never used twice.
 func (s *Service) bury(tx *store.Tx, prefix store.Key) error {
-	n := 0
+	n, size := 0, 0
 	for e, err := range s.t.items.Scan(tx, prefix, store.Range{Limit: atOnce}) {
 		if err != nil {
 			return err
@@ -134,8 +135,11 @@ func (s *Service) bury(tx *store.Tx, prefix store.Key) error {
 			return err
 		}
 		n++
+		if size += len(e.Value); size > bytesAtOnce {
+			break
+		}
 	}
-	if n == atOnce {
+	if n == atOnce || size > bytesAtOnce {
 		return s.t.graves.Put(tx, prefix, []byte{})
 	}
 	_, err := s.t.graves.Delete(tx, prefix)
@@ -159,24 +163,24 @@ func (s *Service) fillMore(tx *store.Tx, known *table) error {
 		return err
 	}
 	t := old.copy()
-	if err := s.fill(tx, t, atOnce); err != nil {
+	if err := s.fill(tx, t); err != nil {
 		return err
 	}
 	return s.saveTable(tx, t)
 }
 
-// fill enters up to n of the table's items into the first index that lacks some, and notes in t
-// how far it has come.
-func (s *Service) fill(tx *store.Tx, t *table, n int) error {
+// fill enters up to atOnce of the table's items into the first index that lacks some, and notes in
+// t how far it has come.
+func (s *Service) fill(tx *store.Tx, t *table) error {
 	if len(t.Fills) == 0 {
 		return nil
 	}
 	f := &t.Fills[0]
-	r := store.Range{Limit: n}
+	r := store.Range{Limit: atOnce}
 	if f.After != "" {
 		r.After = t.rows(0).With(f.After)
 	}
-	seen := 0
+	seen, size := 0, 0
 	for e, err := range s.t.items.Scan(tx, t.rows(0), r) {
 		if err != nil {
 			return err
@@ -190,8 +194,11 @@ func (s *Service) fill(tx *store.Tx, t *table, n int) error {
 		}
 		f.After = e.Key.Text(4)
 		seen++
+		if size += len(e.Value); size > bytesAtOnce {
+			break
+		}
 	}
-	if seen < n {
+	if seen < atOnce && size <= bytesAtOnce {
 		t.Fills = t.Fills[1:]
 	}
 	return nil

@@ -138,14 +138,17 @@ func (s *Service) describeEndpoints(c *gate.Call, _ *api.DescribeEndpointsInput)
 	return &api.DescribeEndpointsOutput{Endpoints: []api.Endpoint{{Address: c.Source().Host, CachePeriodInMinutes: 1440}}}, nil
 }
 
-// maxCounted is up to how many rows a table's items are counted one by one.
-const maxCounted = 10_000
+// Up to how many rows, and bytes of them, a table's items are counted one by one.
+const (
+	maxCounted      = 10_000
+	maxCountedBytes = 32 << 20
+)
 
 // tally is how many items a table has and how many bytes they are.
 type tally struct{ items, bytes int64 }
 
-// count walks the table and its indexes. Beyond maxCounted rows it estimates from how much of the
-// hash range those rows cover: keys are spread over it evenly. By index number.
+// count walks the table and its indexes. Beyond maxCounted it estimates from how much of the hash
+// range the counted rows cover: keys are spread over it evenly. By index number.
 func (s *Service) count(tx *store.Tx, t *table) (map[int]tally, error) {
 	out := map[int]tally{}
 	numbers := []int{0}
@@ -154,7 +157,7 @@ func (s *Service) count(tx *store.Tx, t *table) (map[int]tally, error) {
 	}
 	for _, n := range numbers {
 		var c tally
-		last := 0
+		last, read := 0, 0
 		for e, err := range s.t.items.Scan(tx, t.rows(n), store.Range{Limit: maxCounted}) {
 			if err != nil {
 				return nil, err
@@ -168,8 +171,11 @@ func (s *Service) count(tx *store.Tx, t *table) (map[int]tally, error) {
 			if key := e.Key.Text(4); len(key) >= bucketBytes {
 				last = int(key[0])<<8 | int(key[1])
 			}
+			if read += len(e.Value); read > maxCountedBytes {
+				break
+			}
 		}
-		if c.items == maxCounted {
+		if c.items == maxCounted || read > maxCountedBytes {
 			c.items = c.items * buckets / int64(last+1)
 			c.bytes = c.bytes * buckets / int64(last+1)
 		}

@@ -69,7 +69,7 @@ func (s *Service) enableTTL(tx *store.Tx, t *table, attribute string) error {
 	t.TTL, t.TTLIndex = attribute, t.NextIndex
 	t.NextIndex++
 	t.Fills = append(t.Fills, fill{N: t.TTLIndex})
-	return s.fill(tx, t, atOnce)
+	return s.fill(tx, t)
 }
 
 // oldestExpiry is how long past an expiry counts: on AWS one more than five years past is taken

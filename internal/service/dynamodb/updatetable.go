@@ -202,7 +202,7 @@ func (s *Service) createIndex(tx *store.Tx, t *table, in *api.CreateGlobalSecond
 	}
 	t.Indexes = append(t.Indexes, *ix)
 	t.Fills = append(t.Fills, fill{N: ix.N})
-	return s.fill(tx, t, atOnce)
+	return s.fill(tx, t)
 }
 
 // forget drops definitions that no key uses any more, as the service does when an index goes.
