@@ -188,8 +188,12 @@ func (in *initProcess) surrender() error {
 	return nil
 }
 
-// ignoreSignals makes the init deaf to signals from inside. The kernel keeps them from the first
-// process of a pid namespace only where it has no handler, and Go installs handlers for nearly all.
+// ignoreSignals makes the init deaf to signals from inside. The kernel keeps signals with the default
+// action from the first process of a pid namespace, but Go installs handlers for nearly all; and it
+// keeps them only while the main thread does not block them, which it does in Go's handlers: then
+// the signal is fatal to the other threads (kernel/signal.c, sig_task_ignored and complete_signal; seen
+// with signal 34). What is ignored never kills. (A fault of the init's own still ends it: the kernel
+// forces that one.)
 func ignoreSignals() {
 	type action struct {
 		handler, flags, restorer, mask uintptr
@@ -198,8 +202,8 @@ func ignoreSignals() {
 	for sig := uintptr(1); sig <= 64; sig++ {
 		switch syscall.Signal(sig) {
 		case syscall.SIGKILL, syscall.SIGSTOP, // cannot be
-			syscall.SIGCHLD,            // ignoring it would reap by itself
-			syscall.SIGURG, 32, 33, 34: // the Go runtime's own, harmless
+			syscall.SIGCHLD,    // ignoring it would reap by itself
+			syscall.SIGURG, 33: // the Go runtime's own, with harmless handlers
 			continue
 		}
 		// an unknown number is refused and needs no handling

@@ -3,10 +3,12 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -93,12 +95,15 @@ func (i *instance) run() {
 	for {
 		kind, body, fds, err := i.session.receive()
 		if err != nil {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+				exit.Err = errors.Join(exit.Err, i.refuse(err))
+			}
 			break
 		}
 		switch kind {
 		case control.Ready:
 			if err := i.openDoors(fds); err != nil {
-				i.refuse(err)
+				exit.Err = i.refuse(err)
 			}
 		case control.Started:
 			i.settle(nil)
@@ -106,13 +111,14 @@ func (i *instance) run() {
 			i.acks <- struct{}{}
 		case control.Exited:
 			if st, err := control.ParseStatus(body); err == nil {
-				exit, ended = statusExit(st), true
+				said := statusExit(st)
+				exit.Code, exit.Signal, ended = said.Code, said.Signal, true
 			}
 		case control.Failed:
 			exit.Err = failure(i.spec.ID, body)
 			i.settle(exit.Err)
 		default:
-			i.refuse(fmt.Errorf("the init said %d: %w", kind, control.ErrFrame))
+			exit.Err = i.refuse(fmt.Errorf("the init said %d: %w", kind, control.ErrFrame))
 		}
 	}
 	i.kill() // when the init has not ended by itself, there is nothing more to hear from it
@@ -140,9 +146,11 @@ func (i *instance) settle(err error) {
 }
 
 // refuse ends an instance whose init does what it must not.
-func (i *instance) refuse(err error) {
-	i.settle(&StartError{ID: i.spec.ID, Stage: "talk to the init", Err: err})
+func (i *instance) refuse(err error) error {
+	err = &StartError{ID: i.spec.ID, Stage: "talk to the init", Err: err}
+	i.settle(err)
 	i.kill()
+	return err
 }
 
 // reap waits until the init, and so every process of its pid namespace, is gone. Its pidfd can be read

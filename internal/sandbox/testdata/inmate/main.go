@@ -139,7 +139,7 @@ var calls = map[string]func() error{
 	"quotactl":          sys(unix.SYS_QUOTACTL),
 	"fanotify_init":     sys(unix.SYS_FANOTIFY_INIT),
 	"personality":       sys(unix.SYS_PERSONALITY, 0x0040000),
-	"seccomp":           sys(unix.SYS_SECCOMP, 0),
+	"seccomp":           sys(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL),
 	"memfd_secret":      sys(unix.SYS_MEMFD_SECRET),
 	"move_pages":        sys(unix.SYS_MOVE_PAGES),
 	"type to terminal":  sys(unix.SYS_IOCTL, 0, unix.TIOCSTI, uintptr(unsafe.Pointer(&buf[0]))),
@@ -292,8 +292,10 @@ func echoChannel() string {
 
 // signalInit sends the first process everything there is.
 func signalInit() string {
-	for sig := 1; sig <= 64; sig++ {
-		_ = unix.Kill(1, syscall.Signal(sig))
+	for range 20 {
+		for sig := 1; sig <= 64; sig++ {
+			_ = unix.Kill(1, syscall.Signal(sig))
+		}
 	}
 	time.Sleep(50 * time.Millisecond) // what would happen happens at once
 	return "still here"
