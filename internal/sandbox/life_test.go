@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox/cgroup"
 )
 
 // TestExit holds how an end is told.
@@ -219,6 +221,48 @@ func TestFreeze(t *testing.T) {
 	}
 	if e := <-i.Wait(); e.Signal != 9 {
 		t.Errorf("killed while frozen: %+v", e)
+	}
+}
+
+// TestV1: the same on a machine that has no unified hierarchy.
+func TestV1(t *testing.T) {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept strings.Builder
+	for line := range strings.Lines(string(mounts)) {
+		if !strings.Contains(line, " - cgroup2 ") {
+			kept.WriteString(line)
+		}
+	}
+	host, err := cgroup.OpenFrom(kept.String(), string(own))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLab(t)
+	if err := l.ns.host.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l.ns.host, l.ns.can = host, host.Abilities()
+	if c := l.ns.can; c.Kill != "" || c.Freeze == "v2" || c.Memory == "v2" {
+		t.Errorf("%+v", c)
+	}
+	i := l.start(l.spec("wait"))
+	if err := errors.Join(i.Freeze(), i.Thaw(), i.Freeze(), i.Kill()); err != nil {
+		t.Error(err)
+	}
+	if e := <-i.Wait(); e.Signal != 9 || e.Err != nil {
+		t.Errorf("killed while frozen: %+v", e)
+	}
+	s := l.spec("eat", "400")
+	s.MemoryBytes, s.TmpBytes = 64*megabyte, 16*megabyte
+	if out, e := l.run(s); !e.OOMKilled {
+		t.Errorf("ate more than there is: %+v %s", e, out)
 	}
 }
 

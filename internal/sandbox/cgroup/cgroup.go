@@ -46,12 +46,18 @@ func Open() (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cgroup: %w", err)
 	}
+	return OpenFrom(string(mounts), string(own))
+}
+
+// OpenFrom is Open with the contents of /proc/self/mountinfo and /proc/self/cgroup, of which a caller
+// may leave parts out.
+func OpenFrom(mounts, own string) (*Host, error) {
 	me, err := identify(os.Getpid())
 	if err != nil {
 		return nil, fmt.Errorf("cgroup: %w", err)
 	}
 	h := &Host{v2: map[string]bool{}, v1: map[string]string{}}
-	unified, v1 := locate(string(mounts), string(own))
+	unified, v1 := locate(mounts, own)
 	if unified != "" {
 		h.takeV2(unified, me)
 	}

@@ -1,0 +1,120 @@
+package cgroup
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestLocate reads the three shapes of machines, and containers on them.
+func TestLocate(t *testing.T) {
+	const v1Mounts = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n" +
+		"32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct\n" +
+		"35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n" +
+		"40 31 0:37 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n"
+	for name, c := range map[string]struct {
+		mounts, own string
+		unified     string
+		v1          map[string]string
+	}{
+		"v2":          {"30 23 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate\n", "0::/user.slice/a b.scope\n", "/sys/fs/cgroup/user.slice/a b.scope", nil},
+		"v2 root":     {"30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/\n", "/sys/fs/cgroup", nil},
+		"v2 bind":     {"30 23 0:26 /docker/x /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/docker/x/y\n", "/sys/fs/cgroup/y", nil},
+		"outside":     {"30 23 0:26 /docker/x /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/../y\n", "", nil},
+		"spaces":      {`30 23 0:26 / /my\040cg rw - cgroup2 cgroup2 rw` + "\n", "0::/\n", "/my cg", nil},
+		"none":        {"22 27 0:21 / /proc rw - proc proc rw\n", "", "", nil},
+		"not cgroups": {"malformed\n30 23\n", "x\n0:\n", "", nil},
+		"v1": {v1Mounts, "9:name=systemd:/\n4:memory:/box/7\n1:cpu,cpuacct:/\n", "",
+			map[string]string{"memory": "/sys/fs/cgroup/memory/box/7", "cpu": "/sys/fs/cgroup/cpu,cpuacct", "cpuacct": "/sys/fs/cgroup/cpu,cpuacct", "name=systemd": "/sys/fs/cgroup/systemd"}},
+		"hybrid": {v1Mounts + "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n", "4:memory:/\n0::/u\n", "/sys/fs/cgroup/unified/u",
+			map[string]string{"memory": "/sys/fs/cgroup/memory"}},
+	} {
+		unified, v1 := locate(c.mounts, c.own)
+		if unified != c.unified || !maps.Equal(v1, c.v1) {
+			t.Errorf("%s: %q %v", name, unified, v1)
+		}
+	}
+}
+
+// TestOwner: an owner that lives is known, one that cannot be is not, and what is unclear is left alone.
+func TestOwner(t *testing.T) {
+	me, err := identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(me, "-")
+	for name, want := range map[string]bool{
+		me:                                 true,
+		parts[0] + "-" + parts[1] + "-1":   false, // the pid was given to another process
+		parts[0] + "-4194305-1":            false, // above the largest pid there is
+		"1-" + parts[1] + "-" + parts[2]:   true,  // of another pid namespace
+		"self":                             true,
+		parts[0] + "-x-" + parts[2]:        true,
+		parts[0] + "-" + parts[1] + "-1-2": true,
+	} {
+		if got := alive(name); got != want {
+			t.Errorf("%s is alive: %v, want %v", name, got, want)
+		}
+	}
+}
+
+// TestSweep removes the folders of owners that are gone and nothing else.
+func TestSweep(t *testing.T) {
+	base := t.TempDir()
+	me, err := identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := strings.Split(me, "-")[0] + "-4194305-1"
+	for _, dir := range []string{me + "/a", dead + "/a", dead + "/b", "self", "other"} {
+		if err := os.MkdirAll(filepath.Join(base, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if faults := sweep(base); len(faults) != 0 {
+		t.Error(faults)
+	}
+	for dir, want := range map[string]bool{me + "/a": true, dead: false, "self": true, "other": true} {
+		if _, err := os.Stat(filepath.Join(base, dir)); (err == nil) != want {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+}
+
+// TestGroup makes a real group where this user may, and holds that it can do what Abilities says.
+func TestGroup(t *testing.T) {
+	h, err := Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	can := h.Abilities()
+	g, err := h.Create("group", Limits{Memory: 64 << 20, Pids: 10, CPU: 500})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Create("group", Limits{}); err == nil && len(h.Dirs()) > 0 {
+		t.Error("made a group twice")
+	}
+	if m, err := g.Memory(-1); can.Memory != "" && (err != nil || m.Used < 0 || m.Used > 64<<20) {
+		t.Errorf("%+v, %v", m, err)
+	} else if can.Memory == "" && !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("memory without a controller: %v", err)
+	}
+	if n, err := g.OOMKills(); n != 0 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if err := errors.Join(g.Freeze(), g.Thaw()); can.Freeze != "" && err != nil || can.Freeze == "" && err == nil {
+		t.Errorf("freeze %q: %v", can.Freeze, err)
+	}
+	if err := errors.Join(g.Kill(), g.Remove(), h.Close()); err != nil {
+		t.Error(err)
+	}
+	for _, dir := range h.Dirs() {
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: %v", dir, err)
+		}
+	}
+}
