@@ -223,7 +223,7 @@ func TestPowerCut(t *testing.T) {
 	if len(at) < 100 {
 		t.Fatalf("only %d moments were recorded", len(at))
 	}
-	wanted := 400
+	wanted := 300
 	if os.Getenv("BASTIDE_SOAK") != "" {
 		wanted = 20 * len(at)
 	}
