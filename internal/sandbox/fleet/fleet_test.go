@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,11 +10,13 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,6 +42,53 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)
+}
+
+// initKit names the init for the second run, as an ordinary user, who cannot build one.
+const initKit = "BASTIDE_SANDBOX_INIT"
+
+func initProgram(t testing.TB) []byte {
+	t.Helper()
+	path := os.Getenv(initKit)
+	if path == "" {
+		return sandboxtest.Init(t)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestAsOrdinaryUser runs this test binary again as the user nobody, with the machine's own runtimes.
+func TestAsOrdinaryUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // everything runs as an ordinary user already
+	}
+	dir, err := os.MkdirTemp("", "fleet-user-") // t.TempDir is for its owner alone
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := filepath.Join(dir, "home")
+	err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(home, 0o700), os.Chown(home, 65534, 65534),
+		os.WriteFile(filepath.Join(dir, "suite"), self, 0o755), os.WriteFile(filepath.Join(dir, "init"), sandboxtest.Init(t), 0o755))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Join(dir, "suite"), "-test.count=1", "-test.timeout=300s", "-test.v")
+	cmd.Dir = home
+	cmd.Env = []string{initKit + "=" + filepath.Join(dir, "init"), "TMPDIR=" + home, "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + home}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("PASS")) {
+		t.Fatalf("as an ordinary user: %v\n%s", err, out)
+	}
+	t.Logf("%s", out)
 }
 
 // lab is a fleet with real sandboxes, and everything that surrounds it.
@@ -69,7 +119,7 @@ func (s *shifted) move(d time.Duration) { s.mu.Lock(); s.by += d; s.mu.Unlock() 
 
 func newLab(t testing.TB, change ...func(*Deps)) *lab {
 	t.Helper()
-	driver, err := sandbox.New(sandbox.Config{Init: sandboxtest.Init(t)})
+	driver, err := sandbox.New(sandbox.Config{Init: initProgram(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,6 +45,8 @@ type instance struct {
 	expires time.Time // of the credentials inside
 
 	initTime time.Duration // until ready; reported once
+	peak     int64         // of memory, as read at peakAt; only the running invocation touches them
+	peakAt   time.Time
 	ended    chan struct{} // closed when nothing is left; exit is set then
 	exit     sandbox.Exit
 

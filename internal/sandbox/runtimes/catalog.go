@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/bastide-cloud/bastide/internal/base/clock"
 	"github.com/bastide-cloud/bastide/internal/sandbox/bootstrap"
 )
 
@@ -18,7 +20,8 @@ type Config struct {
 	// registries' clients are started with.
 	Environ []string
 	// HTTP fetches from the npm registry when npm itself is not on the machine. Nil: it must be.
-	HTTP Doer
+	HTTP  Doer
+	Clock clock.Clock // the machine's, if nil
 }
 
 // Doer makes HTTP requests.
@@ -35,13 +38,30 @@ type Catalog struct {
 	tools   []string // programs that every image has, by name
 	pins    fs.FS
 
-	mu    sync.Mutex // the field below
-	locks map[string]*sync.Mutex
+	clock clock.Clock
+
+	mu       sync.Mutex // the fields below
+	locks    map[string]*sync.Mutex
+	resolved map[string]resolved
 }
+
+// resolved is a runtime that was checked a moment ago.
+type resolved struct {
+	runtime *Runtime
+	at      time.Time
+}
+
+// trusted is how long a resolved runtime is taken for current without looking at the machine again: a
+// look costs as much as a sandbox.
+const trusted = 10 * time.Second
 
 // New makes a catalog. It touches nothing.
 func New(c Config) *Catalog {
-	return &Catalog{dir: c.Dir, environ: c.Environ, http: c.HTTP, tools: tools, pins: pins, locks: map[string]*sync.Mutex{}}
+	if c.Clock == nil {
+		c.Clock = clock.System{}
+	}
+	return &Catalog{dir: c.Dir, environ: c.Environ, http: c.HTTP, clock: c.Clock, tools: tools, pins: pins,
+		locks: map[string]*sync.Mutex{}, resolved: map[string]resolved{}}
 }
 
 // env is a variable of the user's environment; of two with one name, the last, as everywhere.

@@ -52,6 +52,7 @@ func (c *Catalog) install(ctx context.Context, id Identifier, with []string, pro
 		}
 	}
 	defer c.lock("sdk " + c.sdkFolder(id))()
+	defer c.forget()
 	s, err := readSDK(c.sdkFolder(id))
 	switch {
 	case err == nil && s.Version == c.pinnedVersion(id) && containsAll(s.Extra, with):
@@ -67,6 +68,13 @@ func (c *Catalog) install(ctx context.Context, id Identifier, with []string, pro
 		progress(fmt.Sprintf("%s: SDK %s", name, strings.Join(append([]string{s.Version}, s.Extra...), ", ")))
 	}
 	return err
+}
+
+// forget makes the next Resolve look again.
+func (c *Catalog) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.resolved)
 }
 
 // installNode fetches node from its packages on the npm registry.

@@ -360,6 +360,7 @@ func TestImageFollowsItsSources(t *testing.T) {
 	if err := os.WriteFile(c.manifestPath(id), body, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	c.forget()
 	if _, err := c.Resolve(t.Context(), id.Name); err != nil {
 		t.Fatal(err)
 	}
