@@ -1,0 +1,120 @@
+package lambda
+
+import (
+	"github.com/bastide-cloud/bastide/internal/api/lambda"
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/service/lambda/pack"
+	"github.com/bastide-cloud/bastide/internal/store"
+)
+
+// Quotas of an account in a region. Source: AWS Lambda Developer Guide, "Lambda quotas" and
+// "Configuring reserved concurrency".
+const (
+	accountConcurrency = 1000
+	minUnreserved      = 100
+	accountCode        = 75 << 30 // bytes of archives
+)
+
+func throttled(reason string) error {
+	return &awserr.Error{Code: "TooManyRequestsException", Status: 429, Message: "Rate Exceeded.", Fields: map[string]any{"Reason": reason}}
+}
+
+// reserve writes a function's concurrency and the sum of its region's, which leaves the other
+// functions enough.
+func (t *tables) reserve(tx *store.Tx, f function, n *int32) error {
+	k := regionKey(f.Account, f.Region)
+	r, _, err := t.reserved.Get(tx, k)
+	if err != nil {
+		return err
+	}
+	r.Sum += value(n) - value(f.Reserved)
+	if n != nil && r.Sum > accountConcurrency-minUnreserved {
+		return invalid("Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d].", minUnreserved)
+	}
+	if err := t.reserved.Put(tx, k, r); err != nil {
+		return err
+	}
+	f.Reserved = n
+	return t.functions.Put(tx, f.key(), f)
+}
+
+func value(n *int32) int32 {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
+func (s *Service) putConcurrency(c *gate.Call, in *lambda.PutFunctionConcurrencyInput) (*lambda.Concurrency, error) {
+	k, err := latest(c, in.FunctionName)
+	if err != nil {
+		return nil, err
+	}
+	return gate.Commit(c, func(tx *store.Tx) (*lambda.Concurrency, error) {
+		f, err := s.t.find(tx, reference{k, ""})
+		if err != nil {
+			return nil, err
+		}
+		n := new(in.ReservedConcurrentExecutions)
+		return &lambda.Concurrency{ReservedConcurrentExecutions: n}, s.t.reserve(tx, f, n)
+	})
+}
+
+func (s *Service) getConcurrency(c *gate.Call, in *lambda.GetFunctionConcurrencyInput) (*lambda.GetFunctionConcurrencyOutput, error) {
+	k, err := latest(c, in.FunctionName)
+	if err != nil {
+		return nil, err
+	}
+	out := &lambda.GetFunctionConcurrencyOutput{}
+	err = c.View(func(tx *store.Tx) error {
+		f, err := s.t.find(tx, reference{k, ""})
+		out.ReservedConcurrentExecutions = f.Reserved
+		return err
+	})
+	return out, err
+}
+
+func (s *Service) deleteConcurrency(c *gate.Call, in *lambda.DeleteFunctionConcurrencyInput) (*lambda.DeleteFunctionConcurrencyOutput, error) {
+	k, err := latest(c, in.FunctionName)
+	if err != nil {
+		return nil, err
+	}
+	return gate.Commit(c, func(tx *store.Tx) (*lambda.DeleteFunctionConcurrencyOutput, error) {
+		f, err := s.t.find(tx, reference{k, ""})
+		if err != nil {
+			return nil, err
+		}
+		return &lambda.DeleteFunctionConcurrencyOutput{}, s.t.reserve(tx, f, nil)
+	})
+}
+
+func (s *Service) getAccountSettings(c *gate.Call, _ *lambda.GetAccountSettingsInput) (*lambda.GetAccountSettingsOutput, error) {
+	var usage *lambda.AccountUsage
+	var held reservations
+	err := c.View(func(tx *store.Tx) error {
+		under := regionKey(c.Account(), c.Region())
+		usage = &lambda.AccountUsage{TotalCodeSize: new(int64(0)), FunctionCount: new(int64(0))}
+		for e, err := range s.t.versions.Scan(tx, under, store.Range{}) {
+			if err != nil {
+				return err
+			}
+			*usage.TotalCodeSize += e.Value.Code.Size
+			if e.Value.Number == 0 {
+				*usage.FunctionCount++
+			}
+		}
+		for e, err := range s.t.layerVers.Scan(tx, under, store.Range{}) {
+			if err != nil {
+				return err
+			}
+			*usage.TotalCodeSize += e.Value.Code.Size
+		}
+		var err error
+		held, _, err = s.t.reserved.Get(tx, under)
+		return err
+	})
+	return &lambda.GetAccountSettingsOutput{AccountUsage: usage, AccountLimit: &lambda.AccountLimit{
+		TotalCodeSize: new(int64(accountCode)), CodeSizeUnzipped: new(int64(pack.MaxUnzipped)), CodeSizeZipped: new(int64(maxZipped)),
+		ConcurrentExecutions: new(int32(accountConcurrency)), UnreservedConcurrentExecutions: new(accountConcurrency - held.Sum)}}, err
+}

@@ -1,0 +1,427 @@
+package lambda
+
+import (
+	"errors"
+
+	"github.com/bastide-cloud/bastide/internal/api/lambda"
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/service/lambda/name"
+	"github.com/bastide-cloud/bastide/internal/store"
+	"github.com/bastide-cloud/bastide/internal/wire"
+)
+
+func (s *Service) createFunction(c *gate.Call, in *lambda.CreateFunctionInput) (*lambda.FunctionConfiguration, error) {
+	r, err := refer(c, named{in.FunctionName, nil})
+	if err != nil {
+		return nil, err
+	}
+	if r.Qualifier != "" || r.Account != c.Account() {
+		return nil, invalid("A function is made by its own account and without a qualifier.")
+	}
+	k := r.functionKey
+	v := version{Timeout: defaultTimeout, Memory: defaultMemory, Tmp: defaultTmp, Arch: s.Arch, Tracing: "PassThrough",
+		LogGroup: "/aws/lambda/" + k.Name, LogFormat: "Text", Revision: s.IDs.UUID(), Modified: c.Now()}
+	w := wishes{Runtime: in.Runtime, Handler: in.Handler, Role: &in.Role, Description: in.Description, Timeout: in.Timeout, Memory: in.MemorySize,
+		Environment: in.Environment, Layers: in.Layers, Tmp: in.EphemeralStorage, Tracing: in.TracingConfig, Logging: in.LoggingConfig,
+		Unbuilt: unbuilt{in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.FileSystemConfigs, in.ImageConfig, in.PackageType,
+			in.CodeSigningConfigArn, in.SnapStart, in.CapacityProviderConfig, in.DurableConfig, in.TenancyConfig, in.PublishTo}}
+	if err := w.apply(k, &v); err != nil {
+		return nil, err
+	}
+	if err := s.checkArch(in.Architectures); err != nil {
+		return nil, err
+	}
+	if err := checkTags(in.Tags); err != nil {
+		return nil, err
+	}
+	// Refused before anything is unpacked, and again in the transaction.
+	if err := c.View(func(tx *store.Tx) error { return s.t.absent(tx, k) }); err != nil {
+		return nil, err
+	}
+	if err := s.checkRole(c, k, v.Role); err != nil {
+		return nil, err
+	}
+	code, err := s.fetch(c, codeSource(in.Code))
+	if err != nil {
+		return nil, err
+	}
+	f := function{functionKey: k, ID: s.IDs.Lower(16), Next: 1, Tags: in.Tags}
+	published := s.IDs.UUID()
+	return gate.Commit(c, func(tx *store.Tx) (*lambda.FunctionConfiguration, error) {
+		return s.put(tx, f, v, code, w, wire.Val(in.Publish), published)
+	})
+}
+
+// put writes a new function, and its first version where that was asked for.
+func (s *Service) put(tx *store.Tx, f function, v version, code fetched, w wishes, publish bool, published string) (*lambda.FunctionConfiguration, error) {
+	k := f.functionKey
+	if err := s.t.absent(tx, k); err != nil {
+		return nil, err
+	}
+	var env map[string]string
+	if w.Environment != nil {
+		env = w.Environment.Variables
+	}
+	var err error
+	v.Code = code.packageUse
+	if v.Layers, err = s.t.resolveLayers(tx, w.Layers); err != nil {
+		return nil, err
+	}
+	if err := checkSize(v); err != nil {
+		return nil, err
+	}
+	if err := s.keep(tx, code); err != nil {
+		return nil, err
+	}
+	if err := s.t.again(tx, v.packages()[1:]...); err != nil {
+		return nil, err
+	}
+	if err := s.seal(tx, k, &v, env); err != nil {
+		return nil, err
+	}
+	if err := s.t.versions.Put(tx, k.key(v.Number), v); err != nil {
+		return nil, err
+	}
+	qualifier := ""
+	if publish {
+		if v, err = s.publish(tx, &f, v, env, v.Description, published); err != nil {
+			return nil, err
+		}
+		qualifier = v.qualifier()
+	}
+	return configuration(k, v, env, qualifier), s.t.functions.Put(tx, k.key(), f)
+}
+
+// absent refuses a name that is taken.
+func (t *tables) absent(tx *store.Tx, k functionKey) error {
+	has, err := t.functions.Has(tx, k.key())
+	if err == nil && has {
+		err = conflict("Function already exist: %s", k.Name)
+	}
+	return err
+}
+
+func codeSource(c *lambda.FunctionCode) source {
+	if c == nil {
+		return source{}
+	}
+	return source{c.ZipFile, c.S3Bucket, c.S3Key, c.S3ObjectVersion, c.ImageUri, c.SourceKMSKeyArn}
+}
+
+// checkArch: functions run on this machine's processor.
+func (s *Service) checkArch(asked []string) error {
+	if len(asked) > 0 && asked[0] != s.Arch {
+		return notBuilt("Architecture %s on a machine of %s", asked[0], s.Arch)
+	}
+	return nil
+}
+
+// checkRole takes the role once, as Lambda does before it accepts a function.
+func (s *Service) checkRole(c *gate.Call, k functionKey, role string) error {
+	a := Assumption{k.Account, k.Region, role, k.arn(""), k.Name}
+	cred, err := s.Roles.Assume(c.Context(), a)
+	if err == nil {
+		s.renew(a, cred)
+	}
+	if e, ok := errors.AsType[*awserr.Error](err); ok && e.Kind != awserr.Internal {
+		return invalid("The role defined for the function cannot be assumed by Lambda.")
+	}
+	return err
+}
+
+func (s *Service) getFunction(c *gate.Call, in *lambda.GetFunctionInput) (*lambda.GetFunctionOutput, error) {
+	r, err := refer(c, named{in.FunctionName, in.Qualifier})
+	if err != nil {
+		return nil, err
+	}
+	out := &lambda.GetFunctionOutput{Code: &lambda.FunctionCodeLocation{RepositoryType: new("S3")}}
+	err = c.View(func(tx *store.Tx) error {
+		f, v, err := s.t.qualified(tx, r)
+		if err != nil {
+			return err
+		}
+		env, err := s.environment(tx, r.functionKey, v)
+		out.Configuration = configuration(r.functionKey, v, env, r.Qualifier)
+		out.Tags = f.Tags
+		if f.Reserved != nil {
+			out.Concurrency = &lambda.Concurrency{ReservedConcurrentExecutions: f.Reserved}
+		}
+		return err
+	})
+	return out, err
+}
+
+func (s *Service) getFunctionConfiguration(c *gate.Call, in *lambda.GetFunctionConfigurationInput) (*lambda.FunctionConfiguration, error) {
+	r, err := refer(c, named{in.FunctionName, in.Qualifier})
+	if err != nil {
+		return nil, err
+	}
+	var out *lambda.FunctionConfiguration
+	err = c.View(func(tx *store.Tx) error {
+		_, v, err := s.t.qualified(tx, r)
+		if err != nil {
+			return err
+		}
+		env, err := s.environment(tx, r.functionKey, v)
+		out = configuration(r.functionKey, v, env, r.Qualifier)
+		return err
+	})
+	return out, err
+}
+
+func (s *Service) listFunctions(c *gate.Call, in *lambda.ListFunctionsInput) (*lambda.ListFunctionsOutput, error) {
+	if in.MasterRegion != nil {
+		return nil, notBuilt("MasterRegion (Lambda@Edge)")
+	}
+	out := &lambda.ListFunctionsOutput{}
+	all := wire.Val(in.FunctionVersion) == "ALL"
+	p, err := pageOf(in.Marker, in.MaxItems, 50)
+	if err != nil {
+		return nil, err
+	}
+	err = c.View(func(tx *store.Tx) error {
+		out.Functions = []lambda.FunctionConfiguration{} // the closure may run twice
+		for e, err := range s.t.versions.Scan(tx, regionKey(c.Account(), c.Region()), p.from()) {
+			if err != nil {
+				return err
+			}
+			if e.Value.Number != 0 && !all {
+				continue
+			}
+			if len(out.Functions) == p.size {
+				out.NextMarker = p.next()
+				return nil
+			}
+			k := functionKey{c.Account(), c.Region(), e.Key.Text(2)}
+			qualifier := ""
+			if all {
+				qualifier = e.Value.qualifier()
+			}
+			conf, err := s.listed(tx, k, e.Value, qualifier)
+			if err != nil {
+				return err
+			}
+			out.Functions = append(out.Functions, *conf)
+			p.last = e.Key
+		}
+		return nil
+	})
+	return out, err
+}
+
+// listed is a configuration as lists show it: without its states.
+func (s *Service) listed(tx *store.Tx, k functionKey, v version, qualifier string) (*lambda.FunctionConfiguration, error) {
+	env, err := s.environment(tx, k, v)
+	conf := configuration(k, v, env, qualifier)
+	conf.State, conf.LastUpdateStatus = nil, nil
+	return conf, err
+}
+
+func (s *Service) updateFunctionCode(c *gate.Call, in *lambda.UpdateFunctionCodeInput) (*lambda.FunctionConfiguration, error) {
+	r, err := latest(c, in.FunctionName)
+	if err != nil {
+		return nil, err
+	}
+	if in.PublishTo != nil {
+		return nil, notBuilt("PublishTo")
+	}
+	if err := s.checkArch(in.Architectures); err != nil {
+		return nil, err
+	}
+	if err := c.View(func(tx *store.Tx) error { return s.t.current(tx, r, in.RevisionId) }); err != nil {
+		return nil, err
+	}
+	code, err := s.fetch(c, source{in.ZipFile, in.S3Bucket, in.S3Key, in.S3ObjectVersion, in.ImageUri, in.SourceKMSKeyArn})
+	if err != nil {
+		return nil, err
+	}
+	revision, published := s.IDs.UUID(), s.IDs.UUID()
+	change := func(tx *store.Tx) (*lambda.FunctionConfiguration, error) {
+		if err := s.t.current(tx, r, in.RevisionId); err != nil {
+			return nil, err
+		}
+		f, v, err := s.t.qualified(tx, reference{r, ""})
+		if err != nil {
+			return nil, err
+		}
+		old := v.Code
+		v.Code, v.Revision, v.Modified = code.packageUse, revision, c.Now()
+		if err := checkSize(v); err != nil {
+			return nil, err
+		}
+		if wire.Val(in.DryRun) {
+			env, err := s.environment(tx, r, v)
+			return configuration(r, v, env, ""), err
+		}
+		if err := s.keep(tx, code); err != nil {
+			return nil, err
+		}
+		if err := s.release(tx, old); err != nil {
+			return nil, err
+		}
+		return s.changed(tx, f, v, wire.Val(in.Publish), published)
+	}
+	if !wire.Val(in.DryRun) {
+		return gate.Commit(c, change)
+	}
+	var out *lambda.FunctionConfiguration
+	err = c.View(func(tx *store.Tx) error {
+		out, err = change(tx)
+		return err
+	})
+	return out, err
+}
+
+// changed writes a changed $LATEST, publishes it where that was asked for, and shows the outcome.
+func (s *Service) changed(tx *store.Tx, f function, v version, publish bool, published string) (*lambda.FunctionConfiguration, error) {
+	k := f.functionKey
+	if err := s.t.versions.Put(tx, k.key(v.Number), v); err != nil {
+		return nil, err
+	}
+	env, err := s.environment(tx, k, v)
+	if err != nil {
+		return nil, err
+	}
+	qualifier := ""
+	if publish {
+		if v, err = s.publish(tx, &f, v, env, v.Description, published); err != nil {
+			return nil, err
+		}
+		qualifier = v.qualifier()
+	}
+	return configuration(k, v, env, qualifier), s.t.functions.Put(tx, k.key(), f)
+}
+
+// latest is a function that is changed as a whole: only $LATEST can be.
+func latest(p place, fn string) (functionKey, error) {
+	r, err := refer(p, named{fn, nil})
+	if err == nil && r.Qualifier != "" && r.Qualifier != name.Latest {
+		err = invalid("This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. Please specify either a function name or an unqualified function ARN.")
+	}
+	return r.functionKey, err
+}
+
+// current holds the revision that the caller has seen, if it says which.
+func (t *tables) current(tx *store.Tx, k functionKey, revision *string) error {
+	_, v, err := t.qualified(tx, reference{k, ""})
+	if err == nil && revision != nil && *revision != v.Revision {
+		err = awserr.New("PreconditionFailedException", 412, "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id")
+	}
+	return err
+}
+
+func (s *Service) updateFunctionConfiguration(c *gate.Call, in *lambda.UpdateFunctionConfigurationInput) (*lambda.FunctionConfiguration, error) {
+	k, err := latest(c, in.FunctionName)
+	if err != nil {
+		return nil, err
+	}
+	w := wishes{Runtime: in.Runtime, Handler: in.Handler, Role: in.Role, Description: in.Description, Timeout: in.Timeout, Memory: in.MemorySize,
+		Environment: in.Environment, Layers: in.Layers, Tmp: in.EphemeralStorage, Tracing: in.TracingConfig, Logging: in.LoggingConfig,
+		Unbuilt: unbuilt{in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.FileSystemConfigs, in.ImageConfig, nil,
+			nil, in.SnapStart, in.CapacityProviderConfig, in.DurableConfig, nil, nil}}
+	if err := c.View(func(tx *store.Tx) error { return s.t.current(tx, k, in.RevisionId) }); err != nil {
+		return nil, err
+	}
+	if in.Role != nil {
+		if err := s.checkRole(c, k, *in.Role); err != nil {
+			return nil, err
+		}
+	}
+	revision := s.IDs.UUID()
+	return gate.Commit(c, func(tx *store.Tx) (*lambda.FunctionConfiguration, error) {
+		if err := s.t.current(tx, k, in.RevisionId); err != nil {
+			return nil, err
+		}
+		f, v, err := s.t.qualified(tx, reference{k, ""})
+		if err != nil {
+			return nil, err
+		}
+		if err := w.apply(k, &v); err != nil {
+			return nil, err
+		}
+		if in.Layers != nil {
+			if err := s.relayer(tx, &v, in.Layers); err != nil {
+				return nil, err
+			}
+		}
+		if in.Environment != nil {
+			if err := s.seal(tx, k, &v, in.Environment.Variables); err != nil {
+				return nil, err
+			}
+		}
+		v.Revision, v.Modified = revision, c.Now()
+		return s.changed(tx, f, v, false, "")
+	})
+}
+
+// relayer gives a version other layers.
+func (s *Service) relayer(tx *store.Tx, v *version, arns []string) error {
+	layers, err := s.t.resolveLayers(tx, arns)
+	if err != nil {
+		return err
+	}
+	old := v.packages()[1:]
+	v.Layers = layers
+	if err := checkSize(*v); err != nil {
+		return err
+	}
+	if err := s.t.again(tx, v.packages()[1:]...); err != nil {
+		return err
+	}
+	return s.release(tx, old...)
+}
+
+func (s *Service) deleteFunction(c *gate.Call, in *lambda.DeleteFunctionInput) (*lambda.DeleteFunctionOutput, error) {
+	r, err := refer(c, named{in.FunctionName, in.Qualifier})
+	if err != nil {
+		return nil, err
+	}
+	return gate.Commit(c, func(tx *store.Tx) (*lambda.DeleteFunctionOutput, error) {
+		f, err := s.t.find(tx, r)
+		if err != nil {
+			return nil, err
+		}
+		out := &lambda.DeleteFunctionOutput{StatusCode: new(int32(204))}
+		if r.Qualifier != "" {
+			return out, s.deleteVersion(tx, f, r)
+		}
+		if err := s.t.reserve(tx, f, nil); err != nil {
+			return nil, err
+		}
+		for e, err := range s.t.versions.Scan(tx, r.key(), store.Range{}) {
+			if err != nil {
+				return nil, err
+			}
+			if err := s.release(tx, e.Value.packages()...); err != nil {
+				return nil, err
+			}
+		}
+		for _, clear := range []func(*store.Tx, store.Key) error{clearing(s.t.versions), clearing(s.t.aliases), clearing(s.t.permissions)} {
+			if err := clear(tx, r.key()); err != nil {
+				return nil, err
+			}
+		}
+		_, err = s.t.functions.Delete(tx, r.key())
+		return out, err
+	})
+}
+
+// clearing deletes all rows under a key.
+func clearing[T any](t store.Table[T]) func(*store.Tx, store.Key) error {
+	return func(tx *store.Tx, under store.Key) error {
+		var keys []store.Key
+		for e, err := range t.Scan(tx, under, store.Range{}) {
+			if err != nil {
+				return err
+			}
+			keys = append(keys, e.Key)
+		}
+		for _, k := range keys {
+			if _, err := t.Delete(tx, k); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}

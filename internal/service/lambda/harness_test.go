@@ -1,0 +1,425 @@
+package lambda
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	api "github.com/bastide-cloud/bastide/internal/api/lambda"
+	"github.com/bastide-cloud/bastide/internal/api/logs"
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/base/clock"
+	"github.com/bastide-cloud/bastide/internal/base/ids"
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/identity"
+	"github.com/bastide-cloud/bastide/internal/policy"
+	"github.com/bastide-cloud/bastide/internal/service/lambda/pack"
+	"github.com/bastide-cloud/bastide/internal/store"
+	"github.com/bastide-cloud/bastide/internal/store/sealing"
+	"github.com/bastide-cloud/bastide/internal/wire"
+)
+
+const (
+	account = "123456789012"
+	other   = "210987654321"
+	region  = "eu-west-1"
+	role    = "arn:aws:iam::123456789012:role/worker"
+)
+
+// rig is the service behind the real gate and store. Every closure runs twice.
+type rig struct {
+	*testing.T
+	service *Service
+	gate    *gate.Gate
+	db      *store.DB
+	clock   *clock.Manual
+	dir     *directory
+	trail   *trail
+	runner  *runner
+	roles   *roles
+	book    *book
+	chance  float64
+	client  api.Client
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	clk := clock.NewManual(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
+	dir := t.TempDir()
+	db, err := store.Open(t.Context(), store.Options{Dir: dir, Clock: clk, RunTwice: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return rigOn(t, db, clk)
+}
+
+func rigOn(t *testing.T, db *store.DB, clk *clock.Manual) *rig {
+	t.Helper()
+	root, err := sealing.NewRootKey(bytes.Repeat([]byte{7}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := sealing.Open(t.Context(), db, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := pack.OpenStore(t.TempDir(), "boot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{T: t, db: db, clock: clk, dir: newDirectory(t), trail: &trail{table: store.NewTable[string]("trail", "records")},
+		runner: &runner{}, book: &book{groups: map[string]bool{}, streams: map[string][]string{}}}
+	r.roles = &roles{book: r.book, clock: clk}
+	r.service = New(Deps{Clock: clk, Sealer: sealer, Blobs: db.Blobs(), Code: code, Changes: func() uint64 { return db.Changes(space) },
+		Runner: r.runner, Arch: "x86_64", Roles: r.roles, Chance: func() float64 { return r.chance }, Log: slog.New(slog.DiscardHandler)})
+	r.gate, err = gate.New(gate.Deps{Store: db, Trail: r.trail, Directory: r.dir, Clock: clk, IDs: ids.Source{}}, r.service.Unit())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.client = r.as(account, "admin")
+	return r
+}
+
+// as is a client of somebody whom the directory knows.
+func (r *rig) as(account, name string) api.Client {
+	r.Helper()
+	p, err := identity.Session{Kind: identity.KindAssumedRole, Account: account, RoleARN: "arn:aws:iam::" + account + ":role/" + name, RoleID: "AROAEXAMPLE",
+		Name: "session", Issued: r.clock.Now(), Expires: r.clock.Now().Add(time.Hour)}.Principal()
+	if err != nil {
+		r.Fatal(err)
+	}
+	return api.Client{Caller: gate.Client{Gate: r.gate, Principal: p, Region: region}}
+}
+
+// asService is a client of a service that calls for one of its resources.
+func (r *rig) asService(name, sourceARN string) api.Client {
+	return api.Client{Caller: gate.Client{Gate: r.gate, Principal: identity.Service(name, account), Region: region, SourceARN: sourceARN, SourceAccount: account}}
+}
+
+// background starts the service's own work, once.
+func (r *rig) background() {
+	r.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := r.service.Run(ctx, r.gate); err != nil {
+			r.Error(err)
+		}
+	}()
+	r.Cleanup(func() { cancel(); <-done })
+}
+
+func (r *rig) create(name string, change ...func(*api.CreateFunctionInput)) *api.FunctionConfiguration {
+	r.Helper()
+	in := &api.CreateFunctionInput{FunctionName: name, Runtime: new("python3.12"), Role: role, Handler: new("index.handler"),
+		Code: &api.FunctionCode{ZipFile: zipOf(r, "index.py", "v1")}}
+	for _, c := range change {
+		c(in)
+	}
+	out, err := r.client.CreateFunction(r.Context(), in)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return out
+}
+
+// refused wants an error of this code whose message has the words.
+func (r *rig) refused(err error, code, words string) {
+	r.Helper()
+	var got string
+	if err != nil {
+		got, _ = api.Service.Code(nil, awserr.Wrap(err))
+	}
+	if got != code || !strings.Contains(err.Error(), words) {
+		r.Errorf("got %s %v; want %s: …%s…", got, err, code, words)
+	}
+}
+
+func (r *rig) ok(err error) {
+	r.Helper()
+	if err != nil {
+		r.Fatal(err)
+	}
+}
+
+func zipOf(t testing.TB, files ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for i := 0; i < len(files); i += 2 {
+		f, err := w.Create(files[i])
+		if err == nil {
+			_, err = f.Write([]byte(files[i+1]))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// runner is a Runner whose functions are written in Go.
+type runner struct {
+	mu      sync.Mutex
+	handler func(Function, Event) (Outcome, error)
+	ran     []Function
+	events  []Event
+}
+
+func (r *runner) Invoke(_ context.Context, f Function, e Event) (Outcome, error) {
+	r.mu.Lock()
+	r.ran, r.events = append(r.ran, f), append(r.events, e)
+	h := r.handler
+	r.mu.Unlock()
+	if h == nil {
+		return Outcome{Payload: e.Payload, LogTail: []byte("START RequestId: " + e.RequestID)}, nil
+	}
+	return h(f, e)
+}
+
+func (r *runner) handle(h func(Function, Event) (Outcome, error)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.handler = h
+}
+
+// roles gives every role but those that are called untrusting.
+type roles struct {
+	book  *book
+	clock clock.Clock
+	mu    sync.Mutex
+	taken []Assumption
+}
+
+func (r *roles) Assume(_ context.Context, a Assumption) (Credentials, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.taken = append(r.taken, a)
+	if strings.HasSuffix(a.RoleARN, "untrusting") {
+		return Credentials{}, awserr.Of(awserr.AccessDenied, "not authorized to perform: sts:AssumeRole")
+	}
+	return Credentials{AccessKeyID: a.RoleARN, Expiration: r.clock.Now().Add(time.Hour)}, nil
+}
+
+func (r *roles) Caller(c Credentials, _ string) (wire.Caller, error) {
+	return writer{r.book, c.AccessKeyID}, nil
+}
+
+// book is a log service in memory, in which roles called silent may not write.
+type book struct {
+	mu      sync.Mutex
+	groups  map[string]bool
+	streams map[string][]string
+}
+
+type writer struct {
+	*book
+	role string
+}
+
+func (w writer) Call(_ context.Context, op *wire.Operation, in any) (any, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if strings.HasSuffix(w.role, "silent") {
+		return nil, awserr.Of(awserr.AccessDenied, "not authorized")
+	}
+	missing := awserr.New("ResourceNotFoundException", 400, "not there")
+	switch in := in.(type) {
+	case *logs.CreateLogGroupInput:
+		w.groups[in.LogGroupName] = true
+		return &logs.CreateLogGroupOutput{}, nil
+	case *logs.CreateLogStreamInput:
+		if !w.groups[in.LogGroupName] {
+			return nil, missing
+		}
+		w.streams[in.LogGroupName+"|"+in.LogStreamName] = []string{}
+		return &logs.CreateLogStreamOutput{}, nil
+	case *logs.PutLogEventsInput:
+		k := in.LogGroupName + "|" + in.LogStreamName
+		if w.streams[k] == nil {
+			return nil, missing
+		}
+		for _, e := range in.LogEvents {
+			w.streams[k] = append(w.streams[k], e.Message)
+		}
+		return &logs.PutLogEventsOutput{}, nil
+	}
+	return nil, errors.New("not a call of the journal: " + op.Name)
+}
+
+// trail keeps records in the store, as the audit does.
+type trail struct {
+	mu    sync.Mutex
+	table store.Table[string]
+	kept  []*gate.Record
+}
+
+func (l *trail) Space() string { return "trail" }
+
+func (l *trail) Append(tx *store.Tx, r *gate.Record) error {
+	tx.AfterCommit(func() { _ = l.Note(r) })
+	return l.table.Put(tx, store.K(tx.NextSeq()), r.RequestID)
+}
+
+func (l *trail) Note(r *gate.Record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept = append(l.kept, r)
+	return nil
+}
+
+// events are the jobs' records of one condition.
+func (l *trail) events(name string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, r := range l.kept {
+		if r.Event == name {
+			n++
+		}
+	}
+	return n
+}
+
+// directory holds one policy for each role; admin may do everything.
+type directory struct {
+	mu       sync.Mutex
+	policies map[string]*policy.Policy
+	version  uint64
+}
+
+func newDirectory(t *testing.T) *directory {
+	d := &directory{policies: map[string]*policy.Policy{}}
+	d.allow(t, "admin", `{"Effect":"Allow","Action":"*","Resource":"*"}`)
+	return d
+}
+
+func (d *directory) allow(t testing.TB, name string, statements ...string) {
+	t.Helper()
+	p, err := policy.Parse([]byte(`{"Version":"2012-10-17","Statement":[`+strings.Join(statements, ",")+`]}`), policy.Identity, policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.policies = maps.Clone(d.policies)
+	d.policies[name] = p
+	d.version++
+}
+
+func (d *directory) Version() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.version
+}
+
+func (d *directory) Grant(p identity.Principal) (gate.Grant, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if p.ServiceName() != "" {
+		return gate.Grant{Principal: policy.Principal{Account: p.Account(), Type: policy.Service, Service: p.ServiceName()}, Version: d.version}, nil
+	}
+	parts := strings.Split(p.RoleARN(), "/")
+	g := gate.Grant{Principal: policy.Principal{ARN: p.ARN(), Account: p.Account(), Type: policy.AssumedRole, UserID: p.UserID(), RoleARN: p.RoleARN()}, Version: d.version}
+	if pol := d.policies[parts[len(parts)-1]]; pol != nil {
+		g.Set.Identity = []policy.Attached{{Policy: pol, Where: "policy of the test"}}
+	}
+	return g, nil
+}
+
+func (b *book) lines(group string) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(b.streams)) {
+		if strings.HasPrefix(k, group+"|") {
+			out = append(out, b.streams[k]...)
+		}
+	}
+	return out
+}
+
+// archives counts the archives that rows refer to.
+func (r *rig) archives() (n int, err error) {
+	err = r.db.View(r.Context(), store.In(space), func(tx *store.Tx) error {
+		n = 0
+		for _, err := range r.service.t.archives.Scan(tx, store.Key{}, store.Range{}) {
+			if err != nil {
+				return err
+			}
+			n++
+		}
+		return nil
+	})
+	return n, err
+}
+
+// queueLength counts the asynchronous invocations that wait or run.
+func (r *rig) queueLength() (n int) {
+	r.Helper()
+	r.ok(r.db.View(r.Context(), store.In(space), func(tx *store.Tx) (err error) {
+		n, err = r.service.t.queue.Len(tx, 100)
+		return err
+	}))
+	return n
+}
+
+// until waits for what the background work does.
+func (r *rig) until(what string, done func() bool) {
+	r.Helper()
+	for range 2000 {
+		if done() {
+			return
+		}
+		r.service.nudge()
+		select {
+		case <-r.Context().Done():
+			r.Fatal(what)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	r.Fatalf("never: %s", what)
+}
+
+// next is when the next asynchronous invocation is due.
+func (r *rig) next() (next time.Time, ok bool) {
+	r.Helper()
+	r.ok(r.db.View(r.Context(), store.In(space), func(tx *store.Tx) (err error) {
+		next, ok, err = r.service.t.queue.Next(tx)
+		return err
+	}))
+	return next, ok
+}
+
+// messages are the asynchronous invocations in the queue.
+func (r *rig) messages() (out [][]byte) {
+	r.Helper()
+	r.ok(r.db.View(r.Context(), store.In(space), func(tx *store.Tx) error {
+		out = nil
+		for e, err := range store.NewTable[store.Message](space, "queue").Scan(tx, store.Key{}, store.Range{}) {
+			if err != nil {
+				return err
+			}
+			out = append(out, e.Value.Payload)
+		}
+		return nil
+	}))
+	return out
+}

@@ -1,0 +1,125 @@
+package lambda
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+
+	"github.com/bastide-cloud/bastide/internal/api/lambda"
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
+	"github.com/bastide-cloud/bastide/internal/wire"
+)
+
+// Limits of a payload in bytes. Source: AWS Lambda Developer Guide, "Lambda quotas".
+const (
+	maxPayload       = 6291456
+	maxQueued        = 1048576
+	maxClientContext = 3583
+)
+
+const (
+	invokeEvent  = "Event"
+	invokeDryRun = "DryRun"
+)
+
+// needInvoke judges a synchronous call by the copy, and one that is queued by the rows themselves:
+// these are read again in the transaction that queues it.
+func (s *Service) needInvoke(a *gate.Ask, in *lambda.InvokeInput) ([]gate.Need, error) {
+	r, err := refer(a, named{in.FunctionName, in.Qualifier})
+	if err != nil {
+		return nil, err
+	}
+	var n gate.Need
+	if wire.Val(in.InvocationType) == invokeEvent {
+		n, err = s.need(a, "lambda:InvokeFunction", r)
+	} else {
+		n, err = s.targetNeed(a, r)
+	}
+	return []gate.Need{n}, err
+}
+
+func (s *Service) invoke(c *gate.Call, in *lambda.InvokeInput) (*lambda.InvokeOutput, error) {
+	r, err := refer(c, named{in.FunctionName, in.Qualifier})
+	if err != nil {
+		return nil, err
+	}
+	client, err := checkInvoke(in)
+	if err != nil {
+		return nil, err
+	}
+	if wire.Val(in.InvocationType) == invokeEvent {
+		return s.enqueue(c, r, in, client)
+	}
+	t, err := s.target(c.Context(), c.View, r)
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		return nil, noFunction(r.arn())
+	}
+	if wire.Val(in.InvocationType) == invokeDryRun {
+		return &lambda.InvokeOutput{StatusCode: new(int32(204))}, nil
+	}
+	f := s.pick(t)
+	// A caller who goes away does not stop the function; its timeout bounds it.
+	res, err := s.run(context.WithoutCancel(c.Context()), f, Event{RequestID: c.RequestID(), ARN: t.named, ClientContext: client, Payload: in.Payload})
+	if err != nil {
+		return nil, err
+	}
+	out := &lambda.InvokeOutput{StatusCode: new(int32(200)), Payload: res.Payload, ExecutedVersion: &f.Version}
+	if res.FunctionError != "" {
+		out.FunctionError = &res.FunctionError
+	}
+	if wire.Val(in.LogType) == "Tail" {
+		out.LogResult = new(base64.StdEncoding.EncodeToString(res.LogTail))
+	}
+	return out, nil
+}
+
+// run runs one event.
+func (s *Service) run(ctx context.Context, f *Function, e Event) (Outcome, error) {
+	if len(e.Payload) == 0 {
+		e.Payload = []byte("{}")
+	}
+	res, err := s.Runner.Invoke(ctx, *f, e)
+	if full, ok := errors.AsType[*Throttled](err); ok {
+		return res, throttled(full.Reason)
+	}
+	if missing, ok := errors.AsType[*runtimes.MissingError](err); ok {
+		return res, awserr.New("InvalidRuntimeException", 502, "%s", missing.Error())
+	}
+	return res, err
+}
+
+// checkInvoke refuses what Lambda refuses before a function runs, and decodes the client context.
+func checkInvoke(in *lambda.InvokeInput) (client string, err error) {
+	limit := maxPayload
+	if wire.Val(in.InvocationType) == invokeEvent {
+		limit = maxQueued
+	}
+	if len(in.Payload) > limit {
+		return "", awserr.New("RequestTooLargeException", 413, "Request must be smaller than %d bytes for the InvokeFunction operation", limit)
+	}
+	if len(in.Payload) > 0 && !json.Valid(in.Payload) {
+		return "", badContent("Could not parse request body into json: Could not parse payload into json")
+	}
+	if in.DurableExecutionName != nil || in.TenantId != nil {
+		return "", notBuilt("Invoking with a durable execution or a tenant")
+	}
+	raw := wire.Val(in.ClientContext)
+	if raw == "" {
+		return "", nil
+	}
+	b, err := base64.StdEncoding.DecodeString(raw)
+	if err != nil || len(b) > maxClientContext || !json.Valid(b) {
+		return "", badContent("Client context must be a valid Base64-encoded JSON object.")
+	}
+	return string(b), nil
+}
+
+func badContent(text string) error {
+	return awserr.New("InvalidRequestContentException", 400, "%s", text)
+}

@@ -1,0 +1,73 @@
+package lambda
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/bastide-cloud/bastide/internal/wire"
+)
+
+// roleCache keeps sessions of execution roles, so that a burst of new instances takes a role once.
+type roleCache struct {
+	mu   sync.Mutex
+	held map[Assumption]*held
+}
+
+// held is a session, or one that is being taken.
+type held struct {
+	mu   sync.Mutex
+	cred Credentials
+}
+
+// fullLife is what a session must have left for a new instance: instances retire with theirs.
+const fullLife = 45 * time.Minute
+
+// session gives credentials of a function's role with at least life left.
+func (s *Service) session(ctx context.Context, a Assumption, life time.Duration) (Credentials, error) {
+	s.roles.mu.Lock()
+	h := s.roles.held[a]
+	if h == nil {
+		if len(s.roles.held) >= maxTargets {
+			clear(s.roles.held)
+		}
+		h = &held{}
+		s.roles.held[a] = h
+	}
+	s.roles.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.cred.Expiration.After(s.Clock.Now().Add(life)) {
+		return h.cred, nil
+	}
+	cred, err := s.Roles.Assume(ctx, a)
+	if err == nil {
+		h.cred = cred
+	}
+	return cred, err
+}
+
+// Session gives a new instance of a function the credentials of its role.
+func (s *Service) Session(ctx context.Context, f *Function) (Credentials, error) {
+	return s.session(ctx, f.assumption(), fullLife)
+}
+
+func (f *Function) assumption() Assumption {
+	return Assumption{Account: f.Account, Region: f.Region, RoleARN: f.Role, FunctionARN: f.ARN, SessionName: f.Name}
+}
+
+// renew replaces a session that may have been taken before the role was made anew.
+func (s *Service) renew(a Assumption, cred Credentials) {
+	s.roles.mu.Lock()
+	defer s.roles.mu.Unlock()
+	s.roles.held[a] = &held{cred: cred}
+}
+
+// logsOf acts at the door for the role that writes a stream.
+func (s *Service) logsOf(ctx context.Context, st Stream) (wire.Caller, error) {
+	cred, err := s.session(ctx, Assumption{st.Account, st.Region, st.Role, st.FunctionARN, st.Function}, time.Minute)
+	if err != nil {
+		return nil, err
+	}
+	return s.Roles.Caller(cred, st.Region)
+}

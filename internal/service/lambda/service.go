@@ -1,0 +1,122 @@
+package lambda
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/bastide-cloud/bastide/internal/api/lambda"
+	"github.com/bastide-cloud/bastide/internal/base/clock"
+	"github.com/bastide-cloud/bastide/internal/base/ids"
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/service/lambda/pack"
+	"github.com/bastide-cloud/bastide/internal/store"
+	"github.com/bastide-cloud/bastide/internal/store/sealing"
+	"github.com/bastide-cloud/bastide/internal/wire"
+)
+
+// Deps are what the service works with.
+type Deps struct {
+	IDs    ids.Source
+	Clock  clock.Clock
+	Sealer *sealing.Sealer
+	Blobs  *store.Blobs
+	Code   *pack.Store
+	// Changes counts the commits to the service's space, as store.DB.Changes does: a copy made at
+	// one count is fresh while the count stays.
+	Changes func() uint64
+	Runner  Runner
+	Arch    string // this machine's processor: "x86_64" or "arm64"
+	Roles   Roles
+	// Chance gives a number from 0 up to 1, for weighted aliases.
+	Chance func() float64
+	Log    *slog.Logger
+}
+
+// Credentials are a session of an execution role.
+type Credentials struct {
+	AccessKeyID, SecretAccessKey, SessionToken string
+	Expiration                                 time.Time
+}
+
+// Assumption says for which function a role is taken.
+type Assumption struct {
+	Account, Region, RoleARN string
+	FunctionARN              string // aws:SourceArn in the role's trust policy
+	SessionName              string
+}
+
+// Roles takes execution roles, as the service principal lambda.amazonaws.com.
+type Roles interface {
+	// Assume gives credentials of the role. It fails when the role is not there or does not trust
+	// Lambda.
+	Assume(ctx context.Context, a Assumption) (Credentials, error)
+	// Caller acts at the door as the session that the credentials stand for.
+	Caller(c Credentials, region string) (wire.Caller, error)
+}
+
+// Service is Lambda.
+type Service struct {
+	Deps
+	t          tables
+	targets    targets
+	roles      roleCache
+	journal    *journal
+	wake       chan struct{} // an asynchronous invocation was queued
+	delivering sync.WaitGroup
+}
+
+// New makes the service. Run does its background work.
+func New(d Deps) *Service {
+	s := &Service{Deps: d, t: newTables(), wake: make(chan struct{}, 1)}
+	s.targets.byName = map[reference]*target{}
+	s.roles.held = map[Assumption]*held{}
+	s.journal = &journal{caller: s.logsOf, report: s.report, now: d.Clock.Now, streams: map[Stream]*stream{}}
+	return s
+}
+
+// Unit is the service's table.
+func (s *Service) Unit() gate.Unit { return gate.Unit{Model: lambda.Service, Ops: s.Ops()} }
+
+// Ops is the table: operation, access, needs, handler.
+func (s *Service) Ops() []gate.Op {
+	return []gate.Op{
+		gate.On(lambda.OpCreateFunction, gate.Write, s.needCreate, s.createFunction),
+		gate.On(lambda.OpGetFunction, gate.Read, onFunction(s, "lambda:GetFunction", func(in *lambda.GetFunctionInput) named { return named{in.FunctionName, in.Qualifier} }), s.getFunction),
+		gate.On(lambda.OpGetFunctionConfiguration, gate.Read, onFunction(s, "lambda:GetFunctionConfiguration", func(in *lambda.GetFunctionConfigurationInput) named { return named{in.FunctionName, in.Qualifier} }), s.getFunctionConfiguration),
+		gate.On(lambda.OpListFunctions, gate.Read, onEverything[lambda.ListFunctionsInput]("lambda:ListFunctions"), s.listFunctions),
+		gate.On(lambda.OpUpdateFunctionCode, gate.Write, onFunction(s, "lambda:UpdateFunctionCode", func(in *lambda.UpdateFunctionCodeInput) named { return named{in.FunctionName, nil} }), s.updateFunctionCode),
+		gate.On(lambda.OpUpdateFunctionConfiguration, gate.Write, s.needConfigure, s.updateFunctionConfiguration),
+		gate.On(lambda.OpDeleteFunction, gate.Write, onFunction(s, "lambda:DeleteFunction", func(in *lambda.DeleteFunctionInput) named { return named{in.FunctionName, in.Qualifier} }), s.deleteFunction),
+		gate.On(lambda.OpInvoke, gate.Invoke, s.needInvoke, s.invoke),
+
+		gate.On(lambda.OpPublishVersion, gate.Write, onFunction(s, "lambda:PublishVersion", func(in *lambda.PublishVersionInput) named { return named{in.FunctionName, nil} }), s.publishVersion),
+		gate.On(lambda.OpListVersionsByFunction, gate.Read, onFunction(s, "lambda:ListVersionsByFunction", func(in *lambda.ListVersionsByFunctionInput) named { return named{in.FunctionName, nil} }), s.listVersions),
+		gate.On(lambda.OpCreateAlias, gate.Write, onFunction(s, "lambda:CreateAlias", func(in *lambda.CreateAliasInput) named { return named{in.FunctionName, nil} }), s.createAlias),
+		gate.On(lambda.OpGetAlias, gate.Read, onFunction(s, "lambda:GetAlias", func(in *lambda.GetAliasInput) named { return named{in.FunctionName, nil} }), s.getAlias),
+		gate.On(lambda.OpUpdateAlias, gate.Write, onFunction(s, "lambda:UpdateAlias", func(in *lambda.UpdateAliasInput) named { return named{in.FunctionName, nil} }), s.updateAlias),
+		gate.On(lambda.OpDeleteAlias, gate.Write, onFunction(s, "lambda:DeleteAlias", func(in *lambda.DeleteAliasInput) named { return named{in.FunctionName, nil} }), s.deleteAlias),
+		gate.On(lambda.OpListAliases, gate.Read, onFunction(s, "lambda:ListAliases", func(in *lambda.ListAliasesInput) named { return named{in.FunctionName, nil} }), s.listAliases),
+
+		gate.On(lambda.OpAddPermission, gate.Write, s.needAddPermission, s.addPermission),
+		gate.On(lambda.OpRemovePermission, gate.Write, onFunction(s, "lambda:RemovePermission", func(in *lambda.RemovePermissionInput) named { return named{in.FunctionName, in.Qualifier} }), s.removePermission),
+		gate.On(lambda.OpGetPolicy, gate.Read, onFunction(s, "lambda:GetPolicy", func(in *lambda.GetPolicyInput) named { return named{in.FunctionName, in.Qualifier} }), s.getPolicy),
+
+		gate.On(lambda.OpPublishLayerVersion, gate.Write, onLayer("lambda:PublishLayerVersion", func(in *lambda.PublishLayerVersionInput) (string, int64) { return in.LayerName, 0 }), s.publishLayerVersion),
+		gate.On(lambda.OpGetLayerVersion, gate.Read, onLayer("lambda:GetLayerVersion", func(in *lambda.GetLayerVersionInput) (string, int64) { return in.LayerName, in.VersionNumber }), s.getLayerVersion),
+		gate.On(lambda.OpGetLayerVersionByArn, gate.Read, onLayer("lambda:GetLayerVersion", func(in *lambda.GetLayerVersionByArnInput) (string, int64) { return in.Arn, 0 }), s.getLayerVersionByARN),
+		gate.On(lambda.OpListLayerVersions, gate.Read, onEverything[lambda.ListLayerVersionsInput]("lambda:ListLayerVersions"), s.listLayerVersions),
+		gate.On(lambda.OpListLayers, gate.Read, onEverything[lambda.ListLayersInput]("lambda:ListLayers"), s.listLayers),
+		gate.On(lambda.OpDeleteLayerVersion, gate.Write, onLayer("lambda:DeleteLayerVersion", func(in *lambda.DeleteLayerVersionInput) (string, int64) { return in.LayerName, in.VersionNumber }), s.deleteLayerVersion),
+
+		gate.On(lambda.OpTagResource, gate.Write, s.needTag, s.tagResource),
+		gate.On(lambda.OpUntagResource, gate.Write, s.needUntag, s.untagResource),
+		gate.On(lambda.OpListTags, gate.Read, onFunction(s, "lambda:ListTags", func(in *lambda.ListTagsInput) named { return named{in.Resource, nil} }), s.listTags),
+
+		gate.On(lambda.OpPutFunctionConcurrency, gate.Write, onFunction(s, "lambda:PutFunctionConcurrency", func(in *lambda.PutFunctionConcurrencyInput) named { return named{in.FunctionName, nil} }), s.putConcurrency),
+		gate.On(lambda.OpGetFunctionConcurrency, gate.Read, onFunction(s, "lambda:GetFunctionConcurrency", func(in *lambda.GetFunctionConcurrencyInput) named { return named{in.FunctionName, nil} }), s.getConcurrency),
+		gate.On(lambda.OpDeleteFunctionConcurrency, gate.Write, onFunction(s, "lambda:DeleteFunctionConcurrency", func(in *lambda.DeleteFunctionConcurrencyInput) named { return named{in.FunctionName, nil} }), s.deleteConcurrency),
+		gate.On(lambda.OpGetAccountSettings, gate.Read, onEverything[lambda.GetAccountSettingsInput]("lambda:GetAccountSettings"), s.getAccountSettings),
+	}
+}

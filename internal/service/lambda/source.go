@@ -1,0 +1,175 @@
+package lambda
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+
+	"github.com/bastide-cloud/bastide/internal/api/s3"
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/service/lambda/pack"
+	"github.com/bastide-cloud/bastide/internal/store"
+	"github.com/bastide-cloud/bastide/internal/store/blob"
+)
+
+// source is where an input says that an archive is.
+type source struct {
+	Zip                  []byte
+	Bucket, Key, Version *string
+	Image, KMSKey        *string
+}
+
+const (
+	// maxZipped is the quota of an archive sent directly, 50 MB. Source: AWS Lambda Developer
+	// Guide, "Lambda quotas".
+	maxZipped = 50 << 20
+	// maxFetched is our own bound of an archive in S3: no larger one unpacks to less than 250 MB.
+	maxFetched = pack.MaxUnzipped + 32<<20
+)
+
+// fetched is an archive that has been read, checked and unpacked.
+type fetched struct {
+	packageUse
+	ref *blob.Ref // nil where the archive is kept already
+}
+
+// fetch reads an archive, unpacks it and writes it down, so that a transaction may refer to it.
+// It happens before the transaction: what is never referred to is swept.
+func (s *Service) fetch(c *gate.Call, src source) (fetched, error) {
+	zip, err := src.read(c)
+	if err != nil {
+		return fetched{}, err
+	}
+	sum := sha256.Sum256(zip)
+	p := packageUse{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(zip))}
+	info, err := s.Code.Add(bytes.NewReader(zip), p.Size, p.SHA256, pack.Limits{Unzipped: pack.MaxUnzipped, Entries: pack.MaxEntries})
+	if err != nil {
+		return fetched{}, refusedArchive(err)
+	}
+	p.Unzipped = info.Unzipped
+	ref, err := s.Blobs.Put(c.Context(), bytes.NewReader(zip), -1)
+	return fetched{p, &ref}, err
+}
+
+func refusedArchive(err error) error {
+	if large, ok := errors.AsType[*pack.TooLarge](err); ok {
+		return invalid("Unzipped size must be smaller than %d bytes", large.Limit)
+	}
+	if bad, ok := errors.AsType[*pack.Error](err); ok {
+		return invalid("Could not unzip uploaded file. Please check your file, then try to upload again. (%s)", bad.Message)
+	}
+	return err
+}
+
+func (src source) read(c *gate.Call) ([]byte, error) {
+	inS3 := src.Bucket != nil || src.Key != nil || src.Version != nil
+	switch {
+	case src.Image != nil:
+		return nil, notBuilt("PackageType Image")
+	case src.KMSKey != nil && *src.KMSKey != "":
+		return nil, notBuilt("SourceKMSKeyArn")
+	case src.Zip != nil && inS3:
+		return nil, invalid("Please do not provide other FunctionCode parameters when providing a ZipFile.")
+	case src.Zip == nil && !inS3:
+		return nil, invalid("Please provide a source for function code.")
+	case inS3 && (src.Bucket == nil || src.Key == nil):
+		return nil, invalid("Both S3Bucket and S3Key are required when providing code in S3.")
+	case inS3:
+		return src.get(c)
+	case len(src.Zip) == 0:
+		return nil, invalid("Uploaded file must be a non-empty zip")
+	case len(src.Zip) > maxZipped:
+		return nil, awserr.New("RequestEntityTooLargeException", 413, "Request must be smaller than %d bytes for the %s operation", maxZipped, "CreateFunction")
+	}
+	return src.Zip, nil
+}
+
+// get reads the archive from S3 with the caller's own permissions, as Lambda does.
+func (src source) get(c *gate.Call) ([]byte, error) {
+	out, err := s3.Client{Caller: c.Forward("lambda.amazonaws.com")}.GetObject(c.Context(),
+		&s3.GetObjectInput{Bucket: *src.Bucket, Key: *src.Key, VersionId: src.Version})
+	if e, ok := errors.AsType[*awserr.Error](err); ok && e.Kind != awserr.Internal {
+		code, _ := s3.Service.Code(s3.OpGetObject, err)
+		return nil, invalid("Error occurred while GetObject. S3 Error Code: %s. S3 Error Message: %s", code, e.Message)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer out.Body.Close()
+	zip, err := io.ReadAll(io.LimitReader(out.Body, maxFetched+1))
+	if err == nil && len(zip) > maxFetched {
+		err = invalid("Unzipped size must be smaller than %d bytes", int64(pack.MaxUnzipped))
+	}
+	return zip, err
+}
+
+// keep makes the archive one that rows refer to, once more.
+func (s *Service) keep(tx *store.Tx, f fetched) error {
+	a, ok, err := s.t.archives.Get(tx, archiveKey(f.SHA256))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		a = archive{Blob: *f.ref, Unzipped: f.Unzipped}
+		if err := s.Blobs.Keep(tx, a.Blob); err != nil {
+			return err
+		}
+	}
+	a.Uses++
+	return s.t.archives.Put(tx, archiveKey(f.SHA256), a)
+}
+
+// again refers once more to archives that are referred to already.
+func (t *tables) again(tx *store.Tx, uses ...packageUse) error {
+	for _, u := range uses {
+		a, ok, err := t.archives.Get(tx, archiveKey(u.SHA256))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return errGone
+		}
+		a.Uses++
+		if err := t.archives.Put(tx, archiveKey(u.SHA256), a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// release ends references to archives; the last one gives the blob up.
+func (s *Service) release(tx *store.Tx, uses ...packageUse) error {
+	for _, u := range uses {
+		a, ok, err := s.t.archives.Get(tx, archiveKey(u.SHA256))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return errGone
+		}
+		if a.Uses--; a.Uses > 0 {
+			err = s.t.archives.Put(tx, archiveKey(u.SHA256), a)
+		} else if _, err = s.t.archives.Delete(tx, archiveKey(u.SHA256)); err == nil {
+			err = s.Blobs.Drop(tx, a.Blob.ID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errGone is a fault of ours: a row refers to an archive that is not there.
+var errGone = errors.New("lambda: an archive in use is gone")
+
+// packages are all that a version refers to.
+func (v version) packages() []packageUse {
+	out := []packageUse{v.Code}
+	for _, l := range v.Layers {
+		out = append(out, l.packageUse)
+	}
+	return out
+}

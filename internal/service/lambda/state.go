@@ -1,0 +1,170 @@
+package lambda
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/bastide-cloud/bastide/internal/base/arn"
+	"github.com/bastide-cloud/bastide/internal/service/lambda/name"
+	"github.com/bastide-cloud/bastide/internal/store"
+	"github.com/bastide-cloud/bastide/internal/store/blob"
+)
+
+const space = "lambda"
+
+// functionKey names a function.
+type functionKey struct{ Account, Region, Name string }
+
+func (k functionKey) key(more ...any) store.Key {
+	return store.K(k.Account, k.Region, k.Name).With(more...)
+}
+
+// arn names the function, and with a qualifier one of its versions or aliases.
+func (k functionKey) arn(qualifier string) string {
+	resource := "function:" + k.Name
+	if qualifier != "" {
+		resource += ":" + qualifier
+	}
+	return arn.New("lambda", k.Region, k.Account, resource).String()
+}
+
+// function is what all versions share. Its row is written with every change to anything of the
+// function, so that the row's version says whether a copy of any part is fresh.
+type function struct {
+	functionKey
+	ID       string // tells it from an earlier function of the same name
+	Next     int64  // number of the next version
+	Reserved *int32 // concurrency
+	Tags     map[string]string
+}
+
+// version is one version's code and configuration; number 0 is $LATEST.
+type version struct {
+	Number      int64
+	Revision    string
+	Runtime     string
+	Handler     string
+	Role        string
+	Description string
+	Timeout     int32 // seconds
+	Memory      int32 // MB
+	Tmp         int32 // MB
+	Arch        string
+	Tracing     string
+	LogGroup    string
+	LogFormat   string // "Text" or "JSON"
+	LogLevel    string // of the application, for JSON
+	Env         []byte // sealed JSON, nil for none
+	EnvHash     []byte // HMAC of it, to see whether anything changed
+	Layers      []layerUse
+	Code        packageUse
+	Modified    time.Time
+}
+
+// packageUse is a package as a version or layer refers to it.
+type packageUse struct {
+	SHA256   string // of the archive, hex
+	Size     int64  // of the archive
+	Unzipped int64
+}
+
+type layerUse struct {
+	ARN string
+	packageUse
+}
+
+// qualifier is how the version is named: $LATEST or its number.
+func (v version) qualifier() string { return qualifierOf(v.Number) }
+
+func qualifierOf(n int64) string {
+	if n == 0 {
+		return name.Latest
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+// alias points to one version, or to two with the second's share.
+type alias struct {
+	Name, Description, Revision string
+	Version                     int64
+	Other                       int64   // 0 for none
+	Weight                      float64 // of Other
+}
+
+// permissions is the resource policy of a function, version or alias.
+type permissions struct {
+	Revision   string
+	Statements []statement
+}
+
+type statement struct{ Sid, JSON string }
+
+// layer counts a layer's versions; numbers are never used again.
+type layer struct{ Next int64 }
+
+type layerVersion struct {
+	Number         int64
+	Description    string
+	License        string
+	Runtimes       []string
+	Architectures  []string
+	Created        time.Time
+	Code           packageUse
+	Account, Named string
+}
+
+// archive is a package's zip file, kept once however many versions and layers use it. It has no
+// account: rows that do name it, and nobody reaches it but through them.
+type archive struct {
+	Blob     blob.Ref
+	Unzipped int64
+	Uses     int64
+}
+
+// reservations is the concurrency that the functions of an account and region have reserved.
+type reservations struct{ Sum int32 }
+
+type tables struct {
+	functions   store.Table[function]
+	versions    store.Table[version]
+	aliases     store.Table[alias]
+	permissions store.Table[permissions]
+	layers      store.Table[layer]
+	layerVers   store.Table[layerVersion]
+	archives    store.Table[archive]
+	reserved    store.Table[reservations]
+	queue       store.Outbox
+}
+
+func newTables() tables {
+	return tables{
+		functions:   store.NewTable[function](space, "functions"),
+		versions:    store.NewTable[version](space, "versions"),
+		aliases:     store.NewTable[alias](space, "aliases"),
+		permissions: store.NewTable[permissions](space, "permissions"),
+		layers:      store.NewTable[layer](space, "layers"),
+		layerVers:   store.NewTable[layerVersion](space, "layerVersions"),
+		archives:    store.NewTable[archive](space, "archives"),
+		reserved:    store.NewTable[reservations](space, "reserved"),
+		queue:       store.NewOutbox(space, "queue"),
+	}
+}
+
+// layerKey names a layer.
+type layerKey struct{ Account, Region, Name string }
+
+func (k layerKey) key(more ...any) store.Key {
+	return store.K(k.Account, k.Region, k.Name).With(more...)
+}
+
+func (k layerKey) arn(version int64) string {
+	resource := "layer:" + k.Name
+	if version > 0 {
+		resource += ":" + strconv.FormatInt(version, 10)
+	}
+	return arn.New("lambda", k.Region, k.Account, resource).String()
+}
+
+func regionKey(account, region string) store.Key { return store.K(account, region) }
+
+func archiveKey(sha string) store.Key { return store.K(sha) }

@@ -1,0 +1,85 @@
+package lambda
+
+import (
+	"maps"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/bastide-cloud/bastide/internal/api/lambda"
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/store"
+)
+
+// Limits of tags. Source: AWS Lambda Developer Guide, "Using tags on Lambda functions".
+const (
+	maxTags     = 50
+	maxTagKey   = 128 // characters
+	maxTagValue = 256
+)
+
+func checkTags(tags map[string]string) error {
+	if len(tags) > maxTags {
+		return invalid("The number of tags must not exceed %d.", maxTags)
+	}
+	for k, v := range tags {
+		switch {
+		case k == "" || utf8.RuneCountInString(k) > maxTagKey:
+			return invalid("Tag keys must have 1 to %d characters.", maxTagKey)
+		case utf8.RuneCountInString(v) > maxTagValue:
+			return invalid("Tag values must have at most %d characters.", maxTagValue)
+		case strings.HasPrefix(strings.ToLower(k), "aws:"):
+			return invalid("Tag keys starting with 'aws:' are reserved for internal use.")
+		}
+	}
+	return nil
+}
+
+// retag changes the tags of a function.
+func (s *Service) retag(c *gate.Call, resource string, change func(map[string]string)) error {
+	k, err := latest(c, resource)
+	if err != nil {
+		return err
+	}
+	return c.Update(func(tx *store.Tx) error {
+		f, err := s.t.find(tx, reference{k, ""})
+		if err != nil {
+			return err
+		}
+		tags := maps.Clone(f.Tags)
+		if tags == nil {
+			tags = map[string]string{}
+		}
+		change(tags)
+		if err := checkTags(tags); err != nil {
+			return err
+		}
+		f.Tags = tags
+		return s.t.functions.Put(tx, k.key(), f)
+	})
+}
+
+func (s *Service) tagResource(c *gate.Call, in *lambda.TagResourceInput) (*lambda.TagResourceOutput, error) {
+	return &lambda.TagResourceOutput{}, s.retag(c, in.Resource, func(tags map[string]string) { maps.Copy(tags, in.Tags) })
+}
+
+func (s *Service) untagResource(c *gate.Call, in *lambda.UntagResourceInput) (*lambda.UntagResourceOutput, error) {
+	return &lambda.UntagResourceOutput{}, s.retag(c, in.Resource, func(tags map[string]string) {
+		for _, k := range in.TagKeys {
+			delete(tags, k)
+		}
+	})
+}
+
+func (s *Service) listTags(c *gate.Call, in *lambda.ListTagsInput) (*lambda.ListTagsOutput, error) {
+	k, err := latest(c, in.Resource)
+	if err != nil {
+		return nil, err
+	}
+	out := &lambda.ListTagsOutput{Tags: map[string]string{}}
+	err = c.View(func(tx *store.Tx) error {
+		f, err := s.t.find(tx, reference{k, ""})
+		maps.Copy(out.Tags, f.Tags)
+		return err
+	})
+	return out, err
+}

@@ -1,0 +1,204 @@
+package lambda
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/policy"
+	"github.com/bastide-cloud/bastide/internal/service/lambda/name"
+	"github.com/bastide-cloud/bastide/internal/service/lambda/pack"
+	"github.com/bastide-cloud/bastide/internal/store"
+)
+
+// target is everything that an Invoke of one reference needs, read once and used while it is
+// fresh: who may, and what runs. A call then costs no transaction.
+type target struct {
+	reference
+	named   string // ARN with the qualifier
+	row     int64  // the version of the function's row that all of it was read at
+	fn      function
+	policy  *policy.Attached
+	tags    func(string) policy.Values
+	first   *Function
+	second  *Function // of a weighted alias
+	weight  float64
+	at      atomic.Uint64 // the change count at which it was last found fresh
+	missing []needed      // packages to be unpacked before the first use
+}
+
+type needed struct {
+	packageUse
+	blob string
+}
+
+// targets are the copies. They are bounded; a full map is emptied, for it is only a copy.
+type targets struct {
+	mu     sync.RWMutex
+	byName map[reference]*target
+}
+
+const maxTargets = 10000
+
+// view is Ask.View or Call.View.
+type view func(func(*store.Tx) error) error
+
+// target finds what r means; nil where there is no such function, version or alias.
+func (s *Service) target(ctx context.Context, in view, r reference) (*target, error) {
+	at := s.Changes()
+	s.targets.mu.RLock()
+	t := s.targets.byName[r]
+	s.targets.mu.RUnlock()
+	if t != nil && t.at.Load() == at {
+		return t, nil
+	}
+	var fresh *target
+	err := in(func(tx *store.Tx) (err error) {
+		fresh, err = s.refresh(tx, r, t)
+		return err
+	})
+	if err != nil || fresh == nil {
+		return nil, err
+	}
+	if fresh != t {
+		if err := s.unpackAll(ctx, fresh); err != nil {
+			return nil, err
+		}
+		s.targets.mu.Lock()
+		if len(s.targets.byName) >= maxTargets {
+			clear(s.targets.byName)
+		}
+		s.targets.byName[r] = fresh
+		s.targets.mu.Unlock()
+	}
+	fresh.at.Store(at)
+	return fresh, nil
+}
+
+// refresh gives t back where nothing of its function has changed, or reads it anew. The queue of
+// asynchronous invocations lives in the same space, so that the change count alone says little.
+func (s *Service) refresh(tx *store.Tx, r reference, t *target) (*target, error) {
+	fn, row, ok, err := s.t.functions.GetVersioned(tx, r.key())
+	if err != nil || !ok {
+		return nil, err
+	}
+	if t != nil && t.row == row {
+		return t, nil
+	}
+	return s.read(tx, r, fn, row)
+}
+
+func (s *Service) read(tx *store.Tx, r reference, fn function, row int64) (*target, error) {
+	t := &target{reference: r, named: r.arn(), row: row, fn: fn, tags: tagKeys(fn.Tags)}
+	first, other := int64(0), int64(0)
+	if n, ok := name.Number(r.Qualifier); ok {
+		first = n
+	} else if r.Qualifier != "" && r.Qualifier != name.Latest {
+		a, ok, err := s.t.aliases.Get(tx, r.key(r.Qualifier))
+		if err != nil || !ok {
+			return nil, err
+		}
+		first, other, t.weight = a.Version, a.Other, a.Weight
+	}
+	var err error
+	if t.first, err = s.runnable(tx, t, first); err != nil || t.first == nil {
+		return nil, err
+	}
+	if other != 0 {
+		if t.second, err = s.runnable(tx, t, other); err != nil || t.second == nil {
+			return nil, err
+		}
+	}
+	p, _, err := s.t.permissions.Get(tx, r.key(policyOf(r.Qualifier)))
+	if err != nil || len(p.Statements) == 0 {
+		return t, err
+	}
+	compiled, err := policy.Parse([]byte(p.document()), policy.Resource)
+	if err != nil {
+		return nil, fmt.Errorf("lambda: the policy of %s: %w", t.named, err)
+	}
+	t.policy = &policy.Attached{Policy: compiled, Name: "default", ARN: t.named, Where: whereOf(r)}
+	return t, nil
+}
+
+// runnable is one version as the Runner starts it, nil where there is none.
+func (s *Service) runnable(tx *store.Tx, t *target, n int64) (*Function, error) {
+	k := t.functionKey
+	v, ok, err := s.t.versions.Get(tx, k.key(n))
+	if err != nil || !ok {
+		return nil, err
+	}
+	env, err := s.environment(tx, k, v)
+	if err != nil {
+		return nil, err
+	}
+	f := &Function{ARN: k.arn(""), Name: k.Name, Version: v.qualifier(), Revision: v.Revision, Account: k.Account, Region: k.Region, Role: v.Role,
+		Runtime: v.Runtime, Handler: v.Handler, Env: env, MemoryMB: int(v.Memory), TmpMB: int(v.Tmp), Timeout: time.Duration(v.Timeout) * time.Second, LogGroup: v.LogGroup,
+		LogFormat: v.LogFormat, LogLevel: v.LogLevel}
+	if t.fn.Reserved != nil {
+		f.Reserved = new(int(*t.fn.Reserved))
+	}
+	for i, use := range v.packages() {
+		a, ok, err := s.t.archives.Get(tx, archiveKey(use.SHA256))
+		if err != nil || !ok {
+			return nil, fmt.Errorf("lambda: an archive of %s is gone: %w", k.arn(v.qualifier()), err)
+		}
+		t.missing = append(t.missing, needed{use, a.Blob.ID})
+		dir, _ := s.Code.Dir(use.SHA256)
+		if i == 0 {
+			f.Code = dir
+		} else {
+			f.Layers = append(f.Layers, dir)
+		}
+	}
+	return f, nil
+}
+
+// unpackAll makes sure that the target's packages are on the disk: they are only copies of the
+// archives, and go with a restart of the machine.
+func (s *Service) unpackAll(ctx context.Context, t *target) error {
+	for _, n := range t.missing {
+		if s.Code.Has(n.SHA256) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		f, err := s.Blobs.Open(n.blob)
+		if err != nil {
+			return err
+		}
+		_, err = s.Code.Add(f, n.Size, n.SHA256, pack.Limits{Unzipped: pack.MaxUnzipped, Entries: pack.MaxEntries})
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return fmt.Errorf("lambda: unpacking again: %w", err)
+		}
+	}
+	t.missing = nil
+	return nil
+}
+
+// pick is the version that an invocation runs.
+func (s *Service) pick(t *target) *Function {
+	if t.second != nil && s.Chance() < t.weight {
+		return t.second
+	}
+	return t.first
+}
+
+// targetNeed is the need of an Invoke, from the copy.
+func (s *Service) targetNeed(a *gate.Ask, r reference) (gate.Need, error) {
+	t, err := s.target(a.Context(), a.View, r)
+	if err != nil {
+		return gate.Need{}, err
+	}
+	if t == nil {
+		return gate.Need{Action: "lambda:InvokeFunction", Resource: r.arn(), Account: r.Account}, nil
+	}
+	return gate.Need{Action: "lambda:InvokeFunction", Resource: t.named, Account: r.Account, Policy: t.policy, Lazy: t.tags}, nil
+}

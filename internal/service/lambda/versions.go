@@ -1,0 +1,155 @@
+package lambda
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/bastide-cloud/bastide/internal/api/lambda"
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/service/lambda/name"
+	"github.com/bastide-cloud/bastide/internal/store"
+	"github.com/bastide-cloud/bastide/internal/wire"
+)
+
+func (s *Service) publishVersion(c *gate.Call, in *lambda.PublishVersionInput) (*lambda.FunctionConfiguration, error) {
+	k, err := latest(c, in.FunctionName)
+	if err != nil {
+		return nil, err
+	}
+	if in.PublishTo != nil {
+		return nil, notBuilt("PublishTo")
+	}
+	revision := s.IDs.UUID()
+	return gate.Commit(c, func(tx *store.Tx) (*lambda.FunctionConfiguration, error) {
+		if err := s.t.current(tx, k, in.RevisionId); err != nil {
+			return nil, err
+		}
+		f, v, err := s.t.qualified(tx, reference{k, ""})
+		if err != nil {
+			return nil, err
+		}
+		if want := wire.Val(in.CodeSha256); want != "" && want != codeSHA(v.Code.SHA256) {
+			return nil, invalid("CodeSHA256 (%s) is different from current CodeSHA256 in $LATEST (%s). Please try again with the CodeSHA256 in $LATEST.", want, codeSHA(v.Code.SHA256))
+		}
+		env, err := s.environment(tx, k, v)
+		if err != nil {
+			return nil, err
+		}
+		description := v.Description
+		if in.Description != nil {
+			description = *in.Description
+		}
+		made, err := s.publish(tx, &f, v, env, description, revision)
+		if err != nil {
+			return nil, err
+		}
+		return configuration(k, made, env, made.qualifier()), s.t.functions.Put(tx, k.key(), f)
+	})
+}
+
+// publish makes a version of v, $LATEST, or gives the last one where nothing has changed since.
+func (s *Service) publish(tx *store.Tx, f *function, v version, env map[string]string, description, revision string) (version, error) {
+	k := f.functionKey
+	for e, err := range s.t.versions.Scan(tx, k.key(), store.Range{Reverse: true, Limit: 1}) {
+		if err != nil {
+			return v, err
+		}
+		if last := e.Value; last.Number > 0 && unchanged(last, v) {
+			return last, nil
+		}
+	}
+	v.Number, v.Revision, v.Description = f.Next, revision, description
+	f.Next++
+	if err := s.seal(tx, k, &v, env); err != nil {
+		return v, err
+	}
+	if err := s.t.again(tx, v.packages()...); err != nil {
+		return v, err
+	}
+	return v, s.t.versions.Put(tx, k.key(v.Number), v)
+}
+
+// unchanged reports whether a version runs what $LATEST would.
+func unchanged(published, latest version) bool {
+	same := func(a, b layerUse) bool { return a == b }
+	return published.Code == latest.Code && bytes.Equal(published.EnvHash, latest.EnvHash) && slices.EqualFunc(published.Layers, latest.Layers, same) &&
+		published.runs() == latest.runs()
+}
+
+// runs is the rest of what decides how a version behaves.
+func (v version) runs() string {
+	return fmt.Sprintf("%q", []any{v.Runtime, v.Handler, v.Role, v.Timeout, v.Memory, v.Tmp, v.Arch, v.Tracing, v.LogGroup, v.LogFormat, v.LogLevel})
+}
+
+func (s *Service) listVersions(c *gate.Call, in *lambda.ListVersionsByFunctionInput) (*lambda.ListVersionsByFunctionOutput, error) {
+	r, err := refer(c, named{in.FunctionName, nil})
+	if err != nil {
+		return nil, err
+	}
+	p, err := pageOf(in.Marker, in.MaxItems, 50)
+	if err != nil {
+		return nil, err
+	}
+	out := &lambda.ListVersionsByFunctionOutput{}
+	err = c.View(func(tx *store.Tx) error {
+		out.Versions = []lambda.FunctionConfiguration{}
+		if _, err := s.t.find(tx, r); err != nil {
+			return err
+		}
+		for e, err := range s.t.versions.Scan(tx, r.key(), p.from()) {
+			if err != nil {
+				return err
+			}
+			if len(out.Versions) == p.size {
+				out.NextMarker = p.next()
+				return nil
+			}
+			conf, err := s.listed(tx, r.functionKey, e.Value, e.Value.qualifier())
+			if err != nil {
+				return err
+			}
+			out.Versions = append(out.Versions, *conf)
+			p.last = e.Key
+		}
+		return nil
+	})
+	return out, err
+}
+
+// deleteVersion deletes one version that no alias points to.
+func (s *Service) deleteVersion(tx *store.Tx, f function, r reference) error {
+	n, ok := name.Number(r.Qualifier)
+	switch {
+	case r.Qualifier == name.Latest:
+		return invalid("$LATEST version cannot be deleted without deleting the function.")
+	case !ok:
+		return invalid("Deletion of aliases is not currently supported.")
+	}
+	v, err := s.t.version(tx, r.functionKey, n)
+	if err != nil {
+		return err
+	}
+	var aliases []string
+	for e, err := range s.t.aliases.Scan(tx, r.key(), store.Range{}) {
+		if err != nil {
+			return err
+		}
+		if e.Value.Version == n || e.Value.Other == n {
+			aliases = append(aliases, e.Value.Name)
+		}
+	}
+	if len(aliases) > 0 {
+		return conflict("Unable to delete version because the following aliases reference it: %v", aliases)
+	}
+	if err := s.release(tx, v.packages()...); err != nil {
+		return err
+	}
+	if _, err := s.t.versions.Delete(tx, r.key(n)); err != nil {
+		return err
+	}
+	if _, err := s.t.permissions.Delete(tx, r.key(r.Qualifier)); err != nil {
+		return err
+	}
+	return s.t.functions.Put(tx, r.key(), f)
+}
