@@ -8,16 +8,19 @@
 //
 //	OWN/bastide/OWNER/ID
 //
-// OWNER names the process that made them (pid namespace, pid, start time). A Host that starts
+// OWNER names the process that made them (pid namespace, pid, start time) and its Host. A Host that starts
 // removes, with everything in it, what an owner that is gone has left.
 package cgroup
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/bastide-cloud/bastide/internal/base/ids"
 )
 
 // Host is what this machine lets the caller do with cgroups. Its paths are empty where a thing cannot
@@ -56,6 +59,7 @@ func OpenFrom(mounts, own string) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cgroup: %w", err)
 	}
+	me += "-" + hex.EncodeToString(ids.Source{}.Bytes(4)) // a process may have several Hosts
 	h := &Host{v2: map[string]bool{}, v1: map[string]string{}}
 	unified, v1 := locate(mounts, own)
 	if unified != "" {

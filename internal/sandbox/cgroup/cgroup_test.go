@@ -47,13 +47,13 @@ func TestOwner(t *testing.T) {
 	}
 	parts := strings.Split(me, "-")
 	for name, want := range map[string]bool{
-		me:                                 true,
-		parts[0] + "-" + parts[1] + "-1":   false, // the pid was given to another process
-		parts[0] + "-4194305-1":            false, // above the largest pid there is
-		"1-" + parts[1] + "-" + parts[2]:   true,  // of another pid namespace
-		"self":                             true,
-		parts[0] + "-x-" + parts[2]:        true,
-		parts[0] + "-" + parts[1] + "-1-2": true,
+		me + "-0":                               true,
+		parts[0] + "-" + parts[1] + "-1-0":      false, // the pid was given to another process
+		parts[0] + "-4194305-1-0":               false, // above the largest pid there is
+		"1-" + parts[1] + "-" + parts[2] + "-0": true,  // of another pid namespace
+		"self":                                  true,
+		parts[0] + "-x-" + parts[2] + "-0":      true,
+		parts[0] + "-" + parts[1] + "-1":        true,
 	} {
 		if got := alive(name); got != want {
 			t.Errorf("%s is alive: %v, want %v", name, got, want)
@@ -68,7 +68,8 @@ func TestSweep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead := strings.Split(me, "-")[0] + "-4194305-1"
+	me += "-0"
+	dead := strings.Split(me, "-")[0] + "-4194305-1-0"
 	for _, dir := range []string{me + "/a", dead + "/a", dead + "/b", "self", "other"} {
 		if err := os.MkdirAll(filepath.Join(base, dir), 0o755); err != nil {
 			t.Fatal(err)

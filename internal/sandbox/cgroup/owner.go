@@ -46,7 +46,7 @@ func startTime(pid int) (string, error) {
 func alive(name string) bool {
 	ns, err := os.Readlink("/proc/self/ns/pid")
 	parts := strings.Split(name, "-")
-	if err != nil || len(parts) != 3 || "pid:["+parts[0]+"]" != ns {
+	if err != nil || len(parts) != 4 || "pid:["+parts[0]+"]" != ns {
 		return true
 	}
 	pid, err := strconv.Atoi(parts[1])
@@ -54,7 +54,7 @@ func alive(name string) bool {
 		return true
 	}
 	now, err := identify(pid)
-	return err == nil && now == name
+	return err == nil && now == strings.Join(parts[:3], "-")
 }
 
 // sweep removes what owners that are gone have left below base.
@@ -64,7 +64,7 @@ func sweep(base string) (faults []string) {
 		return []string{err.Error()}
 	}
 	for _, e := range entries {
-		if !e.IsDir() || strings.Count(e.Name(), "-") != 2 || alive(e.Name()) {
+		if !e.IsDir() || strings.Count(e.Name(), "-") != 3 || alive(e.Name()) {
 			continue
 		}
 		if err := clear(filepath.Join(base, e.Name())); err != nil {
