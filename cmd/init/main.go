@@ -19,6 +19,7 @@ package main
 import (
 	"os"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -60,12 +61,17 @@ func closeFrom(fd uint) {
 type initProcess struct {
 	conn    conn
 	setup   *control.Setup
-	root    int // the root directory, for mounts that are delivered later
-	started bool
+	root    int  // the root directory, for mounts that are delivered later
+	started bool // the process has been started
+	dropped bool // the init's rights have been given up
 }
 
 // settle protects the init from the processes that it will start: they share its user.
 func (in *initProcess) settle() error {
+	name := []byte("bastide-init\x00") // what ps shows; else it is the number of a descriptor
+	if err := unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&name[0])), 0, 0, 0); err != nil {
+		return wrap("name the init", err)
+	}
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return wrap("make the init undumpable", err)
 	}
@@ -85,7 +91,7 @@ func (in *initProcess) serve() error {
 	switch {
 	case h.Kind == control.Config && in.setup == nil:
 		return in.furnish(body, fds)
-	case h.Kind == control.Deliver && in.setup != nil && !in.started:
+	case h.Kind == control.Deliver && in.setup != nil && !in.dropped:
 		return in.deliver(body, fds)
 	case h.Kind == control.Start && in.setup != nil && !in.started:
 		return in.start(body, fds)
@@ -128,7 +134,7 @@ func (in *initProcess) furnish(body []byte, fds []int) error {
 	return nil
 }
 
-// deliver attaches more mounts.
+// deliver attaches the mounts that were awaited, after which a running process's init has no rights left.
 func (in *initProcess) deliver(body []byte, fds []int) error {
 	d, err := control.ParseDelivery(body)
 	if err != nil {
@@ -141,9 +147,11 @@ func (in *initProcess) deliver(body []byte, fds []int) error {
 	if err := b.mounts(d.Mounts); err != nil {
 		return err
 	}
-	if len(d.Layers) > 0 {
-		// the places for layers must be in a file system of their own, since the root is sealed
-		if err := b.layers(d.Layers, "/opt"); err != nil {
+	if err := b.layers(d.Layers, "/opt"); err != nil {
+		return err
+	}
+	if in.started {
+		if err := in.surrender(); err != nil {
 			return err
 		}
 	}

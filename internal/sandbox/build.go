@@ -99,7 +99,7 @@ func (i *instance) instruct(setup *control.Setup, theirs []int) error {
 	if err != nil {
 		return err
 	}
-	p := control.Process{Argv: i.spec.Argv, Env: i.spec.Env, Dir: i.spec.Dir}
+	p := control.Process{Argv: i.spec.Argv, Env: i.spec.Env, Dir: i.spec.Dir, Late: i.spec.Late}
 	return i.session.send(control.Start, p.Append(nil), theirs[1:])
 }
 
@@ -172,13 +172,21 @@ func (i *instance) mount(b Bind) (control.Mount, error) {
 		m.Source = b.Source
 		return m, nil
 	}
-	fd, err := unix.OpenTree(unix.AT_FDCWD, b.Source,
-		unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	fd, err := cloneTree(b.Source)
 	if err != nil {
-		return m, fmt.Errorf("take %s: %w", b.Source, err)
+		return m, err
 	}
 	i.mounts = append(i.mounts, fd)
 	return m, nil
+}
+
+// cloneTree makes a mount of a host's file or directory, attached nowhere.
+func cloneTree(source string) (int, error) {
+	fd, err := unix.OpenTree(unix.AT_FDCWD, source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return -1, fmt.Errorf("take %s: %w", source, err)
+	}
+	return fd, nil
 }
 
 // setupLimits adds the resource limits. None may be above Bastide's own hard limit.

@@ -48,10 +48,8 @@ func (i *instance) holdBySignal(still bool) error {
 	if err := i.session.send(kind, nil, nil); err != nil {
 		return errors.Join(errEnded, err)
 	}
-	select {
-	case <-i.acks:
-	case <-i.done:
-		return errEnded
+	if err := i.acknowledged(); err != nil {
+		return err
 	}
 	i.mu.Lock()
 	i.frozen = still

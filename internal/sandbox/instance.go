@@ -37,12 +37,13 @@ type instance struct {
 	doors    map[string]Door
 	acks     chan struct{}
 
-	control sync.Mutex // one Freeze or Thaw at a time
-	mu      sync.Mutex // the fields below, and the cgroup against its removal
-	frozen  bool
-	gone    bool
-	peak    int64
-	oom     atomic.Bool
+	control   sync.Mutex // one Freeze, Thaw or Deliver at a time, and delivered
+	delivered bool
+	mu        sync.Mutex // the fields below, and the cgroup against its removal
+	frozen    bool
+	gone      bool
+	peak      int64
+	oom       atomic.Bool
 
 	done    chan struct{} // closed when nothing is left
 	leftErr error         // what could not be taken away; read after done

@@ -22,6 +22,10 @@ type Spec struct {
 	Code   string   // host directory that appears read-only at /var/task; empty: an empty one
 	Layers []string // host directories merged read-only at /opt; a later one wins
 
+	// Late starts the process before its code is known: Code and Layers are empty, and come once by
+	// Receiver.Deliver. Only as root.
+	Late bool
+
 	TmpBytes    int64 // bound of /tmp; default 512 MB
 	MemoryBytes int64 // what the processes may have for themselves; default 128 MB. /tmp counts apart
 	Pids        int   // processes and threads; default 1024
@@ -112,6 +116,8 @@ func (s Spec) check() error {
 		return fmt.Errorf("a limit is negative")
 	case s.MemoryBytes < megabyte:
 		return fmt.Errorf("%d bytes of memory are too few", s.MemoryBytes)
+	case s.Late && (s.Code != "" || len(s.Layers) > 0):
+		return fmt.Errorf("code that comes late cannot be there from the start")
 	case len(s.Doors) > maxDoors:
 		return fmt.Errorf("%d doors are more than %d", len(s.Doors), maxDoors)
 	}

@@ -29,6 +29,7 @@ type Host struct {
 	unified string            // directory for groups in the unified hierarchy
 	v2      map[string]bool   // controllers with limits in the unified hierarchy
 	v1      map[string]string // controller → directory for groups
+	refused bool              // the unified hierarchy has controllers that could not be handed down
 	Faults  []string          // what was there but could not be used, and why
 }
 
@@ -64,6 +65,13 @@ func OpenFrom(mounts, own string) (*Host, error) {
 	unified, v1 := locate(mounts, own)
 	if unified != "" {
 		h.takeV2(unified, me)
+	}
+	// Root in a login session shares its cgroup with a shell, and cannot hand limits down from there;
+	// but it may make groups at the top.
+	if top := topOf(mounts); unified != "" && top != "" && top != unified && h.refused && os.Geteuid() == 0 {
+		_ = os.Remove(h.unified)
+		h.Faults, h.refused = nil, false
+		h.takeV2(top, me)
 	}
 	for _, c := range controllers {
 		dir, ok := v1[c]
@@ -112,6 +120,7 @@ func (h *Host) takeV2(own, me string) {
 		}
 		if err := pass(own, base, dir, c); err != nil {
 			h.Faults = append(h.Faults, err.Error())
+			h.refused = true
 			continue
 		}
 		h.v2[c] = true

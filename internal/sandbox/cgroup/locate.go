@@ -53,6 +53,16 @@ func locate(mounts, own string) (unified string, v1 map[string]string) {
 	return unified, v1
 }
 
+// topOf is where the whole unified hierarchy is mounted, or "".
+func topOf(mounts string) string {
+	for line := range strings.Lines(mounts) {
+		if root, point, kind, _, ok := mountLine(line); ok && kind == "cgroup2" && root == "/" {
+			return point
+		}
+	}
+	return ""
+}
+
 // mountLine takes what matters from a line of mountinfo: the mount's root within its file system, where
 // it is mounted, the file system's type and its own options.
 func mountLine(line string) (root, point, kind, options string, ok bool) {

@@ -28,7 +28,7 @@ func TestRoundTrip(t *testing.T) {
 	if got, err := ParseDelivery(d.Append(nil)); err != nil || !reflect.DeepEqual(*got, d) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	p := Process{Argv: []string{"/a", "b"}, Env: []string{"A=1"}, Dir: "/"}
+	p := Process{Argv: []string{"/a", "b"}, Env: []string{"A=1"}, Dir: "/", Late: true}
 	if got, err := ParseProcess(p.Append(nil)); err != nil || !reflect.DeepEqual(*got, p) {
 		t.Errorf("%+v, %v", got, err)
 	}

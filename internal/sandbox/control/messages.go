@@ -127,8 +127,8 @@ func (d *decoder) mounts() []Mount {
 	return ms
 }
 
-// Delivery is the body of a Deliver frame: mounts for a sandbox whose root stands already, each with
-// a descriptor, on directories that Setup made.
+// Delivery is the body of a Deliver frame: mounts for a sandbox whose root stands already, on
+// directories that Setup made; each needs a descriptor, as the host's paths are gone by then.
 type Delivery struct {
 	Mounts []Mount
 	Layers []Mount
@@ -155,6 +155,7 @@ type Process struct {
 	Argv []string // Argv[0] is an absolute path inside
 	Env  []string
 	Dir  string
+	Late bool // a Deliver follows, until which the init keeps its right to mount
 }
 
 // Append adds the wire form of p to b.
@@ -163,13 +164,14 @@ func (p *Process) Append(b []byte) []byte {
 	e.texts(p.Argv)
 	e.texts(p.Env)
 	e.text(p.Dir)
+	e.flag(p.Late)
 	return e.b
 }
 
 // ParseProcess reads the body of a Start frame.
 func ParseProcess(b []byte) (*Process, error) {
 	d := decoder{b: b}
-	p := &Process{Argv: d.texts(), Env: d.texts(), Dir: d.text()}
+	p := &Process{Argv: d.texts(), Env: d.texts(), Dir: d.text(), Late: d.flag()}
 	return p, d.end()
 }
 
