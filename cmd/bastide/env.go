@@ -31,6 +31,22 @@ func envCommand(f *flags) *cobra.Command {
 	return cmd
 }
 
+func doctorCommand(f *flags) *cobra.Command {
+	return &cobra.Command{
+		Use:     "doctor",
+		Short:   "Say which isolation layers this machine gives, and how to get those it does not",
+		Example: "  bastide doctor\n  bastide doctor --output json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			t, err := f.terminal(cmd)
+			if err != nil {
+				return err
+			}
+			return app.Doctor(cmd.Context(), f.data, t)
+		},
+	}
+}
+
 func versionCommand(f *flags) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs, Example: "  bastide version",

@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
+	"github.com/bastide-cloud/bastide/internal/sandbox"
 	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
 	"github.com/bastide-cloud/bastide/internal/store"
 )
@@ -93,4 +95,60 @@ func Restore(ctx context.Context, data, file string, t Terminal) error {
 		t.Progress("put the root key of the server that was backed up at %s before starting", filepath.Join(data, rootKeyFile))
 	}
 	return t.Line("restored to %s", data)
+}
+
+// Doctor prints which isolation layers this machine gives; one that is missing ends the process
+// with status 1.
+func Doctor(ctx context.Context, _ string, t Terminal) error {
+	layers := sandbox.Doctor(sandbox.Config{})
+	missing := false
+	for _, l := range layers {
+		missing = missing || l.State == sandbox.Missing
+	}
+	if t.JSON {
+		type row struct {
+			Name   string        `json:"name"`
+			State  sandbox.State `json:"state"`
+			Detail string        `json:"detail"`
+			Fix    string        `json:"fix,omitempty"`
+		}
+		var rows []row
+		for _, l := range layers {
+			rows = append(rows, row(l))
+		}
+		if err := t.Print(rows); err != nil {
+			return err
+		}
+	} else if err := printLayers(t, layers); err != nil {
+		return err
+	}
+	if missing {
+		return ExitError{Code: 1}
+	}
+	return nil
+}
+
+func printLayers(t Terminal, layers []sandbox.Layer) error {
+	colours := map[sandbox.State]string{sandbox.Full: green, sandbox.Weaker: yellow, sandbox.Missing: red}
+	for _, l := range layers {
+		if err := t.Line("%s %-12s %s", t.paint(colours[l.State], fmt.Sprintf("%-8s", l.State)), l.Name, l.Detail); err != nil {
+			return err
+		}
+		for line := range strings.Lines(l.Fix) {
+			if err := t.Line("           %s", strings.TrimRight(line, "\n")); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// weaker are the layers that this machine gives less of than it could.
+func weaker(layers []sandbox.Layer) (names []string) {
+	for _, l := range layers {
+		if l.State != sandbox.Full {
+			names = append(names, l.Name+" ("+l.Detail+")")
+		}
+	}
+	return names
 }

@@ -245,3 +245,19 @@ func exists(path string) (bool, error) {
 	}
 	return err == nil, err
 }
+
+// sweep removes blobs that nothing refers to any more, every few minutes until ctx ends.
+func (s *Server) sweep(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if _, err := s.db.Blobs().Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("unused blobs stay", "error", err)
+		}
+	}
+}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/bastide-cloud/bastide/internal/app/pack"
 	"github.com/bastide-cloud/bastide/internal/front"
+	"github.com/bastide-cloud/bastide/internal/sandbox"
 )
 
 // Up runs `bastide up`: attach or start, deploy, show, deploy again on change.
@@ -43,6 +44,9 @@ func attach(ctx context.Context, cfg Config, version string, t Terminal) (contex
 	s, err := Open(ctx, cfg, version, slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		return nil, nil, err
+	}
+	if w := weaker(sandbox.Doctor(sandbox.Config{Waive: cfg.Waive})); len(w) > 0 {
+		t.Progress("this machine isolates functions less than it could; bastide doctor says how to mend it: %s", strings.Join(w, "; "))
 	}
 	serving, cancel := context.WithCancelCause(ctx)
 	ready, done := make(chan struct{}), make(chan error, 1)

@@ -128,7 +128,7 @@ func (c *Call) update(fn func(*store.Tx) (any, error)) error {
 		if err := c.recheck(tx); err != nil {
 			return err
 		}
-		out, err := fn(tx)
+		out, err := fn(tx.Within(c.spaces())) // the trail's tables are the gate's alone
 		if err != nil {
 			return err
 		}

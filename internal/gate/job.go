@@ -30,7 +30,7 @@ func (j Job) Update(ctx context.Context, what any, fn func(*store.Tx) error) err
 	rec := j.event(what)
 	spaces := store.In(j.Service.ID, j.Gate.trail.Space())
 	return j.Gate.store.Update(ctx, spaces, func(tx *store.Tx) error {
-		if err := fn(tx); err != nil {
+		if err := fn(tx.Within(store.In(j.Service.ID))); err != nil {
 			return err
 		}
 		return j.Gate.trail.Append(tx, rec)
