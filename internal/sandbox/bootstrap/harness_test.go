@@ -128,7 +128,7 @@ func launch(t testing.TB, in interpreter, task, entry string, o options) *guest 
 	g.cmd.Env = append([]string{"_HANDLER=" + o.handler, "LAMBDA_TASK_ROOT=" + task, "TZ=:UTC", "LANG=en_US.UTF-8",
 		"PATH=/usr/bin:/bin", "AWS_LAMBDA_FUNCTION_NAME=hello", "AWS_LAMBDA_FUNCTION_VERSION=$LATEST",
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128", "AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/hello",
-		"AWS_LAMBDA_LOG_STREAM_NAME=2024/01/01/[$LATEST]abc", "PYTHONDONTWRITEBYTECODE=1"}, o.env...)
+		"AWS_LAMBDA_LOG_STREAM_NAME=2024/01/01/[$LATEST]abc"}, o.env...)
 	if err := g.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

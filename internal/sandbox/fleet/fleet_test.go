@@ -465,3 +465,16 @@ def handler(e, c):
 		}
 	}
 }
+
+func TestPlatformEventsAsJSON(t *testing.T) {
+	l := newLab(t)
+	fn := l.function(l.node, "json", `exports.handler = async (e) => { console.log('hi'); if (e === 2) throw new TypeError('no') }`)
+	fn.LogFormat, fn.LogLevel = "JSON", "INFO"
+	l.want(l.invoke(fn, `1`), "", "null")
+	l.want(l.invoke(fn, `2`), "Unhandled", `.*"errorType":"TypeError".*`)
+	stamp := `\{"time":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z","type":"platform\.`
+	start := stamp + `start","record":\{"requestId":"` + id + `","version":"\$LATEST"\}\}`
+	wantLines(t, l.logs(), stamp+`initStart","record":\{.*"runtimeVersion":"nodejs:.*\}\}`, start, `\{"timestamp":.*"level":"INFO",.*"message":"hi"\}`,
+		stamp+`report","record":\{"metrics":\{"billedDurationMs":\d+,"durationMs":[\d.]+,"initDurationMs":[\d.]+,"maxMemoryUsedMB":\d+,"memorySizeMB":256\},"requestId":"`+id+`","status":"success"\}\}`,
+		start, `\{.*"message":"hi"\}`, `\{.*"level":"ERROR".*`, stamp+`report","record":\{"errorType":"TypeError",.*"status":"error"\}\}`)
+}

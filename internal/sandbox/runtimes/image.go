@@ -200,7 +200,7 @@ func (c *Catalog) fill(ctx context.Context, l *layer, id Identifier, found Found
 	case bootstrap.Python:
 		lib := "var/lang/lib/python" + id.Version
 		return errors.Join(bootstrap.Write(id.Family, runtime), l.link(lib+"/site-packages", sdkTarget+"/python"),
-			c.compile(ctx, found, filepath.Join(l.root, lib), "/"+lib))
+			c.compile(ctx, found, filepath.Join(l.root, lib), "/"+lib), c.compile(ctx, found, runtime, RuntimeDir))
 	}
 	return nil
 }

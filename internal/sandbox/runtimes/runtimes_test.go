@@ -129,7 +129,7 @@ func inSandbox(t *testing.T, driver sandbox.Driver, rt *Runtime, file, body, eve
 	return r
 }
 
-const nodeProbe = `
+const nodeProgram = `
 const crypto = require('crypto'), zlib = require('zlib'), { execFileSync } = require('child_process'), fs = require('fs');
 exports.handler = async (event) => {
   process.env.TZ = 'Europe/Berlin';
@@ -138,7 +138,7 @@ exports.handler = async (event) => {
     new Date(0).getTimezoneOffset(), fs.readdirSync('/').sort().join()];
 };`
 
-const pythonProbe2 = `
+const pythonProgram = `
 import sys, ssl, sqlite3, ctypes, hashlib, lzma, bz2, zlib, decimal, uuid, asyncio, subprocess, os, time, xml.etree.ElementTree as E
 def handler(event, context):
     os.environ["TZ"] = "Europe/Berlin"; time.tzset()
@@ -169,9 +169,13 @@ func TestResolvedRuntimesRunInTheirImage(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Logf("laid in %v, found again in %v", first, time.Since(start))
-			file, body, want := "app.js", nodeProbe, fmt.Sprintf(`["v%s","/var/lang/bin/node","2d711642","z","c\n",-60,"`, rt.Full)
+			file, body, want := "app.js", nodeProgram, fmt.Sprintf(`["v%s","/var/lang/bin/node","2d711642","z","c\n",-60,"`, rt.Full)
 			if rt.Family == bootstrap.Python {
-				file, body = "app.py", pythonProbe2
+				file, body = "app.py", pythonProgram
+				folder := filepath.Dir(filepath.Dir(rt.Root.Binds[1].Source)) // …/var/lang
+				if code, err := filepath.Glob(filepath.Join(folder, "var/runtime/__pycache__/bastide_runtime.*.pyc")); err != nil || len(code) != 1 {
+					t.Errorf("the program is compiled at each start: %v %v", code, err)
+				}
 				want = fmt.Sprintf(`["%s", "/var/lang/bin/python%s", "/var/lang", "2d711642", 2, 3, "t", "c\n", 1, true, `, rt.Full, rt.Version)
 			}
 			r := inSandbox(t, driver, rt, file, body, `{}`)
