@@ -22,9 +22,10 @@ import (
 
 // rooms are the services and what runs beside them.
 type rooms struct {
-	units []gate.Unit
-	jobs  []func(context.Context) error
-	stop  func()
+	units     []gate.Unit
+	resources []gate.Resource
+	jobs      []func(context.Context) error
+	stop      func()
 
 	directory *iam.Directory
 	apps      front.Applications
