@@ -15,6 +15,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/service/dynamodb"
 	"github.com/bastide-cloud/bastide/internal/service/iam"
 	"github.com/bastide-cloud/bastide/internal/service/logs"
+	"github.com/bastide-cloud/bastide/internal/service/s3"
 	"github.com/bastide-cloud/bastide/internal/service/sts"
 	"github.com/bastide-cloud/bastide/internal/sigv4"
 	"github.com/bastide-cloud/bastide/internal/wire"
@@ -48,6 +49,7 @@ func (s *Server) wire(ctx context.Context) error {
 		sts.New(sts.Deps{Roles: roles{r.directory}, Tokens: s.tokens}).Unit(),
 		ddb.Unit(),
 		logsService.Unit(),
+		s3.New(s3.Deps{IDs: s.ids, Blobs: s.db.Blobs(), Sealer: s.sealer}).Unit(),
 		bastide.New(bastide.Deps{Server: s, Trail: s.trail, Live: live, Routes: noRoutes{}}).Unit(),
 	}
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return live.Run(ctx, s.trail) })
