@@ -44,10 +44,15 @@ func (s *Server) wire(ctx context.Context) error {
 	live := &bastide.Live{}
 	logsService := logs.New(logs.Deps{IDs: s.ids, Events: s.events})
 	ddb := dynamodb.New(dynamodb.Deps{IDs: s.ids})
+	functions, err := s.lambda(r)
+	if err != nil {
+		return err
+	}
 	r.units = []gate.Unit{
 		iamService.Unit(),
 		sts.New(sts.Deps{Roles: roles{r.directory}, Tokens: s.tokens}).Unit(),
 		ddb.Unit(),
+		functions.Unit(),
 		logsService.Unit(),
 		s3.New(s3.Deps{IDs: s.ids, Blobs: s.db.Blobs(), Sealer: s.sealer}).Unit(),
 		bastide.New(bastide.Deps{Server: s, Trail: s.trail, Live: live, Routes: noRoutes{}}).Unit(),

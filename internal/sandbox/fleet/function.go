@@ -70,7 +70,10 @@ type Logs interface {
 }
 
 // Stream is one instance's log stream.
-type Stream struct{ Account, Region, Group, Name string }
+type Stream struct {
+	Account, Region, Group, Name string
+	FunctionARN, Role            string // whose it is, and under whose permissions it is written
+}
 
 // LogEvent is one event: a line with its line break, as CloudWatch Logs has them.
 type LogEvent struct {

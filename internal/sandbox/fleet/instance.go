@@ -78,7 +78,7 @@ func (f *Fleet) start(ctx context.Context, g *group, fn *Function) (*instance, e
 	i := &instance{fleet: f, group: g, fn: fn, expires: creds.Expires, ended: make(chan struct{})}
 	id := f.deps.IDs.Lower(12)
 	stream := f.deps.Clock.Now().UTC().Format("2006/01/02/") + "[" + fn.Version + "]" + f.streamID()
-	i.report = report{&journal{sink: f.deps.Logs, clock: f.deps.Clock, stream: Stream{fn.Account, fn.Region, fn.LogGroup, stream}}, fn}
+	i.report = report{&journal{sink: f.deps.Logs, clock: f.deps.Clock, stream: Stream{fn.Account, fn.Region, fn.LogGroup, stream, fn.ARN, fn.Role}}, fn}
 	i.report.initStart(rt)
 	spec, routes, err := f.spec(fn, rt)
 	if err != nil {

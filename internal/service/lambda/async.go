@@ -9,6 +9,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/api/lambda"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
 	"github.com/bastide-cloud/bastide/internal/store"
 )
 
@@ -166,7 +167,7 @@ func (s *Service) deliver(ctx context.Context, g *gate.Gate, m store.Message) er
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	go s.prolong(running, stop, g, m)
-	res, err := s.run(running, s.pick(t), Event{RequestID: q.RequestID, ARN: t.named, ClientContext: q.ClientContext, Payload: q.Payload})
+	res, err := s.run(running, s.pick(t), fleet.Event{RequestID: q.RequestID, ARN: t.named, ClientContext: q.ClientContext, Payload: q.Payload})
 	stop()
 	switch {
 	case ctx.Err() != nil:

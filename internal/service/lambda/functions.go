@@ -32,7 +32,7 @@ func (s *Service) createFunction(c *gate.Call, in *lambda.CreateFunctionInput) (
 	if err := s.checkArch(in.Architectures); err != nil {
 		return nil, err
 	}
-	if err := checkTags(in.Tags); err != nil {
+	if err := checkTags(c, in.Tags); err != nil {
 		return nil, err
 	}
 	// Refused before anything is unpacked, and again in the transaction.
@@ -377,7 +377,7 @@ func (s *Service) deleteFunction(c *gate.Call, in *lambda.DeleteFunctionInput) (
 	if err != nil {
 		return nil, err
 	}
-	return gate.Commit(c, func(tx *store.Tx) (*lambda.DeleteFunctionOutput, error) {
+	out, err := gate.Commit(c, func(tx *store.Tx) (*lambda.DeleteFunctionOutput, error) {
 		f, err := s.t.find(tx, r)
 		if err != nil {
 			return nil, err
@@ -405,6 +405,10 @@ func (s *Service) deleteFunction(c *gate.Call, in *lambda.DeleteFunctionInput) (
 		_, err = s.t.functions.Delete(tx, r.key())
 		return out, err
 	})
+	if err == nil && r.Qualifier == "" {
+		s.Runner.Retire(r.functionKey.arn(""))
+	}
+	return out, err
 }
 
 // clearing deletes all rows under a key.

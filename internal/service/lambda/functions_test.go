@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	api "github.com/bastide-cloud/bastide/internal/api/lambda"
+	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
 	"github.com/bastide-cloud/bastide/internal/wire"
 )
 
@@ -78,6 +79,9 @@ func TestAFunctionFromCreationToItsEnd(t *testing.T) {
 	r.ok(err)
 	_, err = r.client.Invoke(ctx, &api.InvokeInput{FunctionName: "hello"})
 	r.refused(err, "ResourceNotFoundException", "Function not found: arn:aws:lambda:eu-west-1:123456789012:function:hello")
+	if len(r.runner.retired) != 1 || r.runner.retired[0] != *made.FunctionArn {
+		t.Errorf("retired %v", r.runner.retired)
+	}
 	n, err := r.archives()
 	r.ok(err)
 	if n != 0 {
@@ -278,11 +282,11 @@ func TestTagsAndConcurrency(t *testing.T) {
 	r.refused(err, "InvalidParameterValueException", "below its minimum value of [100]")
 	_, err = r.client.PutFunctionConcurrency(ctx, &api.PutFunctionConcurrencyInput{FunctionName: "f", ReservedConcurrentExecutions: 0})
 	r.ok(err)
-	r.runner.handle(func(f Function, _ Event) (Outcome, error) {
+	r.runner.handle(func(f fleet.Function, _ fleet.Event) (fleet.Outcome, error) {
 		if f.Reserved == nil || *f.Reserved != 0 {
 			t.Errorf("reserved %v", f.Reserved)
 		}
-		return Outcome{}, &Throttled{"ReservedFunctionConcurrentInvocationLimitExceeded"}
+		return fleet.Outcome{}, &fleet.ThrottledError{Reason: "ReservedFunctionConcurrentInvocationLimitExceeded"}
 	})
 	_, err = r.client.Invoke(ctx, &api.InvokeInput{FunctionName: "f"})
 	r.refused(err, "TooManyRequestsException", "Rate Exceeded")

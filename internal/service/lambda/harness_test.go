@@ -21,6 +21,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/identity"
 	"github.com/bastide-cloud/bastide/internal/policy"
+	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
 	"github.com/bastide-cloud/bastide/internal/service/lambda/pack"
 	"github.com/bastide-cloud/bastide/internal/store"
 	"github.com/bastide-cloud/bastide/internal/store/sealing"
@@ -178,23 +179,30 @@ func zipOf(t testing.TB, files ...string) []byte {
 // runner is a Runner whose functions are written in Go.
 type runner struct {
 	mu      sync.Mutex
-	handler func(Function, Event) (Outcome, error)
-	ran     []Function
-	events  []Event
+	handler func(fleet.Function, fleet.Event) (fleet.Outcome, error)
+	ran     []fleet.Function
+	events  []fleet.Event
+	retired []string
 }
 
-func (r *runner) Invoke(_ context.Context, f Function, e Event) (Outcome, error) {
+func (r *runner) Invoke(_ context.Context, f fleet.Function, e fleet.Event) (fleet.Outcome, error) {
 	r.mu.Lock()
 	r.ran, r.events = append(r.ran, f), append(r.events, e)
 	h := r.handler
 	r.mu.Unlock()
 	if h == nil {
-		return Outcome{Payload: e.Payload, LogTail: []byte("START RequestId: " + e.RequestID)}, nil
+		return fleet.Outcome{Payload: e.Payload, LogTail: []byte("START RequestId: " + e.RequestID)}, nil
 	}
 	return h(f, e)
 }
 
-func (r *runner) handle(h func(Function, Event) (Outcome, error)) {
+func (r *runner) Retire(arn string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.retired = append(r.retired, arn)
+}
+
+func (r *runner) handle(h func(fleet.Function, fleet.Event) (fleet.Outcome, error)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.handler = h

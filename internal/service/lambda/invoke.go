@@ -9,6 +9,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/api/lambda"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
 	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
 	"github.com/bastide-cloud/bastide/internal/wire"
 )
@@ -65,7 +66,7 @@ func (s *Service) invoke(c *gate.Call, in *lambda.InvokeInput) (*lambda.InvokeOu
 	}
 	f := s.pick(t)
 	// A caller who goes away does not stop the function; its timeout bounds it.
-	res, err := s.run(context.WithoutCancel(c.Context()), f, Event{RequestID: c.RequestID(), ARN: t.named, ClientContext: client, Payload: in.Payload})
+	res, err := s.run(context.WithoutCancel(c.Context()), f, fleet.Event{RequestID: c.RequestID(), ARN: t.named, ClientContext: client, Payload: in.Payload})
 	if err != nil {
 		return nil, err
 	}
@@ -80,12 +81,12 @@ func (s *Service) invoke(c *gate.Call, in *lambda.InvokeInput) (*lambda.InvokeOu
 }
 
 // run runs one event.
-func (s *Service) run(ctx context.Context, f *Function, e Event) (Outcome, error) {
+func (s *Service) run(ctx context.Context, f *fleet.Function, e fleet.Event) (fleet.Outcome, error) {
 	if len(e.Payload) == 0 {
 		e.Payload = []byte("{}")
 	}
 	res, err := s.Runner.Invoke(ctx, *f, e)
-	if full, ok := errors.AsType[*Throttled](err); ok {
+	if full, ok := errors.AsType[*fleet.ThrottledError](err); ok {
 		return res, throttled(full.Reason)
 	}
 	if missing, ok := errors.AsType[*runtimes.MissingError](err); ok {

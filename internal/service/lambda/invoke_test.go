@@ -9,6 +9,7 @@ import (
 	"time"
 
 	api "github.com/bastide-cloud/bastide/internal/api/lambda"
+	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
 	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
 )
 
@@ -136,13 +137,13 @@ func TestInvokeRefuses(t *testing.T) {
 	if *dry.StatusCode != 204 || len(r.runner.events) != 0 {
 		t.Errorf("%+v after %d runs", dry, len(r.runner.events))
 	}
-	r.runner.handle(func(Function, Event) (Outcome, error) {
-		return Outcome{}, &runtimes.MissingError{Runtime: "python3.12", Hint: "bastide runtimes install python3.12"}
+	r.runner.handle(func(fleet.Function, fleet.Event) (fleet.Outcome, error) {
+		return fleet.Outcome{}, &runtimes.MissingError{Runtime: "python3.12", Hint: "bastide runtimes install python3.12"}
 	})
 	_, err = r.client.Invoke(ctx, &api.InvokeInput{FunctionName: "f"})
 	r.refused(err, "InvalidRuntimeException", "python3.12")
-	r.runner.handle(func(Function, Event) (Outcome, error) {
-		return Outcome{Payload: []byte(`{"errorType":"TypeError"}`), FunctionError: "Unhandled"}, nil
+	r.runner.handle(func(fleet.Function, fleet.Event) (fleet.Outcome, error) {
+		return fleet.Outcome{Payload: []byte(`{"errorType":"TypeError"}`), FunctionError: "Unhandled"}, nil
 	})
 	out, err := r.client.Invoke(ctx, &api.InvokeInput{FunctionName: "f"})
 	r.ok(err)
@@ -155,9 +156,9 @@ func TestEventsAreRetriedAndGivenUpOnRecord(t *testing.T) {
 	r := newRig(t)
 	r.create("f")
 	var runs atomic.Int32
-	r.runner.handle(func(Function, Event) (Outcome, error) {
+	r.runner.handle(func(fleet.Function, fleet.Event) (fleet.Outcome, error) {
 		runs.Add(1)
-		return Outcome{FunctionError: "Unhandled"}, nil
+		return fleet.Outcome{FunctionError: "Unhandled"}, nil
 	})
 	r.background()
 	out, err := r.client.Invoke(t.Context(), &api.InvokeInput{FunctionName: "f", InvocationType: new("Event"), Payload: []byte(`{"n":1}`)})
@@ -206,12 +207,12 @@ func TestEventsWaitOutThrottlingAndAge(t *testing.T) {
 	var full atomic.Bool
 	var runs atomic.Int32
 	full.Store(true)
-	r.runner.handle(func(Function, Event) (Outcome, error) {
+	r.runner.handle(func(fleet.Function, fleet.Event) (fleet.Outcome, error) {
 		runs.Add(1)
 		if full.Load() {
-			return Outcome{}, &Throttled{"ConcurrentInvocationLimitExceeded"}
+			return fleet.Outcome{}, &fleet.ThrottledError{Reason: "ConcurrentInvocationLimitExceeded"}
 		}
-		return Outcome{}, nil
+		return fleet.Outcome{}, nil
 	})
 	r.background()
 	send := func() {
@@ -293,8 +294,8 @@ func TestThePackageIsUnpackedAgainFromItsArchive(t *testing.T) {
 
 func TestLogsAreWrittenWithTheRolesPermissions(t *testing.T) {
 	r := newRig(t)
-	st := Stream{Account: account, Region: region, Group: "/aws/lambda/f", Name: "2030/01/02/[$LATEST]00", Role: role, FunctionARN: "arn:f", Function: "f"}
-	r.service.Append(st, []LogEvent{{r.clock.Now(), "START\n"}, {r.clock.Now(), "hello\n"}})
+	st := fleet.Stream{Account: account, Region: region, Group: "/aws/lambda/f", Name: "2030/01/02/[$LATEST]00", Role: role, FunctionARN: "arn:f"}
+	r.service.Append(st, []fleet.LogEvent{{At: r.clock.Now(), Message: "START\n"}, {At: r.clock.Now(), Message: "hello\n"}})
 	r.service.journal.drain()
 	if got := r.book.lines("/aws/lambda/f"); strings.Join(got, "") != "START\nhello\n" {
 		t.Errorf("%q", got)
@@ -303,13 +304,13 @@ func TestLogsAreWrittenWithTheRolesPermissions(t *testing.T) {
 	clear(r.book.groups)
 	clear(r.book.streams)
 	r.book.mu.Unlock()
-	r.service.Append(st, []LogEvent{{r.clock.Now(), "again\n"}})
+	r.service.Append(st, []fleet.LogEvent{{At: r.clock.Now(), Message: "again\n"}})
 	r.service.journal.drain()
 	if got := r.book.lines("/aws/lambda/f"); strings.Join(got, "") != "again\n" {
 		t.Errorf("after the group was deleted: %q", got)
 	}
 	st.Role, st.Group = "arn:aws:iam::123456789012:role/silent", "/aws/lambda/quiet"
-	r.service.Append(st, []LogEvent{{r.clock.Now(), "hello\n"}})
+	r.service.Append(st, []fleet.LogEvent{{At: r.clock.Now(), Message: "hello\n"}})
 	r.service.journal.drain()
 	if got := r.book.lines("/aws/lambda/quiet"); len(got) != 0 {
 		t.Errorf("written without permission: %q", got)
@@ -321,11 +322,11 @@ func TestLogsAreWrittenWithTheRolesPermissions(t *testing.T) {
 
 func TestTheJournalIsBounded(t *testing.T) {
 	r := newRig(t)
-	st := Stream{Account: account, Region: region, Group: "/aws/lambda/f", Name: "s", Role: role}
+	st := fleet.Stream{Account: account, Region: region, Group: "/aws/lambda/f", Name: "s", Role: role}
 	long := strings.Repeat("x", 256<<10)
-	events := make([]LogEvent, 40)
+	events := make([]fleet.LogEvent, 40)
 	for i := range events {
-		events[i] = LogEvent{r.clock.Now(), long}
+		events[i] = fleet.LogEvent{At: r.clock.Now(), Message: long}
 	}
 	r.service.Append(st, events)
 	r.service.journal.drain()
@@ -347,21 +348,21 @@ func (r *rig) queued() (q queued) {
 
 func TestSessionsAreShared(t *testing.T) {
 	r := newRig(t)
-	f := Function{ARN: "arn", Name: "f", Account: account, Region: region, Role: role}
+	f := fleet.Function{ARN: "arn", Name: "f", Account: account, Region: region, Role: role}
 	for range 3 {
-		if _, err := r.service.Session(t.Context(), &f); err != nil {
+		if _, err := r.service.Session(t.Context(), f); err != nil {
 			t.Fatal(err)
 		}
 	}
 	r.clock.Advance(16 * time.Minute) // less than fullLife is left
-	if _, err := r.service.Session(t.Context(), &f); err != nil {
+	if _, err := r.service.Session(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}
 	if len(r.roles.taken) != 2 || r.roles.taken[0] != (Assumption{account, region, role, "arn", "f"}) {
 		t.Errorf("%+v", r.roles.taken)
 	}
 	f.Role = "arn:aws:iam::123456789012:role/untrusting"
-	if _, err := r.service.Session(t.Context(), &f); err == nil || errors.Is(err, nil) {
+	if _, err := r.service.Session(t.Context(), f); err == nil || errors.Is(err, nil) {
 		t.Error("a role that does not trust Lambda was given")
 	}
 }

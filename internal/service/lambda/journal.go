@@ -8,37 +8,26 @@ import (
 
 	"github.com/bastide-cloud/bastide/internal/api/logs"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
 	"github.com/bastide-cloud/bastide/internal/wire"
 )
-
-// Stream is the log stream of one instance, written under the function's own role.
-type Stream struct {
-	Account, Region, Group, Name string
-	Role, FunctionARN, Function  string
-}
-
-// LogEvent is one event, with its line break, as CloudWatch Logs has them.
-type LogEvent struct {
-	At      time.Time
-	Message string
-}
 
 // journal gathers what instances write and hands it to the log service in batches. Nobody waits
 // for it, so it is bounded: what does not fit is dropped and counted in the log itself.
 type journal struct {
-	caller func(ctx context.Context, st Stream) (wire.Caller, error)
+	caller func(ctx context.Context, st fleet.Stream) (wire.Caller, error)
 	report func(what string, err error)
 	now    func() time.Time
 
 	mu      sync.Mutex
-	streams map[Stream]*stream
+	streams map[fleet.Stream]*stream
 	bytes   int // of all streams' events
 	writing sync.WaitGroup
 }
 
 // stream is one stream's events that wait to be written.
 type stream struct {
-	events  []LogEvent
+	events  []fleet.LogEvent
 	bytes   int
 	dropped int
 	armed   bool // a flush is on its way
@@ -63,9 +52,9 @@ const (
 )
 
 // Append takes an instance's events, in order; it does not wait.
-func (s *Service) Append(st Stream, events []LogEvent) { s.journal.append(st, events) }
+func (s *Service) Append(st fleet.Stream, events []fleet.LogEvent) { s.journal.append(st, events) }
 
-func (j *journal) append(st Stream, events []LogEvent) {
+func (j *journal) append(st fleet.Stream, events []fleet.LogEvent) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	b := j.streams[st]
@@ -96,12 +85,12 @@ func (j *journal) append(st Stream, events []LogEvent) {
 }
 
 // take empties a stream's buffer.
-func (j *journal) take(b *stream) []LogEvent {
+func (j *journal) take(b *stream) []fleet.LogEvent {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	events := b.events
 	if b.dropped > 0 {
-		events = append(events, LogEvent{j.now(), fmt.Sprintf("[bastide] %d log events were dropped: the function writes faster than they can be kept\n", b.dropped)})
+		events = append(events, fleet.LogEvent{At: j.now(), Message: fmt.Sprintf("[bastide] %d log events were dropped: the function writes faster than they can be kept\n", b.dropped)})
 	}
 	j.bytes -= b.bytes
 	b.events, b.bytes, b.dropped, b.armed = nil, 0, 0, false
@@ -109,7 +98,7 @@ func (j *journal) take(b *stream) []LogEvent {
 }
 
 // flush writes what a stream has gathered.
-func (j *journal) flush(st Stream, b *stream) {
+func (j *journal) flush(st fleet.Stream, b *stream) {
 	b.writing.Lock()
 	defer b.writing.Unlock()
 	events := j.take(b)
@@ -135,7 +124,7 @@ func denied(err error) bool {
 	return ok && e.Kind == awserr.AccessDenied
 }
 
-func (b *stream) write(ctx context.Context, c logs.Client, st Stream, events []LogEvent) error {
+func (b *stream) write(ctx context.Context, c logs.Client, st fleet.Stream, events []fleet.LogEvent) error {
 	for len(events) > 0 {
 		n := batch(events)
 		in := &logs.PutLogEventsInput{LogGroupName: st.Group, LogStreamName: st.Name, LogEvents: make([]logs.InputLogEvent, n)}
@@ -151,7 +140,7 @@ func (b *stream) write(ctx context.Context, c logs.Client, st Stream, events []L
 }
 
 // batch is how many events one call may carry.
-func batch(events []LogEvent) int {
+func batch(events []fleet.LogEvent) int {
 	size := 0
 	for i, e := range events {
 		if size += len(e.Message) + eventCharge; i == batchEvents || size > batchBytes && i > 0 {
@@ -162,7 +151,7 @@ func batch(events []LogEvent) int {
 }
 
 // put writes one batch, making the stream and its group first where they are not there.
-func (b *stream) put(ctx context.Context, c logs.Client, st Stream, in *logs.PutLogEventsInput) error {
+func (b *stream) put(ctx context.Context, c logs.Client, st fleet.Stream, in *logs.PutLogEventsInput) error {
 	for range 2 {
 		if !b.made {
 			if err := create(ctx, c, st); err != nil {
@@ -179,7 +168,7 @@ func (b *stream) put(ctx context.Context, c logs.Client, st Stream, in *logs.Put
 	return nil // deleted again: whoever does that does not want it
 }
 
-func create(ctx context.Context, c logs.Client, st Stream) error {
+func create(ctx context.Context, c logs.Client, st fleet.Stream) error {
 	stream := &logs.CreateLogStreamInput{LogGroupName: st.Group, LogStreamName: st.Name}
 	_, err := c.CreateLogStream(ctx, stream)
 	if awserr.Is(err, "ResourceNotFoundException") {

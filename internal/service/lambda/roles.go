@@ -2,9 +2,11 @@ package lambda
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
 	"github.com/bastide-cloud/bastide/internal/wire"
 )
 
@@ -48,11 +50,11 @@ func (s *Service) session(ctx context.Context, a Assumption, life time.Duration)
 }
 
 // Session gives a new instance of a function the credentials of its role.
-func (s *Service) Session(ctx context.Context, f *Function) (Credentials, error) {
-	return s.session(ctx, f.assumption(), fullLife)
+func (s *Service) Session(ctx context.Context, f fleet.Function) (Credentials, error) {
+	return s.session(ctx, assumption(f), fullLife)
 }
 
-func (f *Function) assumption() Assumption {
+func assumption(f fleet.Function) Assumption {
 	return Assumption{Account: f.Account, Region: f.Region, RoleARN: f.Role, FunctionARN: f.ARN, SessionName: f.Name}
 }
 
@@ -64,8 +66,8 @@ func (s *Service) renew(a Assumption, cred Credentials) {
 }
 
 // logsOf acts at the door for the role that writes a stream.
-func (s *Service) logsOf(ctx context.Context, st Stream) (wire.Caller, error) {
-	cred, err := s.session(ctx, Assumption{st.Account, st.Region, st.Role, st.FunctionARN, st.Function}, time.Minute)
+func (s *Service) logsOf(ctx context.Context, st fleet.Stream) (wire.Caller, error) {
+	cred, err := s.session(ctx, Assumption{st.Account, st.Region, st.Role, st.FunctionARN, st.FunctionARN[strings.LastIndexByte(st.FunctionARN, ':')+1:]}, time.Minute)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/base/clock"
 	"github.com/bastide-cloud/bastide/internal/base/ids"
 	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
 	"github.com/bastide-cloud/bastide/internal/service/lambda/pack"
 	"github.com/bastide-cloud/bastide/internal/store"
 	"github.com/bastide-cloud/bastide/internal/store/sealing"
@@ -72,7 +73,7 @@ func New(d Deps) *Service {
 	s := &Service{Deps: d, t: newTables(), wake: make(chan struct{}, 1)}
 	s.targets.byName = map[reference]*target{}
 	s.roles.held = map[Assumption]*held{}
-	s.journal = &journal{caller: s.logsOf, report: s.report, now: d.Clock.Now, streams: map[Stream]*stream{}}
+	s.journal = &journal{caller: s.logsOf, report: s.report, now: d.Clock.Now, streams: map[fleet.Stream]*stream{}}
 	return s
 }
 

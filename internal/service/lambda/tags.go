@@ -17,9 +17,11 @@ const (
 	maxTagValue = 256
 )
 
-func checkTags(tags map[string]string) error {
+// checkTags refuses what is no tag. Keys that begin with aws: are for services that call for a
+// user, as CloudFormation does.
+func checkTags(c *gate.Call, tags map[string]string) error {
 	if len(tags) > maxTags {
-		return invalid("The number of tags must not exceed %d.", maxTags)
+		return tooManyTags()
 	}
 	for k, v := range tags {
 		switch {
@@ -27,12 +29,14 @@ func checkTags(tags map[string]string) error {
 			return invalid("Tag keys must have 1 to %d characters.", maxTagKey)
 		case utf8.RuneCountInString(v) > maxTagValue:
 			return invalid("Tag values must have at most %d characters.", maxTagValue)
-		case strings.HasPrefix(strings.ToLower(k), "aws:"):
+		case strings.HasPrefix(strings.ToLower(k), "aws:") && len(c.Source().Via) == 0:
 			return invalid("Tag keys starting with 'aws:' are reserved for internal use.")
 		}
 	}
 	return nil
 }
+
+func tooManyTags() error { return invalid("The number of tags must not exceed %d.", maxTags) }
 
 // retag changes the tags of a function.
 func (s *Service) retag(c *gate.Call, resource string, change func(map[string]string)) error {
@@ -50,8 +54,8 @@ func (s *Service) retag(c *gate.Call, resource string, change func(map[string]st
 			tags = map[string]string{}
 		}
 		change(tags)
-		if err := checkTags(tags); err != nil {
-			return err
+		if len(tags) > maxTags {
+			return tooManyTags()
 		}
 		f.Tags = tags
 		return s.t.functions.Put(tx, k.key(), f)
@@ -59,6 +63,9 @@ func (s *Service) retag(c *gate.Call, resource string, change func(map[string]st
 }
 
 func (s *Service) tagResource(c *gate.Call, in *lambda.TagResourceInput) (*lambda.TagResourceOutput, error) {
+	if err := checkTags(c, in.Tags); err != nil {
+		return nil, err
+	}
 	return &lambda.TagResourceOutput{}, s.retag(c, in.Resource, func(tags map[string]string) { maps.Copy(tags, in.Tags) })
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/policy"
+	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
 	"github.com/bastide-cloud/bastide/internal/service/lambda/name"
 	"github.com/bastide-cloud/bastide/internal/service/lambda/pack"
 	"github.com/bastide-cloud/bastide/internal/store"
@@ -23,8 +24,8 @@ type target struct {
 	fn      function
 	policy  *policy.Attached
 	tags    func(string) policy.Values
-	first   *Function
-	second  *Function // of a weighted alias
+	first   *fleet.Function
+	second  *fleet.Function // of a weighted alias
 	weight  float64
 	at      atomic.Uint64 // the change count at which it was last found fresh
 	missing []needed      // packages to be unpacked before the first use
@@ -125,7 +126,7 @@ func (s *Service) read(tx *store.Tx, r reference, fn function, row int64) (*targ
 }
 
 // runnable is one version as the Runner starts it, nil where there is none.
-func (s *Service) runnable(tx *store.Tx, t *target, n int64) (*Function, error) {
+func (s *Service) runnable(tx *store.Tx, t *target, n int64) (*fleet.Function, error) {
 	k := t.functionKey
 	v, ok, err := s.t.versions.Get(tx, k.key(n))
 	if err != nil || !ok {
@@ -135,7 +136,7 @@ func (s *Service) runnable(tx *store.Tx, t *target, n int64) (*Function, error) 
 	if err != nil {
 		return nil, err
 	}
-	f := &Function{ARN: k.arn(""), Name: k.Name, Version: v.qualifier(), Revision: v.Revision, Account: k.Account, Region: k.Region, Role: v.Role,
+	f := &fleet.Function{ARN: k.arn(""), Name: k.Name, Version: v.qualifier(), Revision: v.Revision, Account: k.Account, Region: k.Region, Role: v.Role,
 		Runtime: v.Runtime, Handler: v.Handler, Env: env, MemoryMB: int(v.Memory), TmpMB: int(v.Tmp), Timeout: time.Duration(v.Timeout) * time.Second, LogGroup: v.LogGroup,
 		LogFormat: v.LogFormat, LogLevel: v.LogLevel}
 	if t.fn.Reserved != nil {
@@ -184,7 +185,7 @@ func (s *Service) unpackAll(ctx context.Context, t *target) error {
 }
 
 // pick is the version that an invocation runs.
-func (s *Service) pick(t *target) *Function {
+func (s *Service) pick(t *target) *fleet.Function {
 	if t.second != nil && s.Chance() < t.weight {
 		return t.second
 	}

@@ -1,0 +1,129 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	stsapi "github.com/bastide-cloud/bastide/internal/api/sts"
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/identity"
+	"github.com/bastide-cloud/bastide/internal/sandbox"
+	"github.com/bastide-cloud/bastide/internal/sandbox/ca"
+	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
+	"github.com/bastide-cloud/bastide/internal/service/lambda"
+	"github.com/bastide-cloud/bastide/internal/service/lambda/pack"
+	"github.com/bastide-cloud/bastide/internal/wire"
+)
+
+const lambdaPrincipal = "lambda.amazonaws.com"
+
+// lambda makes the service and the fleet that runs its functions; each needs the other.
+func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
+	data, err := filepath.Abs(s.cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	code, err := pack.OpenStore(filepath.Join(data, "code"), bootID())
+	if err != nil {
+		return nil, err
+	}
+	authority, err := ca.New(s.clock)
+	if err != nil {
+		return nil, err
+	}
+	var service *lambda.Service
+	runner, err := fleet.New(fleet.Deps{
+		Driver: s.driver(), Runtimes: catalog(data), Logs: logsTo{&service}, CA: authority, Clock: s.clock, IDs: s.ids, Dir: filepath.Join(data, "fleet"),
+		Credentials: func(ctx context.Context, f fleet.Function) (fleet.Credentials, error) {
+			c, err := service.Session(ctx, f)
+			return fleet.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: c.Expiration}, err
+		},
+		Serve: func(f fleet.Function, l net.Listener) {
+			// The listener ends with its sandbox, which is no error.
+			if err := s.front.ServeDoor(context.Background(), l); err != nil && !errors.Is(err, net.ErrClosed) {
+				s.log.Debug("a function's door", "function", f.ARN, "error", err)
+			}
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	service = lambda.New(lambda.Deps{IDs: s.ids, Clock: s.clock, Sealer: s.sealer, Blobs: s.db.Blobs(), Code: code, Arch: processor(),
+		Changes: func() uint64 { return s.db.Changes("lambda") }, Runner: runner, Roles: executionRoles{s}, Chance: rand.Float64, Log: s.log})
+	r.jobs = append(r.jobs, func(ctx context.Context) error { return service.Run(ctx, s.gate) })
+	r.jobs = append(r.jobs, func(ctx context.Context) error {
+		<-ctx.Done() // first, so that no event counts as failed because its instance is ended
+		return runner.Close()
+	})
+	return service, nil
+}
+
+// driver isolates functions; where this machine cannot, each start says why.
+func (s *Server) driver() sandbox.Driver {
+	d, err := sandbox.New(sandbox.Config{Waive: s.cfg.Waive})
+	if err != nil {
+		s.log.Warn("functions cannot run on this machine", "error", err)
+		return noDriver{err}
+	}
+	return d
+}
+
+type noDriver struct{ err error }
+
+func (d noDriver) Start(context.Context, sandbox.Spec) (sandbox.Instance, error) { return nil, d.err }
+
+func (d noDriver) Name() string { return "none" }
+
+// logsTo is the service that writes functions' logs, once it is made.
+type logsTo struct{ service **lambda.Service }
+
+func (l logsTo) Append(st fleet.Stream, events []fleet.LogEvent) { (*l.service).Append(st, events) }
+
+// executionRoles takes roles for functions, at the door, as Lambda's service principal.
+type executionRoles struct{ s *Server }
+
+func (r executionRoles) Assume(ctx context.Context, a lambda.Assumption) (lambda.Credentials, error) {
+	caller := gate.Client{Gate: r.s.gate, Principal: identity.Service(lambdaPrincipal, a.Account), Region: a.Region, Account: a.Account,
+		SourceARN: a.FunctionARN, SourceAccount: a.Account}
+	out, err := stsapi.Client{Caller: caller}.AssumeRole(ctx, &stsapi.AssumeRoleInput{RoleArn: a.RoleARN, RoleSessionName: a.SessionName})
+	if err != nil {
+		return lambda.Credentials{}, err
+	}
+	c := out.Credentials
+	return lambda.Credentials{AccessKeyID: c.AccessKeyId, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expiration: c.Expiration}, nil
+}
+
+func (r executionRoles) Caller(c lambda.Credentials, region string) (wire.Caller, error) {
+	session, _, err := r.s.tokens.Open(c.AccessKeyID, c.SessionToken, r.s.clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	p, err := session.Principal()
+	if err != nil {
+		return nil, err
+	}
+	return gate.Client{Gate: r.s.gate, Principal: p, Region: region}, nil
+}
+
+// processor is this machine's architecture in Lambda's words.
+func processor() string {
+	if runtime.GOARCH == "arm64" {
+		return "arm64"
+	}
+	return "x86_64"
+}
+
+// bootID tells one run of the machine from the next; "" where it cannot be known.
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return string(b)
+}
