@@ -8,9 +8,11 @@ import (
 
 	logsapi "github.com/bastide-cloud/bastide/internal/api/logs"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/edge"
 	"github.com/bastide-cloud/bastide/internal/front"
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/identity"
+	"github.com/bastide-cloud/bastide/internal/service/apigatewayv2"
 	"github.com/bastide-cloud/bastide/internal/service/bastide"
 	"github.com/bastide-cloud/bastide/internal/service/dynamodb"
 	"github.com/bastide-cloud/bastide/internal/service/iam"
@@ -29,7 +31,7 @@ type rooms struct {
 	stop      func()
 
 	directory *iam.Directory
-	apps      front.Applications
+	edge      *edge.Edge
 }
 
 // wire makes every service and joins them: the one list.
@@ -48,6 +50,7 @@ func (s *Server) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	httpAPIs := apigatewayv2.New(apigatewayv2.Deps{IDs: s.ids, Endpoint: s.endpoint})
 	r.units = []gate.Unit{
 		iamService.Unit(),
 		sts.New(sts.Deps{Roles: roles{r.directory}, Tokens: s.tokens}).Unit(),
@@ -55,37 +58,50 @@ func (s *Server) wire(ctx context.Context) error {
 		functions.Unit(),
 		logsService.Unit(),
 		s3.New(s3.Deps{IDs: s.ids, Blobs: s.db.Blobs(), Sealer: s.sealer}).Unit(),
-		bastide.New(bastide.Deps{Server: s, Trail: s.trail, Live: live, Routes: noRoutes{}}).Unit(),
+		bastide.New(bastide.Deps{Server: s, Trail: s.trail, Live: live, Routes: routes{s}}).Unit(),
+		httpAPIs.Unit(),
+		edge.Unit(),
 	}
+	r.resources = append(r.resources, httpAPIs.Resources()...)
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return live.Run(ctx, s.trail) })
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return ddb.Run(ctx, s.gate) })
 	r.jobs = append(r.jobs, func(ctx context.Context) error {
 		return logsService.Run(ctx, gate.Job{Gate: s.gate, Name: "ExpireEvents", Service: logsapi.Service, Account: s.cfg.Account, Region: s.cfg.Region})
 	})
 	r.jobs = append(r.jobs, s.sweep)
-	r.apps = noApplications{}
 	if s.gate, err = gate.New(gate.Deps{Store: s.db, Trail: gate.NewTrail(s.trail), Directory: r.directory, Clock: s.clock, IDs: s.ids}, r.units...); err != nil {
+		return err
+	}
+	if r.edge, err = s.applications(httpAPIs); err != nil {
 		return err
 	}
 	s.front = s.makeFront()
 	return nil
 }
 
-func (s *Server) makeFront() *front.Front {
+// verifier checks signatures with the keys of IAM and of sessions.
+func (s *Server) verifier() *sigv4.Verifier {
 	ring := &identity.Keyring{Directory: s.rooms.directory, Tokens: s.tokens}
 	if s.cfg.OpenCredentials {
 		ring.Open = &identity.Credential{Active: true, Account: s.cfg.Account, UserName: adminName, UserID: "AIDA" + "OPENCREDENTIALS00",
 			ARN: "arn:aws:iam::" + s.cfg.Account + ":user/" + adminName}
 	}
+	return sigv4.New(sigv4.Options{Keys: ring, Clock: s.clock})
+}
+
+func (s *Server) makeFront() *front.Front {
 	var models []*wire.Service
 	for _, u := range s.rooms.units {
+		if u.Model == edge.Service {
+			continue // applications are reached by their own addresses
+		}
 		models = append(models, u.Model)
 	}
 	return front.New(front.Deps{
 		Router:    wire.NewRouter(s.cfg.Region, models),
-		Verifier:  sigv4.New(sigv4.Options{Keys: ring, Clock: s.clock}),
+		Verifier:  s.verifier(),
 		Gate:      s.gate,
-		Apps:      s.rooms.apps,
+		Apps:      s.rooms.edge,
 		Strangers: s.trail,
 		Local:     http.HandlerFunc(s.local),
 		IDs:       s.ids,
@@ -115,13 +131,6 @@ func (r roles) Role(ctx context.Context, roleARN string) (sts.Role, bool, error)
 	return sts.Role(info), ok, err
 }
 
-// noApplications is the edge of a server without any.
-type noApplications struct{}
-
-func (noApplications) Owns(*http.Request) bool { return false }
-
-func (noApplications) ServeHTTP(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }
-
 // local answers the paths that are Bastide's own and carry no signature.
 func (s *Server) local(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
@@ -132,10 +141,6 @@ func (s *Server) local(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"status": "running", "version": s.version, "edition": "bastide",
 		"services": services, "openCredentials": s.cfg.OpenCredentials}) // a caller who has gone away needs no answer
 }
-
-type noRoutes struct{}
-
-func (noRoutes) Routes(context.Context) ([]bastide.Route, error) { return nil, nil }
 
 // Status is what the server says of itself.
 func (s *Server) Status(context.Context) (bastide.Status, error) {

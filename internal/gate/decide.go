@@ -35,6 +35,14 @@ func (a *Ask) judge(n *Need) error {
 	}
 	set := a.grant.Set
 	set.Resource = n.Policy
+	if n.Returned != nil {
+		// A user without a name or account: only "*" in a resource's policy means it, and either
+		// policy may allow. Source: API Gateway Developer Guide, "API Gateway resource policy and
+		// Lambda authorizer", table A.
+		req.Principal = &policy.Principal{Type: policy.User, UserID: a.entry.Principal.UserID()}
+		req.ResourceAccount = ""
+		set.Identity = n.Returned
+	}
 	d := policy.Decide(&req, &set)
 	a.touched = append(a.touched, n.Resource)
 	if d.Allowed {

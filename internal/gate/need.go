@@ -28,6 +28,11 @@ type Need struct {
 	// decided, and acts on it: S3 tells a missing object only to who may list the bucket.
 	Optional bool
 
+	// Returned are policies that an application's authorizer returned for its caller. They are
+	// judged as the caller's own, beside the resource's policy; to other policies the caller is
+	// nobody.
+	Returned []policy.Attached
+
 	// Hidden words the refusal: an operation that must not tell whether the resource exists.
 	Hidden error
 }

@@ -71,7 +71,7 @@ func (r *Record) cloudTrail() audit.Record {
 }
 
 // dataEvents are the services whose calls are events on data rather than on resources.
-var dataEvents = map[string]bool{"dynamodb": true, "s3": true}
+var dataEvents = map[string]bool{"dynamodb": true, "s3": true, "execute-api": true}
 
 // code is the error's code as the caller gets it.
 func code(op *wire.Operation, service *wire.Service, e *awserr.Error) string {

@@ -134,6 +134,9 @@ func (c *Cache) build(t reflect.Type, building map[reflect.Type]*Struct) *Struct
 	s := &Struct{Type: t, byWire: map[string]*Field{}}
 	building[t] = s
 	for i := range t.NumField() {
+		if !t.Field(i).IsExported() {
+			continue // the process's own, which no codec reads or writes
+		}
 		f := c.field(t.Field(i), building)
 		f.Index = i
 		if f.Bit != 0 {

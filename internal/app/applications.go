@@ -1,0 +1,119 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/bastide-cloud/bastide/internal/audit"
+	"github.com/bastide-cloud/bastide/internal/edge"
+	"github.com/bastide-cloud/bastide/internal/edge/jwt"
+	"github.com/bastide-cloud/bastide/internal/egress"
+	"github.com/bastide-cloud/bastide/internal/identity"
+	"github.com/bastide-cloud/bastide/internal/service/apigatewayv2"
+	"github.com/bastide-cloud/bastide/internal/service/bastide"
+	"github.com/bastide-cloud/bastide/internal/sigv4"
+)
+
+// applications makes the edge, which the gate must be there for.
+func (s *Server) applications(http *apigatewayv2.Service) (*edge.Edge, error) {
+	out, err := s.outgoing()
+	if err != nil {
+		return nil, err
+	}
+	return edge.New(edge.Deps{Gate: s.gate, HTTP: httpAPIs{apigatewayv2.NewDirectory(http, s.db)}, REST: noREST{},
+		Signatures: signatures{s.verifier()}, JWT: jwt.New(jwt.Options{Fetch: out.Fetcher("jwks"), Clock: s.clock}),
+		Acknowledgements: bastide.Acknowledged{DB: s.db}, Strangers: s.trail, Clock: s.clock, IDs: s.ids, Log: s.log, Base: s.applicationsAt}), nil
+}
+
+// applicationsAt is where applications answer.
+func (s *Server) applicationsAt() string {
+	if s.apps != nil {
+		return "http://" + s.apps.Addr().String()
+	}
+	if s.api != nil {
+		return s.Address()
+	}
+	return "http://" + s.cfg.Listen
+}
+
+// endpoint is the URL of an API by its host.
+func (s *Server) endpoint(apiID, _ string) string {
+	byHost, _ := edge.URLs(s.applicationsAt(), apiID, "$default")
+	return byHost
+}
+
+// outgoing is the way to token issuers: public ones, and those of this machine that are named.
+func (s *Server) outgoing() (*egress.Dialer, error) {
+	p := egress.Policy{Public: []string{"jwks"}, Auditor: connections{s}, Resolver: net.DefaultResolver, Clock: s.clock}
+	for _, origin := range s.cfg.Issuers {
+		u, err := url.Parse(origin)
+		if err != nil || u.Hostname() == "" {
+			return nil, fmt.Errorf("the token issuer %q is not a URL", origin)
+		}
+		port, err := strconv.Atoi(u.Port())
+		if err != nil {
+			port = map[string]int{"http": 80, "https": 443}[u.Scheme]
+		}
+		p.Routes = append(p.Routes, egress.Route{Purpose: "jwks", Host: u.Hostname(), Port: port, Private: true})
+	}
+	return egress.New(p)
+}
+
+// connections records what leaves.
+type connections struct{ s *Server }
+
+func (c connections) Connected(r egress.Record) error {
+	rec := audit.Record{EventTime: r.At, RequestID: c.s.ids.UUID(), EventSource: "egress.bastide", EventName: "Connect", AWSRegion: c.s.cfg.Region,
+		UserIdentity: audit.UserIdentity{Type: "AWSService", InvokedBy: r.Purpose + ".bastide"}, RecipientAccountID: c.s.cfg.Account,
+		Additional: map[string]any{"purpose": r.Purpose, "host": r.Host, "port": r.Port, "address": r.Address.String()}}
+	if r.Refused != "" {
+		rec.ErrorCode, rec.ErrorMessage = "ConnectionRefused", r.Refused
+	}
+	return c.s.trail.Note(context.Background(), rec)
+}
+
+// signatures verifies requests to routes of AWS_IAM.
+type signatures struct{ *sigv4.Verifier }
+
+func (v signatures) Identify(r *http.Request, body []byte, region string) (identity.Principal, error) {
+	verified, err := v.Verify(r, body, sigv4.SigningOptions{Services: []string{"execute-api"}, Region: region})
+	if err != nil {
+		return identity.Anonymous(), err
+	}
+	return identity.Of(verified)
+}
+
+// httpAPIs shows what service/apigatewayv2 has deployed to the edge.
+type httpAPIs struct{ *apigatewayv2.Directory }
+
+func (h httpAPIs) Stages(ctx context.Context, id string) ([]edge.HTTPStage, bool, error) {
+	stages, known, err := h.Directory.Stages(ctx, id)
+	var out []edge.HTTPStage
+	for _, st := range stages {
+		out = append(out, edge.HTTPStage(st))
+	}
+	return out, known, err
+}
+
+// noREST is a server without REST APIs.
+type noREST struct{}
+
+func (noREST) Stages(context.Context, string) ([]edge.RESTStage, bool, error) { return nil, false, nil }
+func (noREST) APIs(context.Context) ([]string, error)                         { return nil, nil }
+func (noREST) Version() uint64                                                { return 0 }
+
+// routes lists those of all applications, for Bastide's own service.
+type routes struct{ s *Server }
+
+func (r routes) Routes(ctx context.Context) ([]bastide.Route, error) {
+	all, err := r.s.rooms.edge.Routes(ctx)
+	var out []bastide.Route
+	for _, one := range all {
+		out = append(out, bastide.Route{Name: one.Name, Authorization: one.Authorization, URL: one.URL, Stack: one.Stack, Target: one.Target})
+	}
+	return out, err
+}

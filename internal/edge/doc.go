@@ -1,0 +1,13 @@
+// Package edge takes application traffic: requests to HTTP APIs and REST APIs, which carry no AWS
+// signature of the API's own. It replaces stations 2 to 5 and then joins the one door:
+//
+//	size → API and stage → CORS preflight → route → rate → authorizer → gate (6 to 9) → answer
+//
+// Every request that a route takes is one call of the operation execute-api:Invoke, which is
+// decided, recorded and, as the handler, run by this package's Unit: the function is called as
+// apigateway.amazonaws.com on behalf of the route, so that the function's own policy decides.
+//
+// A route without authorisation answers this machine only, until it is acknowledged by name.
+//
+// Services are not known here: what is deployed comes through HTTPAPIs and RESTAPIs.
+package edge

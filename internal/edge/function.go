@@ -1,0 +1,80 @@
+package edge
+
+import (
+	"context"
+	"errors"
+
+	"github.com/bastide-cloud/bastide/internal/api/lambda"
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/identity"
+	"github.com/bastide-cloud/bastide/internal/wire"
+)
+
+// gateway is the principal that calls functions, on behalf of one of an API's resources.
+const gateway = "apigateway.amazonaws.com"
+
+// call runs a function with a payload. The function's policy decides whether the API may.
+func (x *exchange) call(ctx context.Context, client gate.Client, sourceARN, function string, payload []byte) (*lambda.InvokeOutput, error) {
+	client.Principal = identity.Service(gateway, x.api.account)
+	client.Region, client.Account = x.api.region, x.api.account
+	client.SourceARN, client.SourceAccount = sourceARN, x.api.account
+	out, err := lambda.Client{Caller: x.edge.Functions(client)}.Invoke(ctx, &lambda.InvokeInput{FunctionName: function, Payload: payload})
+	if err == nil && out == nil {
+		err = errors.New("edge: a function without an answer")
+	}
+	return out, err
+}
+
+// perform is the handler: it runs the route's integration and makes its result the answer.
+func (x *exchange) perform(c *gate.Call) (*response, error) {
+	i := x.route.integration
+	if i.mock != nil {
+		return i.mock.answer(x)
+	}
+	if i.function == "" {
+		return nil, x.fail(internal, errors.New("the route has no integration"))
+	}
+	event, err := x.event(i.payload)
+	if err != nil {
+		return nil, x.fail(internal, err)
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), i.timeout)
+	defer cancel()
+	out, err := x.call(ctx, c.As(identity.Service(gateway, x.api.account)), x.routeARN(), i.function, event)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, x.fail(timedOut, err)
+	case err != nil:
+		return nil, x.fail(reasonOf(err), err)
+	case out.FunctionError != nil:
+		return nil, x.fail(failure, errors.New("the function failed: "+wire.Val(out.FunctionError)))
+	}
+	answer, err := x.answer(i.payload, out.Payload)
+	if err != nil {
+		return nil, x.fail(malformed, err)
+	}
+	return answer, nil
+}
+
+// fail notes why there is no answer; the error is the trail's.
+func (x *exchange) fail(r reason, err error) error {
+	x.failed = r
+	words := httpWords
+	if x.api.rest {
+		words = restWords
+	}
+	return &awserr.Error{Code: string(r), Status: words[r].status, Message: "The integration of " + x.route.name() + " gave no answer.", Cause: err}
+}
+
+// reasonOf tells a function that could not be called from one that was busy.
+func reasonOf(err error) reason {
+	e := awserr.Wrap(err)
+	switch {
+	case e.Kind == awserr.Throttled || e.Code == "TooManyRequestsException":
+		return unavailable
+	case e.Kind == awserr.RequestTooLarge || e.Code == "RequestTooLargeException":
+		return tooLarge
+	}
+	return internal
+}

@@ -1,0 +1,87 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"reflect"
+
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/wire"
+)
+
+// invocation is the input of execute-api:Invoke, as the trail shows it. Nobody but the edge can
+// make one that does anything.
+type invocation struct {
+	APIID  string `wire:"apiId" name:"ApiId"`
+	Stage  string `wire:"stage" name:"Stage"`
+	Route  string `wire:"routeKey" name:"RouteKey"`
+	Method string `wire:"httpMethod" name:"HttpMethod"`
+	Path   string `wire:"path" name:"Path"`
+
+	x *exchange
+}
+
+type invoked struct {
+	Status int32 `wire:"statusCode" name:"StatusCode"`
+}
+
+// opInvoke is a request of an application, as an operation at the door. It is no part of AWS's
+// API: AWS knows it as an action of policies alone.
+var opInvoke = &wire.Operation{Name: "Invoke", Method: "POST", Status: 200, In: reflect.TypeFor[invocation](), Out: reflect.TypeFor[invoked](),
+	NewIn: func() any { return new(invocation) }}
+
+// Service is the model of what applications are asked for.
+var Service = wire.NewService(wire.Service{ID: "execute-api", SigningName: "execute-api", EndpointPrefix: "execute-api",
+	EventSource: "execute-api.amazonaws.com", ActionPrefix: "execute-api", Protocol: wire.RestJSON, APIVersion: "2018-11-29",
+	Operations: []*wire.Operation{opInvoke}})
+
+// Unit is the edge's table. It has no place in the router: only the edge calls it.
+func Unit() gate.Unit {
+	return gate.Unit{Model: Service, Ops: []gate.Op{gate.On(opInvoke, gate.Invoke, needInvoke, handleInvoke)}}
+}
+
+var errOutside = errors.New("edge: an invocation that did not come through the edge")
+
+// needInvoke is what the route's authorisation wants: execute-api:Invoke of a signed caller or of
+// one with an authorizer's policy, the resource policy of a REST API; nothing of a caller whom an
+// authorizer has let in by name.
+func needInvoke(a *gate.Ask, in *invocation) ([]gate.Need, error) {
+	if in.x == nil || in.x.needs == nil {
+		return nil, awserr.Wrap(errOutside)
+	}
+	return in.x.needs(a)
+}
+
+func handleInvoke(c *gate.Call, in *invocation) (*invoked, error) {
+	if in.x == nil {
+		return nil, awserr.Wrap(errOutside)
+	}
+	out, err := in.x.perform(c)
+	if err != nil {
+		return nil, err
+	}
+	in.x.out = out
+	return &invoked{int32(out.status)}, nil
+}
+
+// invoke passes the request through the gate as the caller whom authorize has established. A
+// client who goes away does not end what it has begun, as on AWS; the integration's timeout does.
+func (e *Edge) invoke(x *exchange) (*response, error) {
+	in, err := opInvoke.Accept(&invocation{APIID: x.api.id, Stage: x.stage.name, Route: x.route.key, Method: x.r.Method, Path: x.path, x: x})
+	if err != nil {
+		return nil, err
+	}
+	_, err = e.Gate.Do(context.WithoutCancel(x.r.Context()), gate.Entry{Principal: x.who, In: in, Region: x.api.region, Account: x.api.account,
+		RequestID: x.id, Source: x.source})
+	switch {
+	case err == nil:
+		return x.out, nil
+	case x.failed != "":
+		return nil, refusal{reason: x.failed, why: err, counted: true}
+	}
+	if a := awserr.Wrap(err); a.Kind == awserr.AccessDenied {
+		return nil, refusal{reason: denied, message: a.Message, counted: true}
+	}
+	return nil, refusal{reason: internal, why: err, counted: true}
+}

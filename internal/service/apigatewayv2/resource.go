@@ -1,0 +1,251 @@
+package apigatewayv2
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"reflect"
+
+	v2 "github.com/bastide-cloud/bastide/internal/api/apigatewayv2"
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/wire"
+)
+
+// Resources are the CloudFormation resource types of the service.
+func (s *Service) Resources() []gate.Resource {
+	return []gate.Resource{
+		apiResource(),
+		{Type: "AWS::ApiGatewayV2::Stage",
+			Properties: []string{"ApiId", "StageName", "AutoDeploy", "DeploymentId", "Description", "StageVariables", "Tags", "RouteSettings",
+				"DefaultRouteSettings", "DefaultRouteSettings.ThrottlingBurstLimit", "DefaultRouteSettings.ThrottlingRateLimit",
+				"DefaultRouteSettings.DetailedMetricsEnabled", "DefaultRouteSettings.DataTraceEnabled", "DefaultRouteSettings.LoggingLevel"},
+			Replace: []string{"ApiId", "StageName"}, Create: createStageResource, Update: updateStageResource, Delete: deleteStageResource},
+		{Type: "AWS::ApiGatewayV2::Route",
+			Properties: []string{"ApiId", "RouteKey", "Target", "AuthorizationType", "AuthorizerId", "AuthorizationScopes", "OperationName", "ApiKeyRequired"},
+			Replace:    []string{"ApiId"}, Create: createRouteResource, Update: updateRouteResource, Delete: deleteRouteResource},
+		{Type: "AWS::ApiGatewayV2::Integration",
+			Properties: []string{"ApiId", "IntegrationType", "IntegrationUri", "IntegrationMethod", "PayloadFormatVersion", "TimeoutInMillis", "Description", "ConnectionType"},
+			Replace:    []string{"ApiId"}, Create: createIntegrationResource, Update: updateIntegrationResource, Delete: deleteIntegrationResource},
+		{Type: "AWS::ApiGatewayV2::Authorizer",
+			Properties: []string{"ApiId", "Name", "AuthorizerType", "AuthorizerUri", "AuthorizerPayloadFormatVersion", "AuthorizerResultTtlInSeconds",
+				"EnableSimpleResponses", "IdentitySource", "JwtConfiguration", "JwtConfiguration.Issuer", "JwtConfiguration.Audience"},
+			Replace: []string{"ApiId", "AuthorizerType"}, Create: createAuthorizerResource, Update: updateAuthorizerResource, Delete: deleteAuthorizerResource},
+		{Type: "AWS::ApiGatewayV2::Deployment", Properties: []string{"ApiId", "Description", "StageName"},
+			Replace: []string{"ApiId", "StageName"}, Create: createDeploymentResource, Update: updateDeploymentResource, Delete: deleteDeploymentResource},
+	}
+}
+
+func apiResource() gate.Resource {
+	return gate.Resource{Type: "AWS::ApiGatewayV2::Api",
+		Properties: []string{"Name", "ProtocolType", "Description", "Version", "Tags", "Body", "FailOnWarnings", "Target", "RouteKey",
+			"DisableExecuteApiEndpoint", "RouteSelectionExpression", "ApiKeySelectionExpression", "IpAddressType",
+			"CorsConfiguration", "CorsConfiguration.AllowOrigins", "CorsConfiguration.AllowMethods", "CorsConfiguration.AllowHeaders",
+			"CorsConfiguration.ExposeHeaders", "CorsConfiguration.MaxAge", "CorsConfiguration.AllowCredentials"},
+		Replace: []string{"ProtocolType"}, Create: createAPIResource, Update: updateAPIResource, Delete: deleteAPIResource}
+}
+
+func client(m gate.Making) v2.Client { return v2.Client{Caller: m} }
+
+// body is an API's definition with the template's tags in it: an import takes them from there alone.
+func body(props map[string]any, tags map[string]string) (string, error) {
+	doc, ok := props["Body"].(map[string]any)
+	if !ok {
+		return "", awserr.Of(awserr.Validation, "Property Body must be a map.")
+	}
+	doc = maps.Clone(doc)
+	list, _ := doc["tags"].([]any)
+	var out []any
+	for _, t := range list {
+		if m, ok := t.(map[string]any); ok {
+			if name, _ := m["name"].(string); tags[name] != "" && m["x-amazon-apigateway-tag-value"] != nil {
+				continue
+			}
+		}
+		out = append(out, t)
+	}
+	for k, v := range tags {
+		out = append(out, map[string]any{"name": k, "x-amazon-apigateway-tag-value": v})
+	}
+	doc["tags"] = out
+	b, err := json.Marshal(doc)
+	return string(b), err
+}
+
+// tagsOf are a template's tags, the stack's among them.
+func tagsOf(props map[string]any) (map[string]string, error) {
+	var in struct{ Tags map[string]string }
+	err := wire.Properties(&in, map[string]any{"Tags": props["Tags"]})
+	return in.Tags, err
+}
+
+func createAPIResource(ctx context.Context, m gate.Making, props map[string]any) (gate.Made, error) {
+	if m.Again {
+		if id, err := made(ctx, m); err != nil || id != "" {
+			return attributes(ctx, m, id, err)
+		}
+	}
+	tags, err := tagsOf(props)
+	if err != nil {
+		return gate.Made{}, err
+	}
+	if props["Body"] != nil {
+		text, err := body(props, tags)
+		if err != nil {
+			return gate.Made{}, err
+		}
+		in := v2.ImportApiInput{Body: text}
+		if err := wire.Properties(&in, map[string]any{"FailOnWarnings": props["FailOnWarnings"]}); err != nil {
+			return gate.Made{}, err
+		}
+		out, err := client(m).ImportApi(ctx, &in)
+		if err != nil {
+			return gate.Made{}, err
+		}
+		return attributes(ctx, m, *out.ApiId, overlay(ctx, m, *out.ApiId, props))
+	}
+	in := v2.CreateApiInput{Tags: tags}
+	if err := wire.Properties(&in, without(props, "Tags")); err != nil {
+		return gate.Made{}, err
+	}
+	out, err := client(m).CreateApi(ctx, &in)
+	if err != nil {
+		return gate.Made{}, err
+	}
+	return attributes(ctx, m, *out.ApiId, nil)
+}
+
+// overlay sets what a template says beside the definition, which the definition lacks.
+func overlay(ctx context.Context, m gate.Making, id string, props map[string]any) error {
+	in := v2.UpdateApiInput{ApiId: id}
+	if err := wire.Properties(&in, without(props, "Tags", "Body", "FailOnWarnings", "ProtocolType", "Target", "RouteKey")); err != nil {
+		return err
+	}
+	if reflect.DeepEqual(in, v2.UpdateApiInput{ApiId: id}) {
+		return nil
+	}
+	_, err := client(m).UpdateApi(ctx, &in)
+	return err
+}
+
+func without(props map[string]any, names ...string) map[string]any {
+	out := maps.Clone(props)
+	for _, n := range names {
+		delete(out, n)
+	}
+	return out
+}
+
+// made finds what an earlier attempt made.
+func made(ctx context.Context, m gate.Making) (string, error) {
+	var next *string
+	for {
+		page, err := client(m).GetApis(ctx, &v2.GetApisInput{NextToken: next})
+		if err != nil {
+			return "", err
+		}
+		for _, a := range page.Items {
+			if m.Owns("", a.Tags) {
+				return *a.ApiId, nil
+			}
+		}
+		if next = page.NextToken; next == nil {
+			return "", nil
+		}
+	}
+}
+
+func attributes(ctx context.Context, m gate.Making, id string, err error) (gate.Made, error) {
+	if err != nil {
+		return gate.Made{ID: id}, err
+	}
+	out, err := client(m).GetApi(ctx, &v2.GetApiInput{ApiId: id})
+	if err != nil {
+		return gate.Made{ID: id}, err
+	}
+	return gate.Made{ID: id, Attributes: map[string]any{"ApiId": id, "ApiEndpoint": wire.Val(out.ApiEndpoint)}}, nil
+}
+
+func updateAPIResource(ctx context.Context, m gate.Making, id string, before, after map[string]any) (gate.Made, error) {
+	if after["Body"] != nil {
+		tags, err := tagsOf(after)
+		if err != nil {
+			return gate.Made{ID: id}, err
+		}
+		text, err := body(after, tags)
+		if err != nil {
+			return gate.Made{ID: id}, err
+		}
+		in := v2.ReimportApiInput{ApiId: id, Body: text}
+		if err := wire.Properties(&in, map[string]any{"FailOnWarnings": after["FailOnWarnings"]}); err != nil {
+			return gate.Made{ID: id}, err
+		}
+		if _, err := client(m).ReimportApi(ctx, &in); err != nil {
+			return gate.Made{ID: id}, err
+		}
+		if err := overlay(ctx, m, id, after); err != nil {
+			return gate.Made{ID: id}, err
+		}
+		return attributes(ctx, m, id, retag(ctx, m, "/apis/"+id, before, after))
+	}
+	if before["CorsConfiguration"] != nil && after["CorsConfiguration"] == nil {
+		if _, err := client(m).DeleteCorsConfiguration(ctx, &v2.DeleteCorsConfigurationInput{ApiId: id}); err != nil {
+			return gate.Made{ID: id}, err
+		}
+	}
+	in := v2.UpdateApiInput{ApiId: id}
+	if err := wire.Properties(&in, without(after, "Tags", "ProtocolType")); err != nil {
+		return gate.Made{ID: id}, err
+	}
+	if _, err := client(m).UpdateApi(ctx, &in); err != nil {
+		return gate.Made{ID: id}, err
+	}
+	return attributes(ctx, m, id, retag(ctx, m, "/apis/"+id, before, after))
+}
+
+// retag makes the tags of an API or stage those of the template.
+func retag(ctx context.Context, m gate.Making, resource string, before, after map[string]any) error {
+	was, err := tagsOf(before)
+	if err != nil {
+		return err
+	}
+	want, err := tagsOf(after)
+	if err != nil {
+		return err
+	}
+	name := "arn:aws:apigateway:" + m.Region + "::" + resource
+	var gone []string
+	for k := range was {
+		if _, ok := want[k]; !ok {
+			gone = append(gone, k)
+		}
+	}
+	if len(gone) > 0 {
+		if _, err := client(m).UntagResource(ctx, &v2.UntagResourceInput{ResourceArn: name, TagKeys: gone}); err != nil {
+			return err
+		}
+	}
+	if len(want) == 0 || maps.Equal(was, want) {
+		return nil
+	}
+	_, err = client(m).TagResource(ctx, &v2.TagResourceInput{ResourceArn: name, Tags: want})
+	return err
+}
+
+func deleteAPIResource(ctx context.Context, m gate.Making, id string, _ map[string]any) error {
+	_, err := client(m).DeleteApi(ctx, &v2.DeleteApiInput{ApiId: id})
+	return gone(err)
+}
+
+// gone takes what is not there for deleted.
+func gone(err error) error {
+	if awserr.Is(err, "NotFoundException") {
+		return nil
+	}
+	return err
+}
+
+func apiOf(props map[string]any) string {
+	id, _ := props["ApiId"].(string)
+	return id
+}
