@@ -3,9 +3,14 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 
+	bastideapi "github.com/bastide-cloud/bastide/internal/api/bastide"
 	logsapi "github.com/bastide-cloud/bastide/internal/api/logs"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/edge"
@@ -43,7 +48,7 @@ func (s *Server) wire(ctx context.Context) error {
 		return err
 	}
 	r.directory = iam.NewDirectory(iamService, s.db)
-	live := &bastide.Live{}
+	live := bastide.NewLive()
 	logsService := logs.New(logs.Deps{IDs: s.ids, Events: s.events})
 	ddb := dynamodb.New(dynamodb.Deps{IDs: s.ids})
 	functions, err := s.lambda(r)
@@ -63,7 +68,7 @@ func (s *Server) wire(ctx context.Context) error {
 		edge.Unit(),
 	}
 	r.resources = append(r.resources, httpAPIs.Resources()...)
-	r.jobs = append(r.jobs, func(ctx context.Context) error { return live.Run(ctx, s.trail) })
+	r.jobs = append(r.jobs, func(ctx context.Context) error { return live.Run(ctx, s.trail, s.clock) })
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return ddb.Run(ctx, s.gate) })
 	r.jobs = append(r.jobs, func(ctx context.Context) error {
 		return logsService.Run(ctx, gate.Job{Gate: s.gate, Name: "ExpireEvents", Service: logsapi.Service, Account: s.cfg.Account, Region: s.cfg.Region})
@@ -134,6 +139,10 @@ func (r roles) Role(ctx context.Context, roleARN string) (sts.Role, bool, error)
 // local answers the paths that are Bastide's own and carry no signature.
 func (s *Server) local(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
+	if r.URL.Path == "/_bastide/reset" {
+		s.reset(w, r)
+		return
+	}
 	services := map[string]string{}
 	for _, u := range s.rooms.units {
 		services[u.Model.ID] = "running"
@@ -154,10 +163,53 @@ func (s *Server) Status(context.Context) (bastide.Status, error) {
 // Backup writes everything that is kept; never the root key.
 func (s *Server) Backup(ctx context.Context, w io.Writer) error { return s.db.Backup(ctx, w) }
 
-// Reset empties everything, only under open credentials.
-func (s *Server) Reset(context.Context) error {
+// Reset empties every service and makes a new administrator; the trail and the installation's own
+// keys stay. Only under open credentials.
+func (s *Server) Reset(ctx context.Context) error {
 	if !s.cfg.OpenCredentials {
 		return awserr.Of(awserr.AccessDenied, "Reset is refused unless the server runs with --open-credentials.")
 	}
-	return awserr.Of(awserr.NotImplemented, "Reset is not built in this version of Bastide.")
+	var spaces []string
+	for _, u := range s.rooms.units {
+		spaces = append(spaces, u.Model.ID)
+	}
+	if err := s.db.Clear(ctx, spaces...); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(s.cfg.Data, credentialsFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return s.administrator(ctx)
+}
+
+// resetHeader must come with a reset, so that no form of a web page can send one.
+const resetHeader = "X-Bastide-Reset"
+
+// reset is POST /_bastide/reset, unsigned as conformance suites send it, as the administrator whom
+// open credentials make of everybody.
+func (s *Server) reset(w http.ResponseWriter, r *http.Request) {
+	refuse := func(status int, why string) {
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(map[string]string{"message": why}) // a caller who has gone away needs no answer
+	}
+	switch {
+	case r.Method != http.MethodPost:
+		refuse(http.StatusMethodNotAllowed, "POST resets.")
+	case !s.cfg.OpenCredentials:
+		refuse(http.StatusForbidden, "Reset is refused unless the server runs with --open-credentials.")
+	case r.Header.Get(resetHeader) == "":
+		refuse(http.StatusForbidden, "A reset needs the header "+resetHeader+".")
+	default:
+		root, err := rootOf(s.cfg.Account, s.clock.Now())
+		if err == nil {
+			c := bastideapi.Client{Caller: gate.Client{Gate: s.gate, Principal: root, Region: s.cfg.Region, Account: s.cfg.Account}}
+			_, err = c.Reset(r.Context(), &bastideapi.ResetInput{})
+		}
+		if err != nil {
+			s.log.Error("reset failed", "error", err)
+			refuse(http.StatusInternalServerError, "The reset failed; the server's log says why.")
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}
 }

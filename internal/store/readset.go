@@ -57,7 +57,7 @@ func (tx *Tx) Unchanged(rs *ReadSet) (bool, error) {
 	case tx.err != nil:
 		return false, tx.err
 	}
-	same := true
+	same := tx.db.w.cleared <= rs.base
 	for _, t := range rs.tables {
 		if tx.db.w.tables[t] > rs.base {
 			same = false

@@ -27,6 +27,8 @@ const (
 	sqlIxDelete  = `DELETE FROM ix WHERE k = ?1`
 	sqlIxScan    = `SELECT k, 0, v FROM ix WHERE k >= ?1 AND k < ?2 ORDER BY k LIMIT ?3`
 	sqlIxBack    = `SELECT k, 0, v FROM ix WHERE k >= ?1 AND k < ?2 ORDER BY k DESC LIMIT ?3`
+	sqlClear     = `DELETE FROM kv WHERE k >= ?1 AND k < ?2`
+	sqlIxClear   = `DELETE FROM ix WHERE k >= ?1 AND k < ?2`
 	sqlEpoch     = `SELECT n FROM meta WHERE name = 'epoch'`
 	sqlEpochPut  = `INSERT INTO meta(name, n) VALUES('epoch', ?1) ON CONFLICT(name) DO UPDATE SET n = excluded.n`
 	applicationN = 0x42415354 // "BAST", in the file's header, so that `file` and restore know whose it is

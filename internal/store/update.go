@@ -15,9 +15,10 @@ import (
 // all. So a lone caller pays for no switch of goroutines, closures run in their callers' own
 // goroutines (a panic or t.FailNow stays there), and a crowd shares each sync.
 type writer struct {
-	c      *conn
-	tables map[string]int64 // the version last written to each table since the start; baton holder only
-	broken error            // baton holder only
+	c       *conn
+	tables  map[string]int64 // the version last written to each table since the start; baton holder only
+	broken  error            // baton holder only
+	cleared int64            // the version of the last Clear; baton holder only
 
 	mu     sync.Mutex
 	held   bool

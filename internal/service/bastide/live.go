@@ -9,41 +9,104 @@ import (
 	"github.com/bastide-cloud/bastide/internal/api/bastide"
 	"github.com/bastide-cloud/bastide/internal/audit"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/base/clock"
 )
 
 // Live is the newest records, for those who follow the trail: a bounded window that they read by
-// position, so that following costs no search. Who falls out of the window is told so.
+// position, so that following costs no search. Who falls out of the window is told so. It fills
+// only while somebody follows.
 type Live struct {
 	mu      sync.Mutex
 	records [liveWindow]audit.Record
 	next    int64         // position of the next record
 	grown   chan struct{} // closed when there is a next one; nil while nobody waits
+	asked   time.Time     // when a follower last asked
+	awake   chan struct{} // has a signal when one asks
+}
+
+// NewLive is an empty window.
+func NewLive() *Live { return &Live{awake: make(chan struct{}, 1)} }
+
+// idle is how long after the last question the window goes on filling.
+const idle = 30 * time.Second
+
+// Run fills the window while somebody follows, until ctx ends.
+func (l *Live) Run(ctx context.Context, t *audit.Trail, c clock.Clock) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.awake:
+		}
+		if err := l.fill(ctx, t, c); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+// ask notes a follower.
+func (l *Live) ask(now time.Time) {
+	l.mu.Lock()
+	l.asked = now
+	l.mu.Unlock()
+	select {
+	case l.awake <- struct{}{}:
+	default:
+	}
 }
 
 const liveWindow = 4096
 
-// Run fills the window until ctx ends.
-func (l *Live) Run(ctx context.Context, t *audit.Trail) error {
+// fill follows the trail until nobody has asked for a while. What comes after is not in the window,
+// so positions before it end there.
+func (l *Live) fill(ctx context.Context, t *audit.Trail, c clock.Clock) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	tick := time.NewTicker(idle)
+	defer tick.Stop()
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			l.mu.Lock()
+			over := c.Now().Sub(l.asked) > idle
+			l.mu.Unlock()
+			if over {
+				cancel()
+				return
+			}
+		}
+	}()
 	for r, err := range t.Tail(ctx, audit.Filter{}) {
 		if err != nil {
 			if ctx.Err() != nil {
-				return nil
+				break
 			}
 			return err
 		}
-		if r.EventSource == bastide.Service.EventSource && r.EventName == bastide.OpQueryAudit.Name {
-			continue // followers would follow themselves
-		}
-		l.mu.Lock()
-		l.records[l.next%liveWindow] = r
-		l.next++
-		if l.grown != nil {
-			close(l.grown)
-			l.grown = nil
-		}
-		l.mu.Unlock()
+		l.add(r)
 	}
+	l.mu.Lock()
+	l.next += liveWindow + 1
+	l.mu.Unlock()
 	return nil
+}
+
+func (l *Live) add(r audit.Record) {
+	if r.EventSource == bastide.Service.EventSource && r.EventName == bastide.OpQueryAudit.Name {
+		return // followers would follow themselves
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.records[l.next%liveWindow] = r
+	l.next++
+	if l.grown != nil {
+		close(l.grown)
+		l.grown = nil
+	}
 }
 
 func (l *Live) now() string {

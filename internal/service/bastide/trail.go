@@ -23,6 +23,7 @@ func (s *Service) queryAudit(c *gate.Call, in *bastide.QueryAuditInput) (*bastid
 	denied := wire.Val(in.Denied)
 	out := &bastide.QueryAuditOutput{Records: []bastide.AuditRecord{}}
 	if in.After != nil {
+		s.Live.ask(c.Now())
 		s.Live.wait(c.Context(), *in.After)
 		records, after, err := s.Live.after(*in.After, limit)
 		if err != nil {
@@ -37,6 +38,9 @@ func (s *Service) queryAudit(c *gate.Call, in *bastide.QueryAuditInput) (*bastid
 			}
 		}
 		return out, nil
+	}
+	if f.Newest {
+		s.Live.ask(c.Now()) // somebody begins to follow
 	}
 	out.After = new(s.Live.now())
 	for r, err := range s.Trail.Query(c.Context(), f) {
