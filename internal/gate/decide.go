@@ -8,8 +8,8 @@ import (
 // decide is station 7: each need against every policy that applies. The first refusal is
 // explained, recorded with the call and returned.
 func (g *Gate) decide(a *Ask, needs []Need) error {
-	if len(needs) == 0 {
-		return nil
+	if len(needs) == 0 && !a.entry.Principal.Temporary() {
+		return nil // a session needs its role or user still to be there
 	}
 	grant, err := g.directory.Grant(a.entry.Principal)
 	if err != nil {

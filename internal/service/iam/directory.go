@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/bastide-cloud/bastide/internal/base/arn"
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/identity"
 	"github.com/bastide-cloud/bastide/internal/policy"
@@ -102,7 +103,7 @@ func (d *Directory) Grant(p identity.Principal) (gate.Grant, error) {
 	at := d.Version()
 	if cacheable(p) {
 		d.mu.RLock()
-		g, ok := d.grants[p.ARN()]
+		g, ok := d.grants[grantKey(p)]
 		fresh := d.at == at
 		d.mu.RUnlock()
 		if ok && fresh {
@@ -116,7 +117,7 @@ func (d *Directory) Grant(p identity.Principal) (gate.Grant, error) {
 	})
 	g.Version = at
 	if err == nil && cacheable(p) {
-		d.keep(at, func() { d.grants[p.ARN()] = g })
+		d.keep(at, func() { d.grants[grantKey(p)] = g })
 	}
 	return g, err
 }
@@ -128,13 +129,20 @@ func cacheable(p identity.Principal) bool {
 		p.Kind() == identity.KindAssumedRole && len(p.SessionPolicies()) == 0 && len(p.SessionPolicyARNs()) == 0 && len(p.Tags()) == 0
 }
 
+// grantKey tells a role or user from one that was made anew under the same name.
+func grantKey(p identity.Principal) string { return p.UserID() + " " + p.ARN() }
+
 func (d *Directory) read(tx *store.Tx, p identity.Principal) (gate.Grant, error) {
 	g := gate.Grant{Principal: policy.Principal{ARN: p.ARN(), Account: p.Account(), Type: principalType(p.Kind()), UserID: p.UserID(),
 		Tags: p.Tags(), SessionName: p.SessionName(), Service: p.ServiceName()}}
 	var err error
 	switch p.Kind() {
 	case identity.KindUser:
-		g.Set, err = d.entity(tx, d.s.t.users, p.Account(), p.UserName(), p.UserID())
+		id := p.UserID()
+		if p.OpenCredentials() {
+			id = "" // whoever calls stands for the administrator, by name
+		}
+		g.Set, err = d.entity(tx, d.s.t.users, p.Account(), p.UserName(), id)
 	case identity.KindAssumedRole:
 		g.Principal.RoleARN = p.RoleARN()
 		role, perr := arn.Parse(p.RoleARN())
@@ -167,12 +175,15 @@ func principalType(k identity.Kind) string {
 	return policy.Anonymous // to AWS's policies an authorizer's caller is nobody
 }
 
-// entity gathers a user's or role's policies. One that is gone, or was made anew under the same
-// name, has none: its credentials outlive it but allow nothing.
+// entity gathers a user's or role's policies. The credentials of one that is gone, or was made anew
+// under the same name, are refused as AWS refuses them.
 func (d *Directory) entity(tx *store.Tx, k kind, account, name, id string) (policy.Set, error) {
 	e, ok, err := k.table.Get(tx, nameKey(account, name))
-	if err != nil || !ok || (id != "" && e.ID != id) {
+	if err != nil {
 		return policy.Set{}, err
+	}
+	if !ok || (id != "" && e.ID != id) {
+		return policy.Set{}, awserr.Of(awserr.InvalidToken, "The security token included in the request is invalid.")
 	}
 	var set policy.Set
 	for _, n := range sortedKeys(e.Inline) {

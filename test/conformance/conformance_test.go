@@ -1,0 +1,117 @@
+package conformance
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/bastide-cloud/bastide/internal/audit"
+	"github.com/bastide-cloud/bastide/test/harness"
+)
+
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
+
+// TestOperations drives one server with boto3, aws-sdk-go-v2 and the aws CLI and then asks its
+// trail whether each operation that is served has been driven.
+func TestOperations(t *testing.T) {
+	s := harness.Start(t)
+	services := served(t, s)
+	for _, service := range services {
+		if service.name == "bastide" {
+			t.Run("bastide", func(t *testing.T) { bastideStory(t, s) })
+			continue
+		}
+		t.Run("boto3/"+service.name, func(t *testing.T) { s.Python(t, filepath.Join("boto3", service.name+".py")) })
+	}
+	t.Run("every operation", func(t *testing.T) { everyOperation(t, s, services) })
+	s.Alive(t)
+}
+
+// elsewhere are operations that one server cannot show: Reset empties the trail that would tell,
+// and needs open credentials.
+var elsewhere = []string{"bastide Reset", "bastide AcknowledgeRoute", "bastide RevokeAcknowledgement"}
+
+// everyOperation names the operations that no story has driven to success.
+func everyOperation(t *testing.T, s *harness.Server, services []servedService) {
+	driven := map[string]bool{}
+	for _, service := range services {
+		for _, op := range service.operations {
+			done := func(r audit.Record) bool { return r.ErrorCode == "" && service.owns(r) }
+			driven[service.name+" "+op] = slices.ContainsFunc(s.Records(t, url.Values{"eventName": {op}, "eventSource": {service.source()}}), done)
+		}
+	}
+	for _, service := range services {
+		missing := slices.DeleteFunc(service.operations, func(op string) bool {
+			return driven[service.name+" "+op] || slices.Contains(elsewhere, service.name+" "+op)
+		})
+		if len(missing) > 0 {
+			t.Errorf("%s: no story has driven %s", service.name, strings.Join(missing, " "))
+		}
+	}
+}
+
+// told reports whether a service's story is written.
+func told(id string) bool {
+	_, err := os.Stat(filepath.Join("boto3", id+".py"))
+	return err == nil || id == "bastide"
+}
+
+type servedService struct {
+	name       string
+	operations []string
+}
+
+// source is the service's name in the trail. The two API Gateways share one.
+func (s servedService) source() string {
+	if s.name == "apigatewayv2" {
+		return "apigateway.amazonaws.com"
+	}
+	return s.name + ".amazonaws.com"
+}
+
+// owns tells the two API Gateways apart, by the version of their API.
+func (s servedService) owns(r audit.Record) bool {
+	switch s.name {
+	case "apigatewayv2":
+		return r.APIVersion == "2018-11-29"
+	case "apigateway":
+		return r.APIVersion == "2015-07-09"
+	}
+	return true
+}
+
+// served reads which operations are served, from the list that the API is generated from, for the
+// services that the server says it has.
+func served(t *testing.T, s *harness.Server) []servedService {
+	t.Helper()
+	root, err := harness.Root()
+	must(t, err)
+	f, err := os.Open(filepath.Join(root, "tools", "apigen", "served.txt"))
+	must(t, err)
+	defer f.Close()
+	var status struct{ Services []string }
+	must(t, s.Client(t).REST(context.Background(), "bastide", http.MethodGet, "/_bastide/v1/status", nil, &status))
+	status.Services = slices.DeleteFunc(status.Services, func(id string) bool { return !told(id) })
+	var out []servedService
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		words := strings.Fields(lines.Text())
+		if len(words) < 2 || !slices.Contains(status.Services, words[0]) {
+			continue
+		}
+		i := slices.IndexFunc(out, func(s servedService) bool { return s.name == words[0] })
+		if i < 0 {
+			out, i = append(out, servedService{name: words[0]}), len(out)
+		}
+		out[i].operations = append(out[i].operations, words[1:]...)
+	}
+	if len(out) != len(status.Services) {
+		t.Fatalf("served.txt knows %d of the services %v", len(out), status.Services)
+	}
+	return out
+}
