@@ -80,8 +80,8 @@ func (s *Server) wire(ctx context.Context) error {
 	if r.edge, err = s.applications(httpAPIs); err != nil {
 		return err
 	}
-	s.front = s.makeFront()
-	return nil
+	s.front, err = s.makeFront(ctx)
+	return err
 }
 
 // verifier checks signatures with the keys of IAM and of sessions.
@@ -94,7 +94,11 @@ func (s *Server) verifier() *sigv4.Verifier {
 	return sigv4.New(sigv4.Options{Keys: ring, Clock: s.clock})
 }
 
-func (s *Server) makeFront() *front.Front {
+func (s *Server) makeFront(ctx context.Context) (*front.Front, error) {
+	config, err := s.tlsConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var models []*wire.Service
 	for _, u := range s.rooms.units {
 		if u.Model == edge.Service {
@@ -111,7 +115,8 @@ func (s *Server) makeFront() *front.Front {
 		Local:     http.HandlerFunc(s.local),
 		IDs:       s.ids,
 		Log:       s.log,
-	})
+		TLS:       config,
+	}), nil
 }
 
 // through makes a service's calls to others through the gate, which is opened only when all

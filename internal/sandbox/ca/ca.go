@@ -1,5 +1,6 @@
-// Package ca is the certificate authority of sandboxes: it vouches, to functions and to nobody else,
-// that the door is dynamodb.eu-west-1.amazonaws.com.
+// Package ca is Bastide's certificate authorities, each constrained to the names that it may vouch
+// for: one for sandboxes, which tells functions and nobody else that the door is
+// dynamodb.eu-west-1.amazonaws.com, and one for this machine's own names, which a user may trust.
 //
 // Code that ignores AWS_ENDPOINT_URL connects to AWS's own host names. Inside a sandbox these resolve
 // to a door, and the door answers with a certificate of this authority. Its key exists in this
@@ -22,7 +23,9 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -50,8 +53,28 @@ const (
 	maxNames = 1024           // a function asks for as many names as it likes
 )
 
+// scope is what an authority may vouch for.
+type scope struct {
+	name    string
+	domains []string
+	local   bool // loopback addresses too
+}
+
+var (
+	sandboxes = scope{name: "Bastide sandbox root", domains: domains}
+	machine   = scope{name: "Bastide localhost root", domains: []string{"localhost", "localhost.localstack.cloud"}, local: true}
+)
+
+func (s scope) covers(host string) bool {
+	if ip := net.ParseIP(host); ip != nil {
+		return s.local && ip.IsLoopback()
+	}
+	return slices.ContainsFunc(s.domains, func(d string) bool { return host == d || strings.HasSuffix(host, "."+d) })
+}
+
 // Authority mints certificates. It is safe for concurrent use.
 type Authority struct {
+	scope scope
 	clock clock.Clock
 	root  *x509.Certificate
 	key   *ecdsa.PrivateKey
@@ -60,18 +83,50 @@ type Authority struct {
 	minted map[string]*tls.Certificate
 }
 
-// New makes an authority with a new key.
-func New(c clock.Clock) (*Authority, error) {
+// New makes the authority of sandboxes, with a new key.
+func New(c clock.Clock) (*Authority, error) { return newAuthority(c, sandboxes) }
+
+// NewLocal makes the authority of this machine's own names, with a new key; Export and Import keep
+// it from one start to the next.
+func NewLocal(c clock.Clock) (*Authority, error) { return newAuthority(c, machine) }
+
+// Export is the authority's key (PKCS #8) and certificate, both DER. The key is a secret.
+func (a *Authority) Export() (key, cert []byte, err error) {
+	key, err = x509.MarshalPKCS8PrivateKey(a.key)
+	return key, a.root.Raw, err
+}
+
+// Import is the authority of this machine's own names as it was exported.
+func Import(c clock.Clock, key, cert []byte) (*Authority, error) {
+	root, err := x509.ParseCertificate(cert)
+	if err != nil {
+		return nil, fmt.Errorf("ca: %w", err)
+	}
+	k, err := x509.ParsePKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("ca: %w", err)
+	}
+	ec, ok := k.(*ecdsa.PrivateKey)
+	if !ok || !ec.PublicKey.Equal(root.PublicKey) {
+		return nil, errors.New("ca: the key is not the certificate's")
+	}
+	return &Authority{scope: machine, clock: c, root: root, key: ec, minted: map[string]*tls.Certificate{}}, nil
+}
+
+func newAuthority(c clock.Clock, s scope) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("ca: %w", err)
 	}
 	now := c.Now()
 	t := &x509.Certificate{
-		SerialNumber: serial(), Subject: pkix.Name{CommonName: "Bastide sandbox root", Organization: []string{"Bastide"}},
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: s.name, Organization: []string{"Bastide"}},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(rootLife),
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature, IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
-		PermittedDNSDomainsCritical: true, PermittedDNSDomains: domains,
+		PermittedDNSDomainsCritical: true, PermittedDNSDomains: s.domains,
+	}
+	if s.local {
+		t.PermittedIPRanges = []*net.IPNet{{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)}, {IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)}}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, t, t, key.Public(), key)
 	if err != nil {
@@ -81,7 +136,7 @@ func New(c clock.Clock) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ca: %w", err)
 	}
-	return &Authority{clock: c, root: root, key: key, minted: map[string]*tls.Certificate{}}, nil
+	return &Authority{scope: s, clock: c, root: root, key: key, minted: map[string]*tls.Certificate{}}, nil
 }
 
 func serial() *big.Int {
@@ -112,22 +167,27 @@ func (a *Authority) Bundle() []byte {
 // Root is the authority's own certificate.
 func (a *Authority) Root() *x509.Certificate { return a.root }
 
-var errName = errors.New("ca: the name is not one of AWS's")
+var errName = errors.New("ca: the name is not one that this authority may vouch for")
 
-// ServerConfig answers TLS handshakes with a certificate for the name that is asked for. A handshake
-// for any other name than AWS's fails.
+// ServerConfig answers TLS handshakes with a certificate for the name that is asked for, or for the
+// address that was connected to where none is (RFC 6066 forbids addresses there). A handshake for
+// a name that the authority may not vouch for fails.
 func (a *Authority) ServerConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"http/1.1"},
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return a.certificate(strings.ToLower(strings.TrimSuffix(hello.ServerName, ".")))
+			host := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
+			if host == "" && hello.Conn != nil {
+				host, _, _ = net.SplitHostPort(hello.Conn.LocalAddr().String())
+			}
+			return a.certificate(host)
 		},
 	}
 }
 
 func (a *Authority) certificate(host string) (*tls.Certificate, error) {
-	if !Covers(host) || len(host) > 253 {
+	if len(host) > 253 || !a.scope.covers(host) {
 		return nil, errName
 	}
 	a.mu.Lock()
@@ -153,8 +213,13 @@ func (a *Authority) mint(host string, now time.Time) (*tls.Certificate, error) {
 		return nil, fmt.Errorf("ca: %w", err)
 	}
 	t := &x509.Certificate{
-		SerialNumber: serial(), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(leafLife), DNSNames: []string{host},
+		SerialNumber: serial(), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(leafLife),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	if ip := net.ParseIP(host); ip != nil {
+		t.IPAddresses = []net.IP{ip}
+	} else {
+		t.DNSNames = []string{host}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, t, a.root, key.Public(), a.key)
 	if err != nil {
