@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime/debug"
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
@@ -143,9 +144,7 @@ func (g *Gate) Do(ctx context.Context, e Entry) (any, error) {
 	if err != nil {
 		return nil, g.finish(call, nil, err)
 	}
-	stop := call.admit()
-	out, err := op.handle(call, call.in)
-	stop()
+	out, err := call.run()
 	if err = g.finish(call, out, err); err != nil {
 		return nil, err
 	}
@@ -162,9 +161,23 @@ func (g *Gate) finish(c *Call, out any, err error) error {
 		return nil
 	}
 	if noted := g.trail.Note(c.record(nil, err)); noted != nil {
-		return awserr.Wrap(errors.Join(noted, err))
+		unrecorded := awserr.Wrap(noted)
+		unrecorded.Cause = errors.Join(noted, err) // what the call itself came to is for the log
+		return unrecorded
 	}
 	return err
+}
+
+// run is station 8. A handler that panics fails its own call, with a record, and nobody else's;
+// what it had begun in a transaction is rolled back.
+func (c *Call) run() (out any, err error) {
+	defer c.admit()()
+	defer func() {
+		if p := recover(); p != nil {
+			out, err = nil, fmt.Errorf("gate: %s panicked: %v\n%s", c.op.Wire.Name, p, debug.Stack())
+		}
+	}()
+	return c.op.handle(c, c.in)
 }
 
 // admit records a long-running call that has not finished after a tenth of a second, so that one
