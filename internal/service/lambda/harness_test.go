@@ -37,7 +37,7 @@ const (
 
 // rig is the service behind the real gate and store. Every closure runs twice.
 type rig struct {
-	*testing.T
+	testing.TB
 	service *Service
 	gate    *gate.Gate
 	db      *store.DB
@@ -51,7 +51,7 @@ type rig struct {
 	client  api.Client
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	t.Helper()
 	clk := clock.NewManual(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
 	dir := t.TempDir()
@@ -67,7 +67,7 @@ func newRig(t *testing.T) *rig {
 	return rigOn(t, db, clk)
 }
 
-func rigOn(t *testing.T, db *store.DB, clk *clock.Manual) *rig {
+func rigOn(t testing.TB, db *store.DB, clk *clock.Manual) *rig {
 	t.Helper()
 	root, err := sealing.NewRootKey(bytes.Repeat([]byte{7}, 32))
 	if err != nil {
@@ -81,7 +81,7 @@ func rigOn(t *testing.T, db *store.DB, clk *clock.Manual) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{T: t, db: db, clock: clk, dir: newDirectory(t), trail: &trail{table: store.NewTable[string]("trail", "records")},
+	r := &rig{TB: t, db: db, clock: clk, dir: newDirectory(t), trail: &trail{table: store.NewTable[string]("trail", "records")},
 		runner: &runner{}, book: &book{groups: map[string]bool{}, streams: map[string][]string{}}}
 	r.roles = &roles{book: r.book, clock: clk}
 	r.service = New(Deps{Clock: clk, Sealer: sealer, Blobs: db.Blobs(), Code: code, Changes: func() uint64 { return db.Changes(space) },
@@ -313,7 +313,7 @@ type directory struct {
 	version  uint64
 }
 
-func newDirectory(t *testing.T) *directory {
+func newDirectory(t testing.TB) *directory {
 	d := &directory{policies: map[string]*policy.Policy{}}
 	d.allow(t, "admin", `{"Effect":"Allow","Action":"*","Resource":"*"}`)
 	return d

@@ -27,35 +27,36 @@ type Function struct {
 
 // ParseFunction reads a function's name in any of its forms.
 func ParseFunction(s string) (Function, error) {
-	bad := fmt.Errorf("%q names no function", s)
 	if len(s) > 256 {
-		return Function{}, bad
+		return Function{}, noFunction(s)
 	}
 	var f Function
 	rest := strings.Split(s, ":")
 	if rest[0] == "arn" {
 		if len(rest) < 7 || !strings.HasPrefix(rest[1], "aws") || rest[2] != "lambda" || rest[5] != "function" {
-			return Function{}, bad
+			return Function{}, noFunction(s)
 		}
 		f.Region, f.Account, rest = rest[3], rest[4], rest[6:]
 		if !Region(f.Region) || !Account(f.Account) {
-			return Function{}, bad
+			return Function{}, noFunction(s)
 		}
 	} else if rest, f = partial(rest); rest == nil {
-		return Function{}, bad
+		return Function{}, noFunction(s)
 	}
 	if len(rest) > 2 || !word(rest[0], MaxLength, "-_") {
-		return Function{}, bad
+		return Function{}, noFunction(s)
 	}
 	f.Name = rest[0]
 	if len(rest) == 2 {
 		if !Qualifier(rest[1]) {
-			return Function{}, bad
+			return Function{}, noFunction(s)
 		}
 		f.Qualifier = rest[1]
 	}
 	return f, nil
 }
+
+func noFunction(s string) error { return fmt.Errorf("%.300q names no function", s) }
 
 // partial takes what may precede a name that is no full ARN: region, account, the word function.
 func partial(parts []string) ([]string, Function) {
