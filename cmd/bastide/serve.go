@@ -29,6 +29,7 @@ func (s *serverFlags) config(f *flags) app.Config {
 
 func serveCommand(f *flags) *cobra.Command {
 	var s serverFlags
+	var profiles string
 	cmd := &cobra.Command{
 		Use:     "serve",
 		Short:   "Serve the AWS API and the applications of a data directory",
@@ -40,9 +41,11 @@ func serveCommand(f *flags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return app.Serve(cmd.Context(), s.config(f), version, t)
+			return profiled(profiles, func() error { return app.Serve(cmd.Context(), s.config(f), version, t) })
 		},
 	}
 	s.bind(cmd)
+	cmd.Flags().StringVar(&profiles, "profile", "", "leave processor and memory profiles in this directory")
+	_ = cmd.Flags().MarkHidden("profile") // for bench and for who works on Bastide
 	return cmd
 }
