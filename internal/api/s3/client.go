@@ -11,9 +11,29 @@ import (
 // Client calls the service's operations through a wire.Caller.
 type Client struct{ wire.Caller }
 
+// AbortMultipartUpload calls the operation; a failure is an *awserr.Error.
+func (c Client) AbortMultipartUpload(ctx context.Context, in *AbortMultipartUploadInput) (*AbortMultipartUploadOutput, error) {
+	return wire.Call[AbortMultipartUploadOutput](ctx, c.Caller, OpAbortMultipartUpload, in)
+}
+
+// CompleteMultipartUpload calls the operation; a failure is an *awserr.Error.
+func (c Client) CompleteMultipartUpload(ctx context.Context, in *CompleteMultipartUploadInput) (*CompleteMultipartUploadOutput, error) {
+	return wire.Call[CompleteMultipartUploadOutput](ctx, c.Caller, OpCompleteMultipartUpload, in)
+}
+
+// CopyObject calls the operation; a failure is an *awserr.Error.
+func (c Client) CopyObject(ctx context.Context, in *CopyObjectInput) (*CopyObjectOutput, error) {
+	return wire.Call[CopyObjectOutput](ctx, c.Caller, OpCopyObject, in)
+}
+
 // CreateBucket calls the operation; a failure is an *awserr.Error.
 func (c Client) CreateBucket(ctx context.Context, in *CreateBucketInput) (*CreateBucketOutput, error) {
 	return wire.Call[CreateBucketOutput](ctx, c.Caller, OpCreateBucket, in)
+}
+
+// CreateMultipartUpload calls the operation; a failure is an *awserr.Error.
+func (c Client) CreateMultipartUpload(ctx context.Context, in *CreateMultipartUploadInput) (*CreateMultipartUploadOutput, error) {
+	return wire.Call[CreateMultipartUploadOutput](ctx, c.Caller, OpCreateMultipartUpload, in)
 }
 
 // DeleteBucket calls the operation; a failure is an *awserr.Error.
@@ -21,9 +41,39 @@ func (c Client) DeleteBucket(ctx context.Context, in *DeleteBucketInput) (*Delet
 	return wire.Call[DeleteBucketOutput](ctx, c.Caller, OpDeleteBucket, in)
 }
 
+// DeleteBucketCors calls the operation; a failure is an *awserr.Error.
+func (c Client) DeleteBucketCors(ctx context.Context, in *DeleteBucketCorsInput) (*DeleteBucketCorsOutput, error) {
+	return wire.Call[DeleteBucketCorsOutput](ctx, c.Caller, OpDeleteBucketCors, in)
+}
+
+// DeleteBucketEncryption calls the operation; a failure is an *awserr.Error.
+func (c Client) DeleteBucketEncryption(ctx context.Context, in *DeleteBucketEncryptionInput) (*DeleteBucketEncryptionOutput, error) {
+	return wire.Call[DeleteBucketEncryptionOutput](ctx, c.Caller, OpDeleteBucketEncryption, in)
+}
+
+// DeleteBucketOwnershipControls calls the operation; a failure is an *awserr.Error.
+func (c Client) DeleteBucketOwnershipControls(ctx context.Context, in *DeleteBucketOwnershipControlsInput) (*DeleteBucketOwnershipControlsOutput, error) {
+	return wire.Call[DeleteBucketOwnershipControlsOutput](ctx, c.Caller, OpDeleteBucketOwnershipControls, in)
+}
+
+// DeleteBucketPolicy calls the operation; a failure is an *awserr.Error.
+func (c Client) DeleteBucketPolicy(ctx context.Context, in *DeleteBucketPolicyInput) (*DeleteBucketPolicyOutput, error) {
+	return wire.Call[DeleteBucketPolicyOutput](ctx, c.Caller, OpDeleteBucketPolicy, in)
+}
+
+// DeleteBucketTagging calls the operation; a failure is an *awserr.Error.
+func (c Client) DeleteBucketTagging(ctx context.Context, in *DeleteBucketTaggingInput) (*DeleteBucketTaggingOutput, error) {
+	return wire.Call[DeleteBucketTaggingOutput](ctx, c.Caller, OpDeleteBucketTagging, in)
+}
+
 // DeleteObject calls the operation; a failure is an *awserr.Error.
 func (c Client) DeleteObject(ctx context.Context, in *DeleteObjectInput) (*DeleteObjectOutput, error) {
 	return wire.Call[DeleteObjectOutput](ctx, c.Caller, OpDeleteObject, in)
+}
+
+// DeleteObjectTagging calls the operation; a failure is an *awserr.Error.
+func (c Client) DeleteObjectTagging(ctx context.Context, in *DeleteObjectTaggingInput) (*DeleteObjectTaggingOutput, error) {
+	return wire.Call[DeleteObjectTaggingOutput](ctx, c.Caller, OpDeleteObjectTagging, in)
 }
 
 // DeleteObjects calls the operation; a failure is an *awserr.Error.
@@ -31,14 +81,79 @@ func (c Client) DeleteObjects(ctx context.Context, in *DeleteObjectsInput) (*Del
 	return wire.Call[DeleteObjectsOutput](ctx, c.Caller, OpDeleteObjects, in)
 }
 
+// DeletePublicAccessBlock calls the operation; a failure is an *awserr.Error.
+func (c Client) DeletePublicAccessBlock(ctx context.Context, in *DeletePublicAccessBlockInput) (*DeletePublicAccessBlockOutput, error) {
+	return wire.Call[DeletePublicAccessBlockOutput](ctx, c.Caller, OpDeletePublicAccessBlock, in)
+}
+
+// GetBucketAcl calls the operation; a failure is an *awserr.Error.
+func (c Client) GetBucketAcl(ctx context.Context, in *GetBucketAclInput) (*GetBucketAclOutput, error) {
+	return wire.Call[GetBucketAclOutput](ctx, c.Caller, OpGetBucketAcl, in)
+}
+
+// GetBucketCors calls the operation; a failure is an *awserr.Error.
+func (c Client) GetBucketCors(ctx context.Context, in *GetBucketCorsInput) (*GetBucketCorsOutput, error) {
+	return wire.Call[GetBucketCorsOutput](ctx, c.Caller, OpGetBucketCors, in)
+}
+
+// GetBucketEncryption calls the operation; a failure is an *awserr.Error.
+func (c Client) GetBucketEncryption(ctx context.Context, in *GetBucketEncryptionInput) (*GetBucketEncryptionOutput, error) {
+	return wire.Call[GetBucketEncryptionOutput](ctx, c.Caller, OpGetBucketEncryption, in)
+}
+
 // GetBucketLocation calls the operation; a failure is an *awserr.Error.
 func (c Client) GetBucketLocation(ctx context.Context, in *GetBucketLocationInput) (*GetBucketLocationOutput, error) {
 	return wire.Call[GetBucketLocationOutput](ctx, c.Caller, OpGetBucketLocation, in)
 }
 
+// GetBucketOwnershipControls calls the operation; a failure is an *awserr.Error.
+func (c Client) GetBucketOwnershipControls(ctx context.Context, in *GetBucketOwnershipControlsInput) (*GetBucketOwnershipControlsOutput, error) {
+	return wire.Call[GetBucketOwnershipControlsOutput](ctx, c.Caller, OpGetBucketOwnershipControls, in)
+}
+
+// GetBucketPolicy calls the operation; a failure is an *awserr.Error.
+func (c Client) GetBucketPolicy(ctx context.Context, in *GetBucketPolicyInput) (*GetBucketPolicyOutput, error) {
+	return wire.Call[GetBucketPolicyOutput](ctx, c.Caller, OpGetBucketPolicy, in)
+}
+
+// GetBucketPolicyStatus calls the operation; a failure is an *awserr.Error.
+func (c Client) GetBucketPolicyStatus(ctx context.Context, in *GetBucketPolicyStatusInput) (*GetBucketPolicyStatusOutput, error) {
+	return wire.Call[GetBucketPolicyStatusOutput](ctx, c.Caller, OpGetBucketPolicyStatus, in)
+}
+
+// GetBucketTagging calls the operation; a failure is an *awserr.Error.
+func (c Client) GetBucketTagging(ctx context.Context, in *GetBucketTaggingInput) (*GetBucketTaggingOutput, error) {
+	return wire.Call[GetBucketTaggingOutput](ctx, c.Caller, OpGetBucketTagging, in)
+}
+
+// GetBucketVersioning calls the operation; a failure is an *awserr.Error.
+func (c Client) GetBucketVersioning(ctx context.Context, in *GetBucketVersioningInput) (*GetBucketVersioningOutput, error) {
+	return wire.Call[GetBucketVersioningOutput](ctx, c.Caller, OpGetBucketVersioning, in)
+}
+
 // GetObject calls the operation; a failure is an *awserr.Error.
 func (c Client) GetObject(ctx context.Context, in *GetObjectInput) (*GetObjectOutput, error) {
 	return wire.Call[GetObjectOutput](ctx, c.Caller, OpGetObject, in)
+}
+
+// GetObjectAcl calls the operation; a failure is an *awserr.Error.
+func (c Client) GetObjectAcl(ctx context.Context, in *GetObjectAclInput) (*GetObjectAclOutput, error) {
+	return wire.Call[GetObjectAclOutput](ctx, c.Caller, OpGetObjectAcl, in)
+}
+
+// GetObjectAttributes calls the operation; a failure is an *awserr.Error.
+func (c Client) GetObjectAttributes(ctx context.Context, in *GetObjectAttributesInput) (*GetObjectAttributesOutput, error) {
+	return wire.Call[GetObjectAttributesOutput](ctx, c.Caller, OpGetObjectAttributes, in)
+}
+
+// GetObjectTagging calls the operation; a failure is an *awserr.Error.
+func (c Client) GetObjectTagging(ctx context.Context, in *GetObjectTaggingInput) (*GetObjectTaggingOutput, error) {
+	return wire.Call[GetObjectTaggingOutput](ctx, c.Caller, OpGetObjectTagging, in)
+}
+
+// GetPublicAccessBlock calls the operation; a failure is an *awserr.Error.
+func (c Client) GetPublicAccessBlock(ctx context.Context, in *GetPublicAccessBlockInput) (*GetPublicAccessBlockOutput, error) {
+	return wire.Call[GetPublicAccessBlockOutput](ctx, c.Caller, OpGetPublicAccessBlock, in)
 }
 
 // HeadBucket calls the operation; a failure is an *awserr.Error.
@@ -56,6 +171,16 @@ func (c Client) ListBuckets(ctx context.Context, in *ListBucketsInput) (*ListBuc
 	return wire.Call[ListBucketsOutput](ctx, c.Caller, OpListBuckets, in)
 }
 
+// ListMultipartUploads calls the operation; a failure is an *awserr.Error.
+func (c Client) ListMultipartUploads(ctx context.Context, in *ListMultipartUploadsInput) (*ListMultipartUploadsOutput, error) {
+	return wire.Call[ListMultipartUploadsOutput](ctx, c.Caller, OpListMultipartUploads, in)
+}
+
+// ListObjectVersions calls the operation; a failure is an *awserr.Error.
+func (c Client) ListObjectVersions(ctx context.Context, in *ListObjectVersionsInput) (*ListObjectVersionsOutput, error) {
+	return wire.Call[ListObjectVersionsOutput](ctx, c.Caller, OpListObjectVersions, in)
+}
+
 // ListObjects calls the operation; a failure is an *awserr.Error.
 func (c Client) ListObjects(ctx context.Context, in *ListObjectsInput) (*ListObjectsOutput, error) {
 	return wire.Call[ListObjectsOutput](ctx, c.Caller, OpListObjects, in)
@@ -66,7 +191,67 @@ func (c Client) ListObjectsV2(ctx context.Context, in *ListObjectsV2Input) (*Lis
 	return wire.Call[ListObjectsV2Output](ctx, c.Caller, OpListObjectsV2, in)
 }
 
+// ListParts calls the operation; a failure is an *awserr.Error.
+func (c Client) ListParts(ctx context.Context, in *ListPartsInput) (*ListPartsOutput, error) {
+	return wire.Call[ListPartsOutput](ctx, c.Caller, OpListParts, in)
+}
+
+// PutBucketAcl calls the operation; a failure is an *awserr.Error.
+func (c Client) PutBucketAcl(ctx context.Context, in *PutBucketAclInput) (*PutBucketAclOutput, error) {
+	return wire.Call[PutBucketAclOutput](ctx, c.Caller, OpPutBucketAcl, in)
+}
+
+// PutBucketCors calls the operation; a failure is an *awserr.Error.
+func (c Client) PutBucketCors(ctx context.Context, in *PutBucketCorsInput) (*PutBucketCorsOutput, error) {
+	return wire.Call[PutBucketCorsOutput](ctx, c.Caller, OpPutBucketCors, in)
+}
+
+// PutBucketEncryption calls the operation; a failure is an *awserr.Error.
+func (c Client) PutBucketEncryption(ctx context.Context, in *PutBucketEncryptionInput) (*PutBucketEncryptionOutput, error) {
+	return wire.Call[PutBucketEncryptionOutput](ctx, c.Caller, OpPutBucketEncryption, in)
+}
+
+// PutBucketOwnershipControls calls the operation; a failure is an *awserr.Error.
+func (c Client) PutBucketOwnershipControls(ctx context.Context, in *PutBucketOwnershipControlsInput) (*PutBucketOwnershipControlsOutput, error) {
+	return wire.Call[PutBucketOwnershipControlsOutput](ctx, c.Caller, OpPutBucketOwnershipControls, in)
+}
+
+// PutBucketPolicy calls the operation; a failure is an *awserr.Error.
+func (c Client) PutBucketPolicy(ctx context.Context, in *PutBucketPolicyInput) (*PutBucketPolicyOutput, error) {
+	return wire.Call[PutBucketPolicyOutput](ctx, c.Caller, OpPutBucketPolicy, in)
+}
+
+// PutBucketTagging calls the operation; a failure is an *awserr.Error.
+func (c Client) PutBucketTagging(ctx context.Context, in *PutBucketTaggingInput) (*PutBucketTaggingOutput, error) {
+	return wire.Call[PutBucketTaggingOutput](ctx, c.Caller, OpPutBucketTagging, in)
+}
+
+// PutBucketVersioning calls the operation; a failure is an *awserr.Error.
+func (c Client) PutBucketVersioning(ctx context.Context, in *PutBucketVersioningInput) (*PutBucketVersioningOutput, error) {
+	return wire.Call[PutBucketVersioningOutput](ctx, c.Caller, OpPutBucketVersioning, in)
+}
+
 // PutObject calls the operation; a failure is an *awserr.Error.
 func (c Client) PutObject(ctx context.Context, in *PutObjectInput) (*PutObjectOutput, error) {
 	return wire.Call[PutObjectOutput](ctx, c.Caller, OpPutObject, in)
+}
+
+// PutObjectTagging calls the operation; a failure is an *awserr.Error.
+func (c Client) PutObjectTagging(ctx context.Context, in *PutObjectTaggingInput) (*PutObjectTaggingOutput, error) {
+	return wire.Call[PutObjectTaggingOutput](ctx, c.Caller, OpPutObjectTagging, in)
+}
+
+// PutPublicAccessBlock calls the operation; a failure is an *awserr.Error.
+func (c Client) PutPublicAccessBlock(ctx context.Context, in *PutPublicAccessBlockInput) (*PutPublicAccessBlockOutput, error) {
+	return wire.Call[PutPublicAccessBlockOutput](ctx, c.Caller, OpPutPublicAccessBlock, in)
+}
+
+// UploadPart calls the operation; a failure is an *awserr.Error.
+func (c Client) UploadPart(ctx context.Context, in *UploadPartInput) (*UploadPartOutput, error) {
+	return wire.Call[UploadPartOutput](ctx, c.Caller, OpUploadPart, in)
+}
+
+// UploadPartCopy calls the operation; a failure is an *awserr.Error.
+func (c Client) UploadPartCopy(ctx context.Context, in *UploadPartCopyInput) (*UploadPartCopyOutput, error) {
+	return wire.Call[UploadPartCopyOutput](ctx, c.Caller, OpUploadPartCopy, in)
 }

@@ -20,49 +20,72 @@ var Service = wire.NewService(wire.Service{
 	APIVersion:     "2006-03-01",
 	XMLNamespace:   "http://s3.amazonaws.com/doc/2006-03-01/",
 	Operations: []*wire.Operation{
+		OpAbortMultipartUpload,
+		OpCompleteMultipartUpload,
+		OpCopyObject,
 		OpCreateBucket,
+		OpCreateMultipartUpload,
 		OpDeleteBucket,
+		OpDeleteBucketCors,
+		OpDeleteBucketEncryption,
+		OpDeleteBucketOwnershipControls,
+		OpDeleteBucketPolicy,
+		OpDeleteBucketTagging,
 		OpDeleteObject,
+		OpDeleteObjectTagging,
 		OpDeleteObjects,
+		OpDeletePublicAccessBlock,
+		OpGetBucketAcl,
+		OpGetBucketCors,
+		OpGetBucketEncryption,
 		OpGetBucketLocation,
+		OpGetBucketOwnershipControls,
+		OpGetBucketPolicy,
+		OpGetBucketPolicyStatus,
+		OpGetBucketTagging,
+		OpGetBucketVersioning,
 		OpGetObject,
+		OpGetObjectAcl,
+		OpGetObjectAttributes,
+		OpGetObjectTagging,
+		OpGetPublicAccessBlock,
 		OpHeadBucket,
 		OpHeadObject,
 		OpListBuckets,
+		OpListMultipartUploads,
+		OpListObjectVersions,
 		OpListObjects,
 		OpListObjectsV2,
+		OpListParts,
+		OpPutBucketAcl,
+		OpPutBucketCors,
+		OpPutBucketEncryption,
+		OpPutBucketOwnershipControls,
+		OpPutBucketPolicy,
+		OpPutBucketTagging,
+		OpPutBucketVersioning,
 		OpPutObject,
+		OpPutObjectTagging,
+		OpPutPublicAccessBlock,
+		OpUploadPart,
+		OpUploadPartCopy,
 	},
 	Unserved: []wire.Unserved{
-		{Name: "AbortMultipartUpload", Method: "DELETE", URI: "/{Bucket}/{Key+}?uploadId"},
-		{Name: "CompleteMultipartUpload", Method: "POST", URI: "/{Bucket}/{Key+}?uploadId"},
-		{Name: "CopyObject", Method: "PUT", URI: "/{Bucket}/{Key+}"},
 		{Name: "CreateBucketMetadataConfiguration", Method: "POST", URI: "/{Bucket}?metadataConfiguration"},
 		{Name: "CreateBucketMetadataTableConfiguration", Method: "POST", URI: "/{Bucket}?metadataTable"},
-		{Name: "CreateMultipartUpload", Method: "POST", URI: "/{Bucket}/{Key+}?uploads"},
 		{Name: "CreateSession", Method: "GET", URI: "/{Bucket}?session"},
 		{Name: "DeleteBucketAnalyticsConfiguration", Method: "DELETE", URI: "/{Bucket}?analytics&id"},
-		{Name: "DeleteBucketCors", Method: "DELETE", URI: "/{Bucket}?cors"},
-		{Name: "DeleteBucketEncryption", Method: "DELETE", URI: "/{Bucket}?encryption"},
 		{Name: "DeleteBucketIntelligentTieringConfiguration", Method: "DELETE", URI: "/{Bucket}?intelligent-tiering&id"},
 		{Name: "DeleteBucketInventoryConfiguration", Method: "DELETE", URI: "/{Bucket}?inventory&id"},
 		{Name: "DeleteBucketLifecycle", Method: "DELETE", URI: "/{Bucket}?lifecycle"},
 		{Name: "DeleteBucketMetadataConfiguration", Method: "DELETE", URI: "/{Bucket}?metadataConfiguration"},
 		{Name: "DeleteBucketMetadataTableConfiguration", Method: "DELETE", URI: "/{Bucket}?metadataTable"},
 		{Name: "DeleteBucketMetricsConfiguration", Method: "DELETE", URI: "/{Bucket}?metrics&id"},
-		{Name: "DeleteBucketOwnershipControls", Method: "DELETE", URI: "/{Bucket}?ownershipControls"},
-		{Name: "DeleteBucketPolicy", Method: "DELETE", URI: "/{Bucket}?policy"},
 		{Name: "DeleteBucketReplication", Method: "DELETE", URI: "/{Bucket}?replication"},
-		{Name: "DeleteBucketTagging", Method: "DELETE", URI: "/{Bucket}?tagging"},
 		{Name: "DeleteBucketWebsite", Method: "DELETE", URI: "/{Bucket}?website"},
-		{Name: "DeleteObjectTagging", Method: "DELETE", URI: "/{Bucket}/{Key+}?tagging"},
-		{Name: "DeletePublicAccessBlock", Method: "DELETE", URI: "/{Bucket}?publicAccessBlock"},
 		{Name: "GetBucketAbac", Method: "GET", URI: "/{Bucket}?abac"},
 		{Name: "GetBucketAccelerateConfiguration", Method: "GET", URI: "/{Bucket}?accelerate"},
-		{Name: "GetBucketAcl", Method: "GET", URI: "/{Bucket}?acl"},
 		{Name: "GetBucketAnalyticsConfiguration", Method: "GET", URI: "/{Bucket}?analytics&id"},
-		{Name: "GetBucketCors", Method: "GET", URI: "/{Bucket}?cors"},
-		{Name: "GetBucketEncryption", Method: "GET", URI: "/{Bucket}?encryption"},
 		{Name: "GetBucketIntelligentTieringConfiguration", Method: "GET", URI: "/{Bucket}?intelligent-tiering&id"},
 		{Name: "GetBucketInventoryConfiguration", Method: "GET", URI: "/{Bucket}?inventory&id"},
 		{Name: "GetBucketLifecycle", Method: "GET", URI: "/{Bucket}?lifecycle"},
@@ -73,36 +96,21 @@ var Service = wire.NewService(wire.Service{
 		{Name: "GetBucketMetricsConfiguration", Method: "GET", URI: "/{Bucket}?metrics&id"},
 		{Name: "GetBucketNotification", Method: "GET", URI: "/{Bucket}?notification"},
 		{Name: "GetBucketNotificationConfiguration", Method: "GET", URI: "/{Bucket}?notification"},
-		{Name: "GetBucketOwnershipControls", Method: "GET", URI: "/{Bucket}?ownershipControls"},
-		{Name: "GetBucketPolicy", Method: "GET", URI: "/{Bucket}?policy"},
-		{Name: "GetBucketPolicyStatus", Method: "GET", URI: "/{Bucket}?policyStatus"},
 		{Name: "GetBucketReplication", Method: "GET", URI: "/{Bucket}?replication"},
 		{Name: "GetBucketRequestPayment", Method: "GET", URI: "/{Bucket}?requestPayment"},
-		{Name: "GetBucketTagging", Method: "GET", URI: "/{Bucket}?tagging"},
-		{Name: "GetBucketVersioning", Method: "GET", URI: "/{Bucket}?versioning"},
 		{Name: "GetBucketWebsite", Method: "GET", URI: "/{Bucket}?website"},
-		{Name: "GetObjectAcl", Method: "GET", URI: "/{Bucket}/{Key+}?acl"},
-		{Name: "GetObjectAttributes", Method: "GET", URI: "/{Bucket}/{Key+}?attributes"},
 		{Name: "GetObjectLegalHold", Method: "GET", URI: "/{Bucket}/{Key+}?legal-hold"},
 		{Name: "GetObjectLockConfiguration", Method: "GET", URI: "/{Bucket}?object-lock"},
 		{Name: "GetObjectRetention", Method: "GET", URI: "/{Bucket}/{Key+}?retention"},
-		{Name: "GetObjectTagging", Method: "GET", URI: "/{Bucket}/{Key+}?tagging"},
 		{Name: "GetObjectTorrent", Method: "GET", URI: "/{Bucket}/{Key+}?torrent"},
-		{Name: "GetPublicAccessBlock", Method: "GET", URI: "/{Bucket}?publicAccessBlock"},
 		{Name: "ListBucketAnalyticsConfigurations", Method: "GET", URI: "/{Bucket}?analytics"},
 		{Name: "ListBucketIntelligentTieringConfigurations", Method: "GET", URI: "/{Bucket}?intelligent-tiering"},
 		{Name: "ListBucketInventoryConfigurations", Method: "GET", URI: "/{Bucket}?inventory"},
 		{Name: "ListBucketMetricsConfigurations", Method: "GET", URI: "/{Bucket}?metrics"},
 		{Name: "ListDirectoryBuckets", Method: "GET", URI: "/"},
-		{Name: "ListMultipartUploads", Method: "GET", URI: "/{Bucket}?uploads"},
-		{Name: "ListObjectVersions", Method: "GET", URI: "/{Bucket}?versions"},
-		{Name: "ListParts", Method: "GET", URI: "/{Bucket}/{Key+}?uploadId"},
 		{Name: "PutBucketAbac", Method: "PUT", URI: "/{Bucket}?abac"},
 		{Name: "PutBucketAccelerateConfiguration", Method: "PUT", URI: "/{Bucket}?accelerate"},
-		{Name: "PutBucketAcl", Method: "PUT", URI: "/{Bucket}?acl"},
 		{Name: "PutBucketAnalyticsConfiguration", Method: "PUT", URI: "/{Bucket}?analytics&id"},
-		{Name: "PutBucketCors", Method: "PUT", URI: "/{Bucket}?cors"},
-		{Name: "PutBucketEncryption", Method: "PUT", URI: "/{Bucket}?encryption"},
 		{Name: "PutBucketIntelligentTieringConfiguration", Method: "PUT", URI: "/{Bucket}?intelligent-tiering&id"},
 		{Name: "PutBucketInventoryConfiguration", Method: "PUT", URI: "/{Bucket}?inventory&id"},
 		{Name: "PutBucketLifecycle", Method: "PUT", URI: "/{Bucket}?lifecycle"},
@@ -111,30 +119,60 @@ var Service = wire.NewService(wire.Service{
 		{Name: "PutBucketMetricsConfiguration", Method: "PUT", URI: "/{Bucket}?metrics&id"},
 		{Name: "PutBucketNotification", Method: "PUT", URI: "/{Bucket}?notification"},
 		{Name: "PutBucketNotificationConfiguration", Method: "PUT", URI: "/{Bucket}?notification"},
-		{Name: "PutBucketOwnershipControls", Method: "PUT", URI: "/{Bucket}?ownershipControls"},
-		{Name: "PutBucketPolicy", Method: "PUT", URI: "/{Bucket}?policy"},
 		{Name: "PutBucketReplication", Method: "PUT", URI: "/{Bucket}?replication"},
 		{Name: "PutBucketRequestPayment", Method: "PUT", URI: "/{Bucket}?requestPayment"},
-		{Name: "PutBucketTagging", Method: "PUT", URI: "/{Bucket}?tagging"},
-		{Name: "PutBucketVersioning", Method: "PUT", URI: "/{Bucket}?versioning"},
 		{Name: "PutBucketWebsite", Method: "PUT", URI: "/{Bucket}?website"},
 		{Name: "PutObjectAcl", Method: "PUT", URI: "/{Bucket}/{Key+}?acl"},
 		{Name: "PutObjectLegalHold", Method: "PUT", URI: "/{Bucket}/{Key+}?legal-hold"},
 		{Name: "PutObjectLockConfiguration", Method: "PUT", URI: "/{Bucket}?object-lock"},
 		{Name: "PutObjectRetention", Method: "PUT", URI: "/{Bucket}/{Key+}?retention"},
-		{Name: "PutObjectTagging", Method: "PUT", URI: "/{Bucket}/{Key+}?tagging"},
-		{Name: "PutPublicAccessBlock", Method: "PUT", URI: "/{Bucket}?publicAccessBlock"},
 		{Name: "RenameObject", Method: "PUT", URI: "/{Bucket}/{Key+}?renameObject"},
 		{Name: "RestoreObject", Method: "POST", URI: "/{Bucket}/{Key+}?restore"},
 		{Name: "SelectObjectContent", Method: "POST", URI: "/{Bucket}/{Key+}?select&select-type=2"},
 		{Name: "UpdateBucketMetadataInventoryTableConfiguration", Method: "PUT", URI: "/{Bucket}?metadataInventoryTable"},
 		{Name: "UpdateBucketMetadataJournalTableConfiguration", Method: "PUT", URI: "/{Bucket}?metadataJournalTable"},
 		{Name: "UpdateObjectEncryption", Method: "PUT", URI: "/{Bucket}/{Key+}?encryption"},
-		{Name: "UploadPart", Method: "PUT", URI: "/{Bucket}/{Key+}?partNumber&uploadId"},
-		{Name: "UploadPartCopy", Method: "PUT", URI: "/{Bucket}/{Key+}?partNumber&uploadId"},
 		{Name: "WriteGetObjectResponse", Method: "POST", URI: "/WriteGetObjectResponse"},
 	},
 })
+
+// OpAbortMultipartUpload is the operation AbortMultipartUpload.
+var OpAbortMultipartUpload = &wire.Operation{
+	Name:   "AbortMultipartUpload",
+	Method: "DELETE",
+	URI:    "/{Bucket}/{Key+}",
+	Status: 204,
+	In:     reflect.TypeFor[AbortMultipartUploadInput](),
+	Out:    reflect.TypeFor[AbortMultipartUploadOutput](),
+	NewIn:  func() any { return new(AbortMultipartUploadInput) },
+	Errors: []wire.ErrorShape{errNoSuchUpload},
+}
+
+// OpCompleteMultipartUpload is the operation CompleteMultipartUpload.
+var OpCompleteMultipartUpload = &wire.Operation{
+	Name:      "CompleteMultipartUpload",
+	Method:    "POST",
+	URI:       "/{Bucket}/{Key+}",
+	Status:    200,
+	In:        reflect.TypeFor[CompleteMultipartUploadInput](),
+	Out:       reflect.TypeFor[CompleteMultipartUploadOutput](),
+	NewIn:     func() any { return new(CompleteMultipartUploadInput) },
+	Wrapper:   "CompleteMultipartUploadResult",
+	Sensitive: []string{"SSECustomerKey"},
+}
+
+// OpCopyObject is the operation CopyObject.
+var OpCopyObject = &wire.Operation{
+	Name:      "CopyObject",
+	Method:    "PUT",
+	URI:       "/{Bucket}/{Key+}",
+	Status:    200,
+	In:        reflect.TypeFor[CopyObjectInput](),
+	Out:       reflect.TypeFor[CopyObjectOutput](),
+	NewIn:     func() any { return new(CopyObjectInput) },
+	Sensitive: []string{"CopySourceSSECustomerKey", "SSECustomerKey", "SSEKMSEncryptionContext", "SSEKMSKeyId"},
+	Errors:    []wire.ErrorShape{errObjectNotInActiveTierError},
+}
 
 // OpCreateBucket is the operation CreateBucket.
 var OpCreateBucket = &wire.Operation{
@@ -148,6 +186,19 @@ var OpCreateBucket = &wire.Operation{
 	Errors: []wire.ErrorShape{errBucketAlreadyExists, errBucketAlreadyOwnedByYou},
 }
 
+// OpCreateMultipartUpload is the operation CreateMultipartUpload.
+var OpCreateMultipartUpload = &wire.Operation{
+	Name:      "CreateMultipartUpload",
+	Method:    "POST",
+	URI:       "/{Bucket}/{Key+}?uploads",
+	Status:    200,
+	In:        reflect.TypeFor[CreateMultipartUploadInput](),
+	Out:       reflect.TypeFor[CreateMultipartUploadOutput](),
+	NewIn:     func() any { return new(CreateMultipartUploadInput) },
+	Wrapper:   "InitiateMultipartUploadResult",
+	Sensitive: []string{"SSECustomerKey", "SSEKMSEncryptionContext", "SSEKMSKeyId"},
+}
+
 // OpDeleteBucket is the operation DeleteBucket.
 var OpDeleteBucket = &wire.Operation{
 	Name:   "DeleteBucket",
@@ -159,6 +210,61 @@ var OpDeleteBucket = &wire.Operation{
 	NewIn:  func() any { return new(DeleteBucketInput) },
 }
 
+// OpDeleteBucketCors is the operation DeleteBucketCors.
+var OpDeleteBucketCors = &wire.Operation{
+	Name:   "DeleteBucketCors",
+	Method: "DELETE",
+	URI:    "/{Bucket}?cors",
+	Status: 204,
+	In:     reflect.TypeFor[DeleteBucketCorsInput](),
+	Out:    reflect.TypeFor[DeleteBucketCorsOutput](),
+	NewIn:  func() any { return new(DeleteBucketCorsInput) },
+}
+
+// OpDeleteBucketEncryption is the operation DeleteBucketEncryption.
+var OpDeleteBucketEncryption = &wire.Operation{
+	Name:   "DeleteBucketEncryption",
+	Method: "DELETE",
+	URI:    "/{Bucket}?encryption",
+	Status: 204,
+	In:     reflect.TypeFor[DeleteBucketEncryptionInput](),
+	Out:    reflect.TypeFor[DeleteBucketEncryptionOutput](),
+	NewIn:  func() any { return new(DeleteBucketEncryptionInput) },
+}
+
+// OpDeleteBucketOwnershipControls is the operation DeleteBucketOwnershipControls.
+var OpDeleteBucketOwnershipControls = &wire.Operation{
+	Name:   "DeleteBucketOwnershipControls",
+	Method: "DELETE",
+	URI:    "/{Bucket}?ownershipControls",
+	Status: 204,
+	In:     reflect.TypeFor[DeleteBucketOwnershipControlsInput](),
+	Out:    reflect.TypeFor[DeleteBucketOwnershipControlsOutput](),
+	NewIn:  func() any { return new(DeleteBucketOwnershipControlsInput) },
+}
+
+// OpDeleteBucketPolicy is the operation DeleteBucketPolicy.
+var OpDeleteBucketPolicy = &wire.Operation{
+	Name:   "DeleteBucketPolicy",
+	Method: "DELETE",
+	URI:    "/{Bucket}?policy",
+	Status: 204,
+	In:     reflect.TypeFor[DeleteBucketPolicyInput](),
+	Out:    reflect.TypeFor[DeleteBucketPolicyOutput](),
+	NewIn:  func() any { return new(DeleteBucketPolicyInput) },
+}
+
+// OpDeleteBucketTagging is the operation DeleteBucketTagging.
+var OpDeleteBucketTagging = &wire.Operation{
+	Name:   "DeleteBucketTagging",
+	Method: "DELETE",
+	URI:    "/{Bucket}?tagging",
+	Status: 204,
+	In:     reflect.TypeFor[DeleteBucketTaggingInput](),
+	Out:    reflect.TypeFor[DeleteBucketTaggingOutput](),
+	NewIn:  func() any { return new(DeleteBucketTaggingInput) },
+}
+
 // OpDeleteObject is the operation DeleteObject.
 var OpDeleteObject = &wire.Operation{
 	Name:   "DeleteObject",
@@ -168,6 +274,17 @@ var OpDeleteObject = &wire.Operation{
 	In:     reflect.TypeFor[DeleteObjectInput](),
 	Out:    reflect.TypeFor[DeleteObjectOutput](),
 	NewIn:  func() any { return new(DeleteObjectInput) },
+}
+
+// OpDeleteObjectTagging is the operation DeleteObjectTagging.
+var OpDeleteObjectTagging = &wire.Operation{
+	Name:   "DeleteObjectTagging",
+	Method: "DELETE",
+	URI:    "/{Bucket}/{Key+}?tagging",
+	Status: 204,
+	In:     reflect.TypeFor[DeleteObjectTaggingInput](),
+	Out:    reflect.TypeFor[DeleteObjectTaggingOutput](),
+	NewIn:  func() any { return new(DeleteObjectTaggingInput) },
 }
 
 // OpDeleteObjects is the operation DeleteObjects.
@@ -182,6 +299,52 @@ var OpDeleteObjects = &wire.Operation{
 	Wrapper: "DeleteResult",
 }
 
+// OpDeletePublicAccessBlock is the operation DeletePublicAccessBlock.
+var OpDeletePublicAccessBlock = &wire.Operation{
+	Name:   "DeletePublicAccessBlock",
+	Method: "DELETE",
+	URI:    "/{Bucket}?publicAccessBlock",
+	Status: 204,
+	In:     reflect.TypeFor[DeletePublicAccessBlockInput](),
+	Out:    reflect.TypeFor[DeletePublicAccessBlockOutput](),
+	NewIn:  func() any { return new(DeletePublicAccessBlockInput) },
+}
+
+// OpGetBucketAcl is the operation GetBucketAcl.
+var OpGetBucketAcl = &wire.Operation{
+	Name:    "GetBucketAcl",
+	Method:  "GET",
+	URI:     "/{Bucket}?acl",
+	Status:  200,
+	In:      reflect.TypeFor[GetBucketAclInput](),
+	Out:     reflect.TypeFor[GetBucketAclOutput](),
+	NewIn:   func() any { return new(GetBucketAclInput) },
+	Wrapper: "AccessControlPolicy",
+}
+
+// OpGetBucketCors is the operation GetBucketCors.
+var OpGetBucketCors = &wire.Operation{
+	Name:    "GetBucketCors",
+	Method:  "GET",
+	URI:     "/{Bucket}?cors",
+	Status:  200,
+	In:      reflect.TypeFor[GetBucketCorsInput](),
+	Out:     reflect.TypeFor[GetBucketCorsOutput](),
+	NewIn:   func() any { return new(GetBucketCorsInput) },
+	Wrapper: "CORSConfiguration",
+}
+
+// OpGetBucketEncryption is the operation GetBucketEncryption.
+var OpGetBucketEncryption = &wire.Operation{
+	Name:   "GetBucketEncryption",
+	Method: "GET",
+	URI:    "/{Bucket}?encryption",
+	Status: 200,
+	In:     reflect.TypeFor[GetBucketEncryptionInput](),
+	Out:    reflect.TypeFor[GetBucketEncryptionOutput](),
+	NewIn:  func() any { return new(GetBucketEncryptionInput) },
+}
+
 // OpGetBucketLocation is the operation GetBucketLocation.
 var OpGetBucketLocation = &wire.Operation{
 	Name:    "GetBucketLocation",
@@ -192,6 +355,63 @@ var OpGetBucketLocation = &wire.Operation{
 	Out:     reflect.TypeFor[GetBucketLocationOutput](),
 	NewIn:   func() any { return new(GetBucketLocationInput) },
 	Wrapper: "LocationConstraint",
+}
+
+// OpGetBucketOwnershipControls is the operation GetBucketOwnershipControls.
+var OpGetBucketOwnershipControls = &wire.Operation{
+	Name:   "GetBucketOwnershipControls",
+	Method: "GET",
+	URI:    "/{Bucket}?ownershipControls",
+	Status: 200,
+	In:     reflect.TypeFor[GetBucketOwnershipControlsInput](),
+	Out:    reflect.TypeFor[GetBucketOwnershipControlsOutput](),
+	NewIn:  func() any { return new(GetBucketOwnershipControlsInput) },
+}
+
+// OpGetBucketPolicy is the operation GetBucketPolicy.
+var OpGetBucketPolicy = &wire.Operation{
+	Name:   "GetBucketPolicy",
+	Method: "GET",
+	URI:    "/{Bucket}?policy",
+	Status: 200,
+	In:     reflect.TypeFor[GetBucketPolicyInput](),
+	Out:    reflect.TypeFor[GetBucketPolicyOutput](),
+	NewIn:  func() any { return new(GetBucketPolicyInput) },
+}
+
+// OpGetBucketPolicyStatus is the operation GetBucketPolicyStatus.
+var OpGetBucketPolicyStatus = &wire.Operation{
+	Name:   "GetBucketPolicyStatus",
+	Method: "GET",
+	URI:    "/{Bucket}?policyStatus",
+	Status: 200,
+	In:     reflect.TypeFor[GetBucketPolicyStatusInput](),
+	Out:    reflect.TypeFor[GetBucketPolicyStatusOutput](),
+	NewIn:  func() any { return new(GetBucketPolicyStatusInput) },
+}
+
+// OpGetBucketTagging is the operation GetBucketTagging.
+var OpGetBucketTagging = &wire.Operation{
+	Name:    "GetBucketTagging",
+	Method:  "GET",
+	URI:     "/{Bucket}?tagging",
+	Status:  200,
+	In:      reflect.TypeFor[GetBucketTaggingInput](),
+	Out:     reflect.TypeFor[GetBucketTaggingOutput](),
+	NewIn:   func() any { return new(GetBucketTaggingInput) },
+	Wrapper: "Tagging",
+}
+
+// OpGetBucketVersioning is the operation GetBucketVersioning.
+var OpGetBucketVersioning = &wire.Operation{
+	Name:    "GetBucketVersioning",
+	Method:  "GET",
+	URI:     "/{Bucket}?versioning",
+	Status:  200,
+	In:      reflect.TypeFor[GetBucketVersioningInput](),
+	Out:     reflect.TypeFor[GetBucketVersioningOutput](),
+	NewIn:   func() any { return new(GetBucketVersioningInput) },
+	Wrapper: "VersioningConfiguration",
 }
 
 // OpGetObject is the operation GetObject.
@@ -205,6 +425,56 @@ var OpGetObject = &wire.Operation{
 	NewIn:     func() any { return new(GetObjectInput) },
 	Sensitive: []string{"SSECustomerKey"},
 	Errors:    []wire.ErrorShape{errNoSuchKey, errInvalidObjectState},
+}
+
+// OpGetObjectAcl is the operation GetObjectAcl.
+var OpGetObjectAcl = &wire.Operation{
+	Name:    "GetObjectAcl",
+	Method:  "GET",
+	URI:     "/{Bucket}/{Key+}?acl",
+	Status:  200,
+	In:      reflect.TypeFor[GetObjectAclInput](),
+	Out:     reflect.TypeFor[GetObjectAclOutput](),
+	NewIn:   func() any { return new(GetObjectAclInput) },
+	Wrapper: "AccessControlPolicy",
+	Errors:  []wire.ErrorShape{errNoSuchKey},
+}
+
+// OpGetObjectAttributes is the operation GetObjectAttributes.
+var OpGetObjectAttributes = &wire.Operation{
+	Name:      "GetObjectAttributes",
+	Method:    "GET",
+	URI:       "/{Bucket}/{Key+}?attributes",
+	Status:    200,
+	In:        reflect.TypeFor[GetObjectAttributesInput](),
+	Out:       reflect.TypeFor[GetObjectAttributesOutput](),
+	NewIn:     func() any { return new(GetObjectAttributesInput) },
+	Wrapper:   "GetObjectAttributesResponse",
+	Sensitive: []string{"SSECustomerKey"},
+	Errors:    []wire.ErrorShape{errNoSuchKey},
+}
+
+// OpGetObjectTagging is the operation GetObjectTagging.
+var OpGetObjectTagging = &wire.Operation{
+	Name:    "GetObjectTagging",
+	Method:  "GET",
+	URI:     "/{Bucket}/{Key+}?tagging",
+	Status:  200,
+	In:      reflect.TypeFor[GetObjectTaggingInput](),
+	Out:     reflect.TypeFor[GetObjectTaggingOutput](),
+	NewIn:   func() any { return new(GetObjectTaggingInput) },
+	Wrapper: "Tagging",
+}
+
+// OpGetPublicAccessBlock is the operation GetPublicAccessBlock.
+var OpGetPublicAccessBlock = &wire.Operation{
+	Name:   "GetPublicAccessBlock",
+	Method: "GET",
+	URI:    "/{Bucket}?publicAccessBlock",
+	Status: 200,
+	In:     reflect.TypeFor[GetPublicAccessBlockInput](),
+	Out:    reflect.TypeFor[GetPublicAccessBlockOutput](),
+	NewIn:  func() any { return new(GetPublicAccessBlockInput) },
 }
 
 // OpHeadBucket is the operation HeadBucket.
@@ -244,6 +514,30 @@ var OpListBuckets = &wire.Operation{
 	Wrapper: "ListAllMyBucketsResult",
 }
 
+// OpListMultipartUploads is the operation ListMultipartUploads.
+var OpListMultipartUploads = &wire.Operation{
+	Name:    "ListMultipartUploads",
+	Method:  "GET",
+	URI:     "/{Bucket}?uploads",
+	Status:  200,
+	In:      reflect.TypeFor[ListMultipartUploadsInput](),
+	Out:     reflect.TypeFor[ListMultipartUploadsOutput](),
+	NewIn:   func() any { return new(ListMultipartUploadsInput) },
+	Wrapper: "ListMultipartUploadsResult",
+}
+
+// OpListObjectVersions is the operation ListObjectVersions.
+var OpListObjectVersions = &wire.Operation{
+	Name:    "ListObjectVersions",
+	Method:  "GET",
+	URI:     "/{Bucket}?versions",
+	Status:  200,
+	In:      reflect.TypeFor[ListObjectVersionsInput](),
+	Out:     reflect.TypeFor[ListObjectVersionsOutput](),
+	NewIn:   func() any { return new(ListObjectVersionsInput) },
+	Wrapper: "ListVersionsResult",
+}
+
 // OpListObjects is the operation ListObjects.
 var OpListObjects = &wire.Operation{
 	Name:    "ListObjects",
@@ -270,6 +564,97 @@ var OpListObjectsV2 = &wire.Operation{
 	Errors:  []wire.ErrorShape{errNoSuchBucket},
 }
 
+// OpListParts is the operation ListParts.
+var OpListParts = &wire.Operation{
+	Name:      "ListParts",
+	Method:    "GET",
+	URI:       "/{Bucket}/{Key+}",
+	Status:    200,
+	In:        reflect.TypeFor[ListPartsInput](),
+	Out:       reflect.TypeFor[ListPartsOutput](),
+	NewIn:     func() any { return new(ListPartsInput) },
+	Wrapper:   "ListPartsResult",
+	Sensitive: []string{"SSECustomerKey"},
+}
+
+// OpPutBucketAcl is the operation PutBucketAcl.
+var OpPutBucketAcl = &wire.Operation{
+	Name:   "PutBucketAcl",
+	Method: "PUT",
+	URI:    "/{Bucket}?acl",
+	Status: 200,
+	In:     reflect.TypeFor[PutBucketAclInput](),
+	Out:    reflect.TypeFor[PutBucketAclOutput](),
+	NewIn:  func() any { return new(PutBucketAclInput) },
+}
+
+// OpPutBucketCors is the operation PutBucketCors.
+var OpPutBucketCors = &wire.Operation{
+	Name:   "PutBucketCors",
+	Method: "PUT",
+	URI:    "/{Bucket}?cors",
+	Status: 200,
+	In:     reflect.TypeFor[PutBucketCorsInput](),
+	Out:    reflect.TypeFor[PutBucketCorsOutput](),
+	NewIn:  func() any { return new(PutBucketCorsInput) },
+}
+
+// OpPutBucketEncryption is the operation PutBucketEncryption.
+var OpPutBucketEncryption = &wire.Operation{
+	Name:      "PutBucketEncryption",
+	Method:    "PUT",
+	URI:       "/{Bucket}?encryption",
+	Status:    200,
+	In:        reflect.TypeFor[PutBucketEncryptionInput](),
+	Out:       reflect.TypeFor[PutBucketEncryptionOutput](),
+	NewIn:     func() any { return new(PutBucketEncryptionInput) },
+	Sensitive: []string{"ServerSideEncryptionConfiguration.Rules[].ApplyServerSideEncryptionByDefault.KMSMasterKeyID"},
+}
+
+// OpPutBucketOwnershipControls is the operation PutBucketOwnershipControls.
+var OpPutBucketOwnershipControls = &wire.Operation{
+	Name:   "PutBucketOwnershipControls",
+	Method: "PUT",
+	URI:    "/{Bucket}?ownershipControls",
+	Status: 200,
+	In:     reflect.TypeFor[PutBucketOwnershipControlsInput](),
+	Out:    reflect.TypeFor[PutBucketOwnershipControlsOutput](),
+	NewIn:  func() any { return new(PutBucketOwnershipControlsInput) },
+}
+
+// OpPutBucketPolicy is the operation PutBucketPolicy.
+var OpPutBucketPolicy = &wire.Operation{
+	Name:   "PutBucketPolicy",
+	Method: "PUT",
+	URI:    "/{Bucket}?policy",
+	Status: 200,
+	In:     reflect.TypeFor[PutBucketPolicyInput](),
+	Out:    reflect.TypeFor[PutBucketPolicyOutput](),
+	NewIn:  func() any { return new(PutBucketPolicyInput) },
+}
+
+// OpPutBucketTagging is the operation PutBucketTagging.
+var OpPutBucketTagging = &wire.Operation{
+	Name:   "PutBucketTagging",
+	Method: "PUT",
+	URI:    "/{Bucket}?tagging",
+	Status: 200,
+	In:     reflect.TypeFor[PutBucketTaggingInput](),
+	Out:    reflect.TypeFor[PutBucketTaggingOutput](),
+	NewIn:  func() any { return new(PutBucketTaggingInput) },
+}
+
+// OpPutBucketVersioning is the operation PutBucketVersioning.
+var OpPutBucketVersioning = &wire.Operation{
+	Name:   "PutBucketVersioning",
+	Method: "PUT",
+	URI:    "/{Bucket}?versioning",
+	Status: 200,
+	In:     reflect.TypeFor[PutBucketVersioningInput](),
+	Out:    reflect.TypeFor[PutBucketVersioningOutput](),
+	NewIn:  func() any { return new(PutBucketVersioningInput) },
+}
+
 // OpPutObject is the operation PutObject.
 var OpPutObject = &wire.Operation{
 	Name:      "PutObject",
@@ -283,14 +668,62 @@ var OpPutObject = &wire.Operation{
 	Errors:    []wire.ErrorShape{errInvalidRequest, errInvalidWriteOffset, errTooManyParts, errEncryptionTypeMismatch},
 }
 
+// OpPutObjectTagging is the operation PutObjectTagging.
+var OpPutObjectTagging = &wire.Operation{
+	Name:   "PutObjectTagging",
+	Method: "PUT",
+	URI:    "/{Bucket}/{Key+}?tagging",
+	Status: 200,
+	In:     reflect.TypeFor[PutObjectTaggingInput](),
+	Out:    reflect.TypeFor[PutObjectTaggingOutput](),
+	NewIn:  func() any { return new(PutObjectTaggingInput) },
+}
+
+// OpPutPublicAccessBlock is the operation PutPublicAccessBlock.
+var OpPutPublicAccessBlock = &wire.Operation{
+	Name:   "PutPublicAccessBlock",
+	Method: "PUT",
+	URI:    "/{Bucket}?publicAccessBlock",
+	Status: 200,
+	In:     reflect.TypeFor[PutPublicAccessBlockInput](),
+	Out:    reflect.TypeFor[PutPublicAccessBlockOutput](),
+	NewIn:  func() any { return new(PutPublicAccessBlockInput) },
+}
+
+// OpUploadPart is the operation UploadPart.
+var OpUploadPart = &wire.Operation{
+	Name:      "UploadPart",
+	Method:    "PUT",
+	URI:       "/{Bucket}/{Key+}",
+	Status:    200,
+	In:        reflect.TypeFor[UploadPartInput](),
+	Out:       reflect.TypeFor[UploadPartOutput](),
+	NewIn:     func() any { return new(UploadPartInput) },
+	Sensitive: []string{"SSECustomerKey"},
+}
+
+// OpUploadPartCopy is the operation UploadPartCopy.
+var OpUploadPartCopy = &wire.Operation{
+	Name:      "UploadPartCopy",
+	Method:    "PUT",
+	URI:       "/{Bucket}/{Key+}",
+	Status:    200,
+	In:        reflect.TypeFor[UploadPartCopyInput](),
+	Out:       reflect.TypeFor[UploadPartCopyOutput](),
+	NewIn:     func() any { return new(UploadPartCopyInput) },
+	Sensitive: []string{"CopySourceSSECustomerKey", "SSECustomerKey"},
+}
+
 var (
-	errBucketAlreadyExists     = wire.ErrorShape{Name: "BucketAlreadyExists", Code: "BucketAlreadyExists", Status: 409}
-	errBucketAlreadyOwnedByYou = wire.ErrorShape{Name: "BucketAlreadyOwnedByYou", Code: "BucketAlreadyOwnedByYou", Status: 409}
-	errEncryptionTypeMismatch  = wire.ErrorShape{Name: "EncryptionTypeMismatch", Code: "EncryptionTypeMismatch", Status: 400}
-	errInvalidObjectState      = wire.ErrorShape{Name: "InvalidObjectState", Code: "InvalidObjectState", Status: 403}
-	errInvalidRequest          = wire.ErrorShape{Name: "InvalidRequest", Code: "InvalidRequest", Status: 400}
-	errInvalidWriteOffset      = wire.ErrorShape{Name: "InvalidWriteOffset", Code: "InvalidWriteOffset", Status: 400}
-	errNoSuchBucket            = wire.ErrorShape{Name: "NoSuchBucket", Code: "NoSuchBucket", Status: 404}
-	errNoSuchKey               = wire.ErrorShape{Name: "NoSuchKey", Code: "NoSuchKey", Status: 404}
-	errTooManyParts            = wire.ErrorShape{Name: "TooManyParts", Code: "TooManyParts", Status: 400}
+	errBucketAlreadyExists        = wire.ErrorShape{Name: "BucketAlreadyExists", Code: "BucketAlreadyExists", Status: 409}
+	errBucketAlreadyOwnedByYou    = wire.ErrorShape{Name: "BucketAlreadyOwnedByYou", Code: "BucketAlreadyOwnedByYou", Status: 409}
+	errEncryptionTypeMismatch     = wire.ErrorShape{Name: "EncryptionTypeMismatch", Code: "EncryptionTypeMismatch", Status: 400}
+	errInvalidObjectState         = wire.ErrorShape{Name: "InvalidObjectState", Code: "InvalidObjectState", Status: 403}
+	errInvalidRequest             = wire.ErrorShape{Name: "InvalidRequest", Code: "InvalidRequest", Status: 400}
+	errInvalidWriteOffset         = wire.ErrorShape{Name: "InvalidWriteOffset", Code: "InvalidWriteOffset", Status: 400}
+	errNoSuchBucket               = wire.ErrorShape{Name: "NoSuchBucket", Code: "NoSuchBucket", Status: 404}
+	errNoSuchKey                  = wire.ErrorShape{Name: "NoSuchKey", Code: "NoSuchKey", Status: 404}
+	errNoSuchUpload               = wire.ErrorShape{Name: "NoSuchUpload", Code: "NoSuchUpload", Status: 404}
+	errObjectNotInActiveTierError = wire.ErrorShape{Name: "ObjectNotInActiveTierError", Code: "ObjectNotInActiveTierError", Status: 403}
+	errTooManyParts               = wire.ErrorShape{Name: "TooManyParts", Code: "TooManyParts", Status: 400}
 )

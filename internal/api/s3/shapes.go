@@ -7,8 +7,76 @@ import (
 	"time"
 )
 
+// DeleteBucketCorsOutput has no members.
+type DeleteBucketCorsOutput struct{}
+
+// DeleteBucketEncryptionOutput has no members.
+type DeleteBucketEncryptionOutput struct{}
+
 // DeleteBucketOutput has no members.
 type DeleteBucketOutput struct{}
+
+// DeleteBucketOwnershipControlsOutput has no members.
+type DeleteBucketOwnershipControlsOutput struct{}
+
+// DeleteBucketPolicyOutput has no members.
+type DeleteBucketPolicyOutput struct{}
+
+// DeleteBucketTaggingOutput has no members.
+type DeleteBucketTaggingOutput struct{}
+
+// DeletePublicAccessBlockOutput has no members.
+type DeletePublicAccessBlockOutput struct{}
+
+// PutBucketAclOutput has no members.
+type PutBucketAclOutput struct{}
+
+// PutBucketCorsOutput has no members.
+type PutBucketCorsOutput struct{}
+
+// PutBucketEncryptionOutput has no members.
+type PutBucketEncryptionOutput struct{}
+
+// PutBucketOwnershipControlsOutput has no members.
+type PutBucketOwnershipControlsOutput struct{}
+
+// PutBucketPolicyOutput has no members.
+type PutBucketPolicyOutput struct{}
+
+// PutBucketTaggingOutput has no members.
+type PutBucketTaggingOutput struct{}
+
+// PutBucketVersioningOutput has no members.
+type PutBucketVersioningOutput struct{}
+
+// PutPublicAccessBlockOutput has no members.
+type PutPublicAccessBlockOutput struct{}
+
+// AbortMultipartUploadInput is the model's AbortMultipartUploadRequest.
+type AbortMultipartUploadInput struct {
+	Bucket               string     `wire:"Bucket" in:"uri" opt:"required"`
+	Key                  string     `wire:"Key" in:"uri" opt:"required" min:"1"`
+	UploadId             string     `wire:"uploadId" name:"UploadId" in:"querystring" opt:"required"`
+	RequestPayer         *string    `wire:"x-amz-request-payer" name:"RequestPayer" in:"header" enum:"requester"`
+	ExpectedBucketOwner  *string    `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+	IfMatchInitiatedTime *time.Time `wire:"x-amz-if-match-initiated-time" name:"IfMatchInitiatedTime" in:"header" ts:"rfc822"`
+}
+
+// AbortMultipartUploadOutput is a shape of the model.
+type AbortMultipartUploadOutput struct {
+	RequestCharged *string `wire:"x-amz-request-charged" name:"RequestCharged" in:"header"`
+}
+
+// AccessControlPolicy is a shape of the model.
+type AccessControlPolicy struct {
+	Grants []Grant `wire:"AccessControlList" name:"Grants" e.wire:"Grant"`
+	Owner  *Owner  `wire:"Owner"`
+}
+
+// BlockedEncryptionTypes is a shape of the model.
+type BlockedEncryptionTypes struct {
+	EncryptionType []string `wire:"EncryptionType" opt:"flattened" e.wire:"EncryptionType" e.enum:"NONE|SSE-C"`
+}
 
 // Bucket is a shape of the model.
 type Bucket struct {
@@ -24,9 +92,207 @@ type BucketInfo struct {
 	Type           *string `wire:"Type" enum:"Directory"`
 }
 
+// CORSConfiguration is a shape of the model.
+type CORSConfiguration struct {
+	CORSRules []CORSRule `wire:"CORSRule" name:"CORSRules" opt:"flattened,required"`
+}
+
+// CORSRule is a shape of the model.
+type CORSRule struct {
+	ID             *string  `wire:"ID"`
+	AllowedHeaders []string `wire:"AllowedHeader" name:"AllowedHeaders" opt:"flattened"`
+	AllowedMethods []string `wire:"AllowedMethod" name:"AllowedMethods" opt:"flattened,required"`
+	AllowedOrigins []string `wire:"AllowedOrigin" name:"AllowedOrigins" opt:"flattened,required"`
+	ExposeHeaders  []string `wire:"ExposeHeader" name:"ExposeHeaders" opt:"flattened"`
+	MaxAgeSeconds  *int32   `wire:"MaxAgeSeconds"`
+}
+
+// Checksum is a shape of the model.
+type Checksum struct {
+	ChecksumCRC32     *string `wire:"ChecksumCRC32"`
+	ChecksumCRC32C    *string `wire:"ChecksumCRC32C"`
+	ChecksumCRC64NVME *string `wire:"ChecksumCRC64NVME"`
+	ChecksumSHA1      *string `wire:"ChecksumSHA1"`
+	ChecksumSHA256    *string `wire:"ChecksumSHA256"`
+	ChecksumSHA512    *string `wire:"ChecksumSHA512"`
+	ChecksumMD5       *string `wire:"ChecksumMD5"`
+	ChecksumXXHASH64  *string `wire:"ChecksumXXHASH64"`
+	ChecksumXXHASH3   *string `wire:"ChecksumXXHASH3"`
+	ChecksumXXHASH128 *string `wire:"ChecksumXXHASH128"`
+	ChecksumType      *string `wire:"ChecksumType"`
+}
+
 // CommonPrefix is a shape of the model.
 type CommonPrefix struct {
 	Prefix *string `wire:"Prefix"`
+}
+
+// CompleteMultipartUploadInput is the model's CompleteMultipartUploadRequest.
+type CompleteMultipartUploadInput struct {
+	Bucket               string                    `wire:"Bucket" in:"uri" opt:"required"`
+	Key                  string                    `wire:"Key" in:"uri" opt:"required" min:"1"`
+	MultipartUpload      *CompletedMultipartUpload `wire:"CompleteMultipartUpload" name:"MultipartUpload" in:"payload" ns:"http://s3.amazonaws.com/doc/2006-03-01/"`
+	UploadId             string                    `wire:"uploadId" name:"UploadId" in:"querystring" opt:"required"`
+	ChecksumCRC32        *string                   `wire:"x-amz-checksum-crc32" name:"ChecksumCRC32" in:"header"`
+	ChecksumCRC32C       *string                   `wire:"x-amz-checksum-crc32c" name:"ChecksumCRC32C" in:"header"`
+	ChecksumCRC64NVME    *string                   `wire:"x-amz-checksum-crc64nvme" name:"ChecksumCRC64NVME" in:"header"`
+	ChecksumSHA1         *string                   `wire:"x-amz-checksum-sha1" name:"ChecksumSHA1" in:"header"`
+	ChecksumSHA256       *string                   `wire:"x-amz-checksum-sha256" name:"ChecksumSHA256" in:"header"`
+	ChecksumSHA512       *string                   `wire:"x-amz-checksum-sha512" name:"ChecksumSHA512" in:"header"`
+	ChecksumMD5          *string                   `wire:"x-amz-checksum-md5" name:"ChecksumMD5" in:"header"`
+	ChecksumXXHASH64     *string                   `wire:"x-amz-checksum-xxhash64" name:"ChecksumXXHASH64" in:"header"`
+	ChecksumXXHASH3      *string                   `wire:"x-amz-checksum-xxhash3" name:"ChecksumXXHASH3" in:"header"`
+	ChecksumXXHASH128    *string                   `wire:"x-amz-checksum-xxhash128" name:"ChecksumXXHASH128" in:"header"`
+	ChecksumType         *string                   `wire:"x-amz-checksum-type" name:"ChecksumType" in:"header" enum:"COMPOSITE|FULL_OBJECT"`
+	MpuObjectSize        *int64                    `wire:"x-amz-mp-object-size" name:"MpuObjectSize" in:"header"`
+	RequestPayer         *string                   `wire:"x-amz-request-payer" name:"RequestPayer" in:"header" enum:"requester"`
+	ExpectedBucketOwner  *string                   `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+	IfMatch              *string                   `wire:"If-Match" name:"IfMatch" in:"header"`
+	IfNoneMatch          *string                   `wire:"If-None-Match" name:"IfNoneMatch" in:"header"`
+	SSECustomerAlgorithm *string                   `wire:"x-amz-server-side-encryption-customer-algorithm" name:"SSECustomerAlgorithm" in:"header"`
+	SSECustomerKey       *string                   `wire:"x-amz-server-side-encryption-customer-key" name:"SSECustomerKey" in:"header" opt:"sensitive"`
+	SSECustomerKeyMD5    *string                   `wire:"x-amz-server-side-encryption-customer-key-MD5" name:"SSECustomerKeyMD5" in:"header"`
+}
+
+// CompleteMultipartUploadOutput is a shape of the model.
+type CompleteMultipartUploadOutput struct {
+	Location             *string `wire:"Location"`
+	Bucket               *string `wire:"Bucket"`
+	Key                  *string `wire:"Key"`
+	Expiration           *string `wire:"x-amz-expiration" name:"Expiration" in:"header"`
+	ETag                 *string `wire:"ETag"`
+	ChecksumCRC32        *string `wire:"ChecksumCRC32"`
+	ChecksumCRC32C       *string `wire:"ChecksumCRC32C"`
+	ChecksumCRC64NVME    *string `wire:"ChecksumCRC64NVME"`
+	ChecksumSHA1         *string `wire:"ChecksumSHA1"`
+	ChecksumSHA256       *string `wire:"ChecksumSHA256"`
+	ChecksumSHA512       *string `wire:"ChecksumSHA512"`
+	ChecksumMD5          *string `wire:"ChecksumMD5"`
+	ChecksumXXHASH64     *string `wire:"ChecksumXXHASH64"`
+	ChecksumXXHASH3      *string `wire:"ChecksumXXHASH3"`
+	ChecksumXXHASH128    *string `wire:"ChecksumXXHASH128"`
+	ChecksumType         *string `wire:"ChecksumType"`
+	ServerSideEncryption *string `wire:"x-amz-server-side-encryption" name:"ServerSideEncryption" in:"header"`
+	VersionId            *string `wire:"x-amz-version-id" name:"VersionId" in:"header"`
+	SSEKMSKeyId          *string `wire:"x-amz-server-side-encryption-aws-kms-key-id" name:"SSEKMSKeyId" in:"header" opt:"sensitive"`
+	BucketKeyEnabled     *bool   `wire:"x-amz-server-side-encryption-bucket-key-enabled" name:"BucketKeyEnabled" in:"header"`
+	RequestCharged       *string `wire:"x-amz-request-charged" name:"RequestCharged" in:"header"`
+}
+
+// CompletedMultipartUpload is a shape of the model.
+type CompletedMultipartUpload struct {
+	Parts []CompletedPart `wire:"Part" name:"Parts" opt:"flattened"`
+}
+
+// CompletedPart is a shape of the model.
+type CompletedPart struct {
+	ETag              *string `wire:"ETag"`
+	ChecksumCRC32     *string `wire:"ChecksumCRC32"`
+	ChecksumCRC32C    *string `wire:"ChecksumCRC32C"`
+	ChecksumCRC64NVME *string `wire:"ChecksumCRC64NVME"`
+	ChecksumSHA1      *string `wire:"ChecksumSHA1"`
+	ChecksumSHA256    *string `wire:"ChecksumSHA256"`
+	ChecksumSHA512    *string `wire:"ChecksumSHA512"`
+	ChecksumMD5       *string `wire:"ChecksumMD5"`
+	ChecksumXXHASH64  *string `wire:"ChecksumXXHASH64"`
+	ChecksumXXHASH3   *string `wire:"ChecksumXXHASH3"`
+	ChecksumXXHASH128 *string `wire:"ChecksumXXHASH128"`
+	PartNumber        *int32  `wire:"PartNumber"`
+}
+
+// CopyObjectInput is the model's CopyObjectRequest.
+type CopyObjectInput struct {
+	ACL                            *string           `wire:"x-amz-acl" name:"ACL" in:"header" enum:"private|public-read|public-read-write|authenticated-read|aws-exec-read|bucket-owner-read|bucket-owner-full-control"`
+	Bucket                         string            `wire:"Bucket" in:"uri" opt:"required"`
+	CacheControl                   *string           `wire:"Cache-Control" name:"CacheControl" in:"header"`
+	ChecksumAlgorithm              *string           `wire:"x-amz-checksum-algorithm" name:"ChecksumAlgorithm" in:"header" enum:"CRC32|CRC32C|SHA1|SHA256|CRC64NVME|SHA512|MD5|XXHASH64|XXHASH3|XXHASH128"`
+	ContentDisposition             *string           `wire:"Content-Disposition" name:"ContentDisposition" in:"header"`
+	ContentEncoding                *string           `wire:"Content-Encoding" name:"ContentEncoding" in:"header"`
+	ContentLanguage                *string           `wire:"Content-Language" name:"ContentLanguage" in:"header"`
+	ContentType                    *string           `wire:"Content-Type" name:"ContentType" in:"header"`
+	CopySource                     string            `wire:"x-amz-copy-source" name:"CopySource" in:"header" opt:"required" pattern:"\\/?.+\\/.+"`
+	CopySourceIfMatch              *string           `wire:"x-amz-copy-source-if-match" name:"CopySourceIfMatch" in:"header"`
+	CopySourceIfModifiedSince      *time.Time        `wire:"x-amz-copy-source-if-modified-since" name:"CopySourceIfModifiedSince" in:"header"`
+	CopySourceIfNoneMatch          *string           `wire:"x-amz-copy-source-if-none-match" name:"CopySourceIfNoneMatch" in:"header"`
+	CopySourceIfUnmodifiedSince    *time.Time        `wire:"x-amz-copy-source-if-unmodified-since" name:"CopySourceIfUnmodifiedSince" in:"header"`
+	Expires                        *string           `wire:"Expires" in:"header"`
+	GrantFullControl               *string           `wire:"x-amz-grant-full-control" name:"GrantFullControl" in:"header"`
+	GrantRead                      *string           `wire:"x-amz-grant-read" name:"GrantRead" in:"header"`
+	GrantReadACP                   *string           `wire:"x-amz-grant-read-acp" name:"GrantReadACP" in:"header"`
+	GrantWriteACP                  *string           `wire:"x-amz-grant-write-acp" name:"GrantWriteACP" in:"header"`
+	IfMatch                        *string           `wire:"If-Match" name:"IfMatch" in:"header"`
+	IfNoneMatch                    *string           `wire:"If-None-Match" name:"IfNoneMatch" in:"header"`
+	Key                            string            `wire:"Key" in:"uri" opt:"required" min:"1"`
+	Metadata                       map[string]string `wire:"x-amz-meta-" in:"headers"`
+	MetadataDirective              *string           `wire:"x-amz-metadata-directive" name:"MetadataDirective" in:"header" enum:"COPY|REPLACE"`
+	TaggingDirective               *string           `wire:"x-amz-tagging-directive" name:"TaggingDirective" in:"header" enum:"COPY|REPLACE"`
+	ServerSideEncryption           *string           `wire:"x-amz-server-side-encryption" name:"ServerSideEncryption" in:"header" enum:"AES256|aws:fsx|aws:kms|aws:kms:dsse"`
+	StorageClass                   *string           `wire:"x-amz-storage-class" name:"StorageClass" in:"header" enum:"STANDARD|REDUCED_REDUNDANCY|STANDARD_IA|ONEZONE_IA|INTELLIGENT_TIERING|GLACIER|DEEP_ARCHIVE|OUTPOSTS|GLACIER_IR|SNOW|EXPRESS_ONEZONE|FSX_OPENZFS|FSX_ONTAP"`
+	WebsiteRedirectLocation        *string           `wire:"x-amz-website-redirect-location" name:"WebsiteRedirectLocation" in:"header"`
+	SSECustomerAlgorithm           *string           `wire:"x-amz-server-side-encryption-customer-algorithm" name:"SSECustomerAlgorithm" in:"header"`
+	SSECustomerKey                 *string           `wire:"x-amz-server-side-encryption-customer-key" name:"SSECustomerKey" in:"header" opt:"sensitive"`
+	SSECustomerKeyMD5              *string           `wire:"x-amz-server-side-encryption-customer-key-MD5" name:"SSECustomerKeyMD5" in:"header"`
+	SSEKMSKeyId                    *string           `wire:"x-amz-server-side-encryption-aws-kms-key-id" name:"SSEKMSKeyId" in:"header" opt:"sensitive"`
+	SSEKMSEncryptionContext        *string           `wire:"x-amz-server-side-encryption-context" name:"SSEKMSEncryptionContext" in:"header" opt:"sensitive"`
+	BucketKeyEnabled               *bool             `wire:"x-amz-server-side-encryption-bucket-key-enabled" name:"BucketKeyEnabled" in:"header"`
+	CopySourceSSECustomerAlgorithm *string           `wire:"x-amz-copy-source-server-side-encryption-customer-algorithm" name:"CopySourceSSECustomerAlgorithm" in:"header"`
+	CopySourceSSECustomerKey       *string           `wire:"x-amz-copy-source-server-side-encryption-customer-key" name:"CopySourceSSECustomerKey" in:"header" opt:"sensitive"`
+	CopySourceSSECustomerKeyMD5    *string           `wire:"x-amz-copy-source-server-side-encryption-customer-key-MD5" name:"CopySourceSSECustomerKeyMD5" in:"header"`
+	RequestPayer                   *string           `wire:"x-amz-request-payer" name:"RequestPayer" in:"header" enum:"requester"`
+	Tagging                        *string           `wire:"x-amz-tagging" name:"Tagging" in:"header"`
+	ObjectLockMode                 *string           `wire:"x-amz-object-lock-mode" name:"ObjectLockMode" in:"header" enum:"GOVERNANCE|COMPLIANCE"`
+	ObjectLockRetainUntilDate      *time.Time        `wire:"x-amz-object-lock-retain-until-date" name:"ObjectLockRetainUntilDate" in:"header" ts:"iso8601"`
+	ObjectLockLegalHoldStatus      *string           `wire:"x-amz-object-lock-legal-hold" name:"ObjectLockLegalHoldStatus" in:"header" enum:"ON|OFF"`
+	ExpectedBucketOwner            *string           `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+	ExpectedSourceBucketOwner      *string           `wire:"x-amz-source-expected-bucket-owner" name:"ExpectedSourceBucketOwner" in:"header"`
+}
+
+// CopyObjectOutput is a shape of the model.
+type CopyObjectOutput struct {
+	CopyObjectResult        *CopyObjectResult `wire:"CopyObjectResult" in:"payload"`
+	Expiration              *string           `wire:"x-amz-expiration" name:"Expiration" in:"header"`
+	CopySourceVersionId     *string           `wire:"x-amz-copy-source-version-id" name:"CopySourceVersionId" in:"header"`
+	VersionId               *string           `wire:"x-amz-version-id" name:"VersionId" in:"header"`
+	ServerSideEncryption    *string           `wire:"x-amz-server-side-encryption" name:"ServerSideEncryption" in:"header"`
+	SSECustomerAlgorithm    *string           `wire:"x-amz-server-side-encryption-customer-algorithm" name:"SSECustomerAlgorithm" in:"header"`
+	SSECustomerKeyMD5       *string           `wire:"x-amz-server-side-encryption-customer-key-MD5" name:"SSECustomerKeyMD5" in:"header"`
+	SSEKMSKeyId             *string           `wire:"x-amz-server-side-encryption-aws-kms-key-id" name:"SSEKMSKeyId" in:"header" opt:"sensitive"`
+	SSEKMSEncryptionContext *string           `wire:"x-amz-server-side-encryption-context" name:"SSEKMSEncryptionContext" in:"header" opt:"sensitive"`
+	BucketKeyEnabled        *bool             `wire:"x-amz-server-side-encryption-bucket-key-enabled" name:"BucketKeyEnabled" in:"header"`
+	RequestCharged          *string           `wire:"x-amz-request-charged" name:"RequestCharged" in:"header"`
+}
+
+// CopyObjectResult is a shape of the model.
+type CopyObjectResult struct {
+	ETag              *string    `wire:"ETag"`
+	LastModified      *time.Time `wire:"LastModified"`
+	ChecksumType      *string    `wire:"ChecksumType"`
+	ChecksumCRC32     *string    `wire:"ChecksumCRC32"`
+	ChecksumCRC32C    *string    `wire:"ChecksumCRC32C"`
+	ChecksumCRC64NVME *string    `wire:"ChecksumCRC64NVME"`
+	ChecksumSHA1      *string    `wire:"ChecksumSHA1"`
+	ChecksumSHA256    *string    `wire:"ChecksumSHA256"`
+	ChecksumSHA512    *string    `wire:"ChecksumSHA512"`
+	ChecksumMD5       *string    `wire:"ChecksumMD5"`
+	ChecksumXXHASH64  *string    `wire:"ChecksumXXHASH64"`
+	ChecksumXXHASH3   *string    `wire:"ChecksumXXHASH3"`
+	ChecksumXXHASH128 *string    `wire:"ChecksumXXHASH128"`
+}
+
+// CopyPartResult is a shape of the model.
+type CopyPartResult struct {
+	ETag              *string    `wire:"ETag"`
+	LastModified      *time.Time `wire:"LastModified"`
+	ChecksumCRC32     *string    `wire:"ChecksumCRC32"`
+	ChecksumCRC32C    *string    `wire:"ChecksumCRC32C"`
+	ChecksumCRC64NVME *string    `wire:"ChecksumCRC64NVME"`
+	ChecksumSHA1      *string    `wire:"ChecksumSHA1"`
+	ChecksumSHA256    *string    `wire:"ChecksumSHA256"`
+	ChecksumSHA512    *string    `wire:"ChecksumSHA512"`
+	ChecksumMD5       *string    `wire:"ChecksumMD5"`
+	ChecksumXXHASH64  *string    `wire:"ChecksumXXHASH64"`
+	ChecksumXXHASH3   *string    `wire:"ChecksumXXHASH3"`
+	ChecksumXXHASH128 *string    `wire:"ChecksumXXHASH128"`
 }
 
 // CreateBucketConfiguration is a shape of the model.
@@ -58,16 +324,108 @@ type CreateBucketOutput struct {
 	BucketArn *string `wire:"x-amz-bucket-arn" name:"BucketArn" in:"header"`
 }
 
+// CreateMultipartUploadInput is the model's CreateMultipartUploadRequest.
+type CreateMultipartUploadInput struct {
+	ACL                       *string           `wire:"x-amz-acl" name:"ACL" in:"header" enum:"private|public-read|public-read-write|authenticated-read|aws-exec-read|bucket-owner-read|bucket-owner-full-control"`
+	Bucket                    string            `wire:"Bucket" in:"uri" opt:"required"`
+	CacheControl              *string           `wire:"Cache-Control" name:"CacheControl" in:"header"`
+	ContentDisposition        *string           `wire:"Content-Disposition" name:"ContentDisposition" in:"header"`
+	ContentEncoding           *string           `wire:"Content-Encoding" name:"ContentEncoding" in:"header"`
+	ContentLanguage           *string           `wire:"Content-Language" name:"ContentLanguage" in:"header"`
+	ContentType               *string           `wire:"Content-Type" name:"ContentType" in:"header"`
+	Expires                   *string           `wire:"Expires" in:"header"`
+	GrantFullControl          *string           `wire:"x-amz-grant-full-control" name:"GrantFullControl" in:"header"`
+	GrantRead                 *string           `wire:"x-amz-grant-read" name:"GrantRead" in:"header"`
+	GrantReadACP              *string           `wire:"x-amz-grant-read-acp" name:"GrantReadACP" in:"header"`
+	GrantWriteACP             *string           `wire:"x-amz-grant-write-acp" name:"GrantWriteACP" in:"header"`
+	Key                       string            `wire:"Key" in:"uri" opt:"required" min:"1"`
+	Metadata                  map[string]string `wire:"x-amz-meta-" in:"headers"`
+	ServerSideEncryption      *string           `wire:"x-amz-server-side-encryption" name:"ServerSideEncryption" in:"header" enum:"AES256|aws:fsx|aws:kms|aws:kms:dsse"`
+	StorageClass              *string           `wire:"x-amz-storage-class" name:"StorageClass" in:"header" enum:"STANDARD|REDUCED_REDUNDANCY|STANDARD_IA|ONEZONE_IA|INTELLIGENT_TIERING|GLACIER|DEEP_ARCHIVE|OUTPOSTS|GLACIER_IR|SNOW|EXPRESS_ONEZONE|FSX_OPENZFS|FSX_ONTAP"`
+	WebsiteRedirectLocation   *string           `wire:"x-amz-website-redirect-location" name:"WebsiteRedirectLocation" in:"header"`
+	SSECustomerAlgorithm      *string           `wire:"x-amz-server-side-encryption-customer-algorithm" name:"SSECustomerAlgorithm" in:"header"`
+	SSECustomerKey            *string           `wire:"x-amz-server-side-encryption-customer-key" name:"SSECustomerKey" in:"header" opt:"sensitive"`
+	SSECustomerKeyMD5         *string           `wire:"x-amz-server-side-encryption-customer-key-MD5" name:"SSECustomerKeyMD5" in:"header"`
+	SSEKMSKeyId               *string           `wire:"x-amz-server-side-encryption-aws-kms-key-id" name:"SSEKMSKeyId" in:"header" opt:"sensitive"`
+	SSEKMSEncryptionContext   *string           `wire:"x-amz-server-side-encryption-context" name:"SSEKMSEncryptionContext" in:"header" opt:"sensitive"`
+	BucketKeyEnabled          *bool             `wire:"x-amz-server-side-encryption-bucket-key-enabled" name:"BucketKeyEnabled" in:"header"`
+	RequestPayer              *string           `wire:"x-amz-request-payer" name:"RequestPayer" in:"header" enum:"requester"`
+	Tagging                   *string           `wire:"x-amz-tagging" name:"Tagging" in:"header"`
+	ObjectLockMode            *string           `wire:"x-amz-object-lock-mode" name:"ObjectLockMode" in:"header" enum:"GOVERNANCE|COMPLIANCE"`
+	ObjectLockRetainUntilDate *time.Time        `wire:"x-amz-object-lock-retain-until-date" name:"ObjectLockRetainUntilDate" in:"header" ts:"iso8601"`
+	ObjectLockLegalHoldStatus *string           `wire:"x-amz-object-lock-legal-hold" name:"ObjectLockLegalHoldStatus" in:"header" enum:"ON|OFF"`
+	ExpectedBucketOwner       *string           `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+	ChecksumAlgorithm         *string           `wire:"x-amz-checksum-algorithm" name:"ChecksumAlgorithm" in:"header" enum:"CRC32|CRC32C|SHA1|SHA256|CRC64NVME|SHA512|MD5|XXHASH64|XXHASH3|XXHASH128"`
+	ChecksumType              *string           `wire:"x-amz-checksum-type" name:"ChecksumType" in:"header" enum:"COMPOSITE|FULL_OBJECT"`
+}
+
+// CreateMultipartUploadOutput is a shape of the model.
+type CreateMultipartUploadOutput struct {
+	AbortDate               *time.Time `wire:"x-amz-abort-date" name:"AbortDate" in:"header"`
+	AbortRuleId             *string    `wire:"x-amz-abort-rule-id" name:"AbortRuleId" in:"header"`
+	Bucket                  *string    `wire:"Bucket"`
+	Key                     *string    `wire:"Key"`
+	UploadId                *string    `wire:"UploadId"`
+	ServerSideEncryption    *string    `wire:"x-amz-server-side-encryption" name:"ServerSideEncryption" in:"header"`
+	SSECustomerAlgorithm    *string    `wire:"x-amz-server-side-encryption-customer-algorithm" name:"SSECustomerAlgorithm" in:"header"`
+	SSECustomerKeyMD5       *string    `wire:"x-amz-server-side-encryption-customer-key-MD5" name:"SSECustomerKeyMD5" in:"header"`
+	SSEKMSKeyId             *string    `wire:"x-amz-server-side-encryption-aws-kms-key-id" name:"SSEKMSKeyId" in:"header" opt:"sensitive"`
+	SSEKMSEncryptionContext *string    `wire:"x-amz-server-side-encryption-context" name:"SSEKMSEncryptionContext" in:"header" opt:"sensitive"`
+	BucketKeyEnabled        *bool      `wire:"x-amz-server-side-encryption-bucket-key-enabled" name:"BucketKeyEnabled" in:"header"`
+	RequestCharged          *string    `wire:"x-amz-request-charged" name:"RequestCharged" in:"header"`
+	ChecksumAlgorithm       *string    `wire:"x-amz-checksum-algorithm" name:"ChecksumAlgorithm" in:"header"`
+	ChecksumType            *string    `wire:"x-amz-checksum-type" name:"ChecksumType" in:"header"`
+}
+
 // Delete is a shape of the model.
 type Delete struct {
 	Objects []ObjectIdentifier `wire:"Object" name:"Objects" opt:"flattened,required"`
 	Quiet   *bool              `wire:"Quiet"`
 }
 
+// DeleteBucketCorsInput is the model's DeleteBucketCorsRequest.
+type DeleteBucketCorsInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// DeleteBucketEncryptionInput is the model's DeleteBucketEncryptionRequest.
+type DeleteBucketEncryptionInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
 // DeleteBucketInput is the model's DeleteBucketRequest.
 type DeleteBucketInput struct {
 	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
 	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// DeleteBucketOwnershipControlsInput is the model's DeleteBucketOwnershipControlsRequest.
+type DeleteBucketOwnershipControlsInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// DeleteBucketPolicyInput is the model's DeleteBucketPolicyRequest.
+type DeleteBucketPolicyInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// DeleteBucketTaggingInput is the model's DeleteBucketTaggingRequest.
+type DeleteBucketTaggingInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// DeleteMarkerEntry is a shape of the model.
+type DeleteMarkerEntry struct {
+	Owner        *Owner     `wire:"Owner"`
+	Key          *string    `wire:"Key"`
+	VersionId    *string    `wire:"VersionId"`
+	IsLatest     *bool      `wire:"IsLatest"`
+	LastModified *time.Time `wire:"LastModified"`
 }
 
 // DeleteObjectInput is the model's DeleteObjectRequest.
@@ -91,6 +449,19 @@ type DeleteObjectOutput struct {
 	RequestCharged *string `wire:"x-amz-request-charged" name:"RequestCharged" in:"header"`
 }
 
+// DeleteObjectTaggingInput is the model's DeleteObjectTaggingRequest.
+type DeleteObjectTaggingInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	Key                 string  `wire:"Key" in:"uri" opt:"required" min:"1"`
+	VersionId           *string `wire:"versionId" name:"VersionId" in:"querystring"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// DeleteObjectTaggingOutput is a shape of the model.
+type DeleteObjectTaggingOutput struct {
+	VersionId *string `wire:"x-amz-version-id" name:"VersionId" in:"header"`
+}
+
 // DeleteObjectsInput is the model's DeleteObjectsRequest.
 type DeleteObjectsInput struct {
 	Bucket                    string  `wire:"Bucket" in:"uri" opt:"required"`
@@ -109,6 +480,12 @@ type DeleteObjectsOutput struct {
 	Errors         []Error         `wire:"Error" name:"Errors" opt:"flattened"`
 }
 
+// DeletePublicAccessBlockInput is the model's DeletePublicAccessBlockRequest.
+type DeletePublicAccessBlockInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
 // DeletedObject is a shape of the model.
 type DeletedObject struct {
 	Key                   *string `wire:"Key"`
@@ -125,6 +502,40 @@ type Error struct {
 	Message   *string `wire:"Message"`
 }
 
+// GetBucketAclInput is the model's GetBucketAclRequest.
+type GetBucketAclInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// GetBucketAclOutput is a shape of the model.
+type GetBucketAclOutput struct {
+	Owner  *Owner  `wire:"Owner"`
+	Grants []Grant `wire:"AccessControlList" name:"Grants" e.wire:"Grant"`
+}
+
+// GetBucketCorsInput is the model's GetBucketCorsRequest.
+type GetBucketCorsInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// GetBucketCorsOutput is a shape of the model.
+type GetBucketCorsOutput struct {
+	CORSRules []CORSRule `wire:"CORSRule" name:"CORSRules" opt:"flattened"`
+}
+
+// GetBucketEncryptionInput is the model's GetBucketEncryptionRequest.
+type GetBucketEncryptionInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// GetBucketEncryptionOutput is a shape of the model.
+type GetBucketEncryptionOutput struct {
+	ServerSideEncryptionConfiguration *ServerSideEncryptionConfiguration `wire:"ServerSideEncryptionConfiguration" in:"payload"`
+}
+
 // GetBucketLocationInput is the model's GetBucketLocationRequest.
 type GetBucketLocationInput struct {
 	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
@@ -134,6 +545,116 @@ type GetBucketLocationInput struct {
 // GetBucketLocationOutput is a shape of the model.
 type GetBucketLocationOutput struct {
 	LocationConstraint *string `wire:"LocationConstraint" opt:"text"`
+}
+
+// GetBucketOwnershipControlsInput is the model's GetBucketOwnershipControlsRequest.
+type GetBucketOwnershipControlsInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// GetBucketOwnershipControlsOutput is a shape of the model.
+type GetBucketOwnershipControlsOutput struct {
+	OwnershipControls *OwnershipControls `wire:"OwnershipControls" in:"payload"`
+}
+
+// GetBucketPolicyInput is the model's GetBucketPolicyRequest.
+type GetBucketPolicyInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// GetBucketPolicyOutput is a shape of the model.
+type GetBucketPolicyOutput struct {
+	Policy *string `wire:"Policy" in:"payload"`
+}
+
+// GetBucketPolicyStatusInput is the model's GetBucketPolicyStatusRequest.
+type GetBucketPolicyStatusInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// GetBucketPolicyStatusOutput is a shape of the model.
+type GetBucketPolicyStatusOutput struct {
+	PolicyStatus *PolicyStatus `wire:"PolicyStatus" in:"payload"`
+}
+
+// GetBucketTaggingInput is the model's GetBucketTaggingRequest.
+type GetBucketTaggingInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// GetBucketTaggingOutput is a shape of the model.
+type GetBucketTaggingOutput struct {
+	TagSet []Tag `wire:"TagSet" opt:"required" e.wire:"Tag"`
+}
+
+// GetBucketVersioningInput is the model's GetBucketVersioningRequest.
+type GetBucketVersioningInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// GetBucketVersioningOutput is a shape of the model.
+type GetBucketVersioningOutput struct {
+	Status    *string `wire:"Status"`
+	MFADelete *string `wire:"MfaDelete" name:"MFADelete"`
+}
+
+// GetObjectAclInput is the model's GetObjectAclRequest.
+type GetObjectAclInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	Key                 string  `wire:"Key" in:"uri" opt:"required" min:"1"`
+	VersionId           *string `wire:"versionId" name:"VersionId" in:"querystring"`
+	RequestPayer        *string `wire:"x-amz-request-payer" name:"RequestPayer" in:"header" enum:"requester"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// GetObjectAclOutput is a shape of the model.
+type GetObjectAclOutput struct {
+	Owner          *Owner  `wire:"Owner"`
+	Grants         []Grant `wire:"AccessControlList" name:"Grants" e.wire:"Grant"`
+	RequestCharged *string `wire:"x-amz-request-charged" name:"RequestCharged" in:"header"`
+}
+
+// GetObjectAttributesInput is the model's GetObjectAttributesRequest.
+type GetObjectAttributesInput struct {
+	Bucket               string   `wire:"Bucket" in:"uri" opt:"required"`
+	Key                  string   `wire:"Key" in:"uri" opt:"required" min:"1"`
+	VersionId            *string  `wire:"versionId" name:"VersionId" in:"querystring"`
+	MaxParts             *int32   `wire:"x-amz-max-parts" name:"MaxParts" in:"header"`
+	PartNumberMarker     *int32   `wire:"x-amz-part-number-marker" name:"PartNumberMarker" in:"header"`
+	SSECustomerAlgorithm *string  `wire:"x-amz-server-side-encryption-customer-algorithm" name:"SSECustomerAlgorithm" in:"header"`
+	SSECustomerKey       *string  `wire:"x-amz-server-side-encryption-customer-key" name:"SSECustomerKey" in:"header" opt:"sensitive"`
+	SSECustomerKeyMD5    *string  `wire:"x-amz-server-side-encryption-customer-key-MD5" name:"SSECustomerKeyMD5" in:"header"`
+	RequestPayer         *string  `wire:"x-amz-request-payer" name:"RequestPayer" in:"header" enum:"requester"`
+	ExpectedBucketOwner  *string  `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+	ObjectAttributes     []string `wire:"x-amz-object-attributes" name:"ObjectAttributes" in:"header" opt:"required" e.enum:"ETag|Checksum|ObjectParts|StorageClass|ObjectSize"`
+}
+
+// GetObjectAttributesOutput is a shape of the model.
+type GetObjectAttributesOutput struct {
+	DeleteMarker   *bool                     `wire:"x-amz-delete-marker" name:"DeleteMarker" in:"header"`
+	LastModified   *time.Time                `wire:"Last-Modified" name:"LastModified" in:"header"`
+	VersionId      *string                   `wire:"x-amz-version-id" name:"VersionId" in:"header"`
+	RequestCharged *string                   `wire:"x-amz-request-charged" name:"RequestCharged" in:"header"`
+	ETag           *string                   `wire:"ETag"`
+	Checksum       *Checksum                 `wire:"Checksum"`
+	ObjectParts    *GetObjectAttributesParts `wire:"ObjectParts"`
+	StorageClass   *string                   `wire:"StorageClass"`
+	ObjectSize     *int64                    `wire:"ObjectSize"`
+}
+
+// GetObjectAttributesParts is a shape of the model.
+type GetObjectAttributesParts struct {
+	TotalPartsCount      *int32       `wire:"PartsCount" name:"TotalPartsCount"`
+	PartNumberMarker     *int32       `wire:"PartNumberMarker"`
+	NextPartNumberMarker *int32       `wire:"NextPartNumberMarker"`
+	MaxParts             *int32       `wire:"MaxParts"`
+	IsTruncated          *bool        `wire:"IsTruncated"`
+	Parts                []ObjectPart `wire:"Part" name:"Parts" opt:"flattened"`
 }
 
 // GetObjectInput is the model's GetObjectRequest.
@@ -206,6 +727,47 @@ type GetObjectOutput struct {
 	ObjectLockMode            *string           `wire:"x-amz-object-lock-mode" name:"ObjectLockMode" in:"header"`
 	ObjectLockRetainUntilDate *time.Time        `wire:"x-amz-object-lock-retain-until-date" name:"ObjectLockRetainUntilDate" in:"header" ts:"iso8601"`
 	ObjectLockLegalHoldStatus *string           `wire:"x-amz-object-lock-legal-hold" name:"ObjectLockLegalHoldStatus" in:"header"`
+}
+
+// GetObjectTaggingInput is the model's GetObjectTaggingRequest.
+type GetObjectTaggingInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	Key                 string  `wire:"Key" in:"uri" opt:"required" min:"1"`
+	VersionId           *string `wire:"versionId" name:"VersionId" in:"querystring"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+	RequestPayer        *string `wire:"x-amz-request-payer" name:"RequestPayer" in:"header" enum:"requester"`
+}
+
+// GetObjectTaggingOutput is a shape of the model.
+type GetObjectTaggingOutput struct {
+	VersionId *string `wire:"x-amz-version-id" name:"VersionId" in:"header"`
+	TagSet    []Tag   `wire:"TagSet" opt:"required" e.wire:"Tag"`
+}
+
+// GetPublicAccessBlockInput is the model's GetPublicAccessBlockRequest.
+type GetPublicAccessBlockInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// GetPublicAccessBlockOutput is a shape of the model.
+type GetPublicAccessBlockOutput struct {
+	PublicAccessBlockConfiguration *PublicAccessBlockConfiguration `wire:"PublicAccessBlockConfiguration" in:"payload"`
+}
+
+// Grant is a shape of the model.
+type Grant struct {
+	Grantee    *Grantee `wire:"Grantee" ns:"http://www.w3.org/2001/XMLSchema-instance" nsprefix:"xsi"`
+	Permission *string  `wire:"Permission" enum:"FULL_CONTROL|WRITE|WRITE_ACP|READ|READ_ACP"`
+}
+
+// Grantee is a shape of the model.
+type Grantee struct {
+	DisplayName  *string `wire:"DisplayName"`
+	EmailAddress *string `wire:"EmailAddress"`
+	ID           *string `wire:"ID"`
+	Type         string  `wire:"xsi:type" name:"Type" opt:"attr,required" enum:"CanonicalUser|AmazonCustomerByEmail|Group"`
+	URI          *string `wire:"URI"`
 }
 
 // HeadBucketInput is the model's HeadBucketRequest.
@@ -295,6 +857,12 @@ type HeadObjectOutput struct {
 	ObjectLockLegalHoldStatus *string           `wire:"x-amz-object-lock-legal-hold" name:"ObjectLockLegalHoldStatus" in:"header"`
 }
 
+// Initiator is a shape of the model.
+type Initiator struct {
+	ID          *string `wire:"ID"`
+	DisplayName *string `wire:"DisplayName"`
+}
+
 // ListBucketsInput is the model's ListBucketsRequest.
 type ListBucketsInput struct {
 	MaxBuckets        *int32  `wire:"max-buckets" name:"MaxBuckets" in:"querystring" min:"1" max:"10000"`
@@ -309,6 +877,68 @@ type ListBucketsOutput struct {
 	Owner             *Owner   `wire:"Owner"`
 	ContinuationToken *string  `wire:"ContinuationToken"`
 	Prefix            *string  `wire:"Prefix"`
+}
+
+// ListMultipartUploadsInput is the model's ListMultipartUploadsRequest.
+type ListMultipartUploadsInput struct {
+	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
+	Delimiter           *string `wire:"delimiter" name:"Delimiter" in:"querystring"`
+	EncodingType        *string `wire:"encoding-type" name:"EncodingType" in:"querystring" enum:"url"`
+	KeyMarker           *string `wire:"key-marker" name:"KeyMarker" in:"querystring"`
+	MaxUploads          *int32  `wire:"max-uploads" name:"MaxUploads" in:"querystring"`
+	Prefix              *string `wire:"prefix" name:"Prefix" in:"querystring"`
+	UploadIdMarker      *string `wire:"upload-id-marker" name:"UploadIdMarker" in:"querystring"`
+	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+	RequestPayer        *string `wire:"x-amz-request-payer" name:"RequestPayer" in:"header" enum:"requester"`
+}
+
+// ListMultipartUploadsOutput is a shape of the model.
+type ListMultipartUploadsOutput struct {
+	Bucket             *string           `wire:"Bucket"`
+	KeyMarker          *string           `wire:"KeyMarker"`
+	UploadIdMarker     *string           `wire:"UploadIdMarker"`
+	NextKeyMarker      *string           `wire:"NextKeyMarker"`
+	Prefix             *string           `wire:"Prefix"`
+	Delimiter          *string           `wire:"Delimiter"`
+	NextUploadIdMarker *string           `wire:"NextUploadIdMarker"`
+	MaxUploads         *int32            `wire:"MaxUploads"`
+	IsTruncated        *bool             `wire:"IsTruncated"`
+	Uploads            []MultipartUpload `wire:"Upload" name:"Uploads" opt:"flattened"`
+	CommonPrefixes     []CommonPrefix    `wire:"CommonPrefixes" opt:"flattened"`
+	EncodingType       *string           `wire:"EncodingType"`
+	RequestCharged     *string           `wire:"x-amz-request-charged" name:"RequestCharged" in:"header"`
+}
+
+// ListObjectVersionsInput is the model's ListObjectVersionsRequest.
+type ListObjectVersionsInput struct {
+	Bucket                   string   `wire:"Bucket" in:"uri" opt:"required"`
+	Delimiter                *string  `wire:"delimiter" name:"Delimiter" in:"querystring"`
+	EncodingType             *string  `wire:"encoding-type" name:"EncodingType" in:"querystring" enum:"url"`
+	KeyMarker                *string  `wire:"key-marker" name:"KeyMarker" in:"querystring"`
+	MaxKeys                  *int32   `wire:"max-keys" name:"MaxKeys" in:"querystring"`
+	Prefix                   *string  `wire:"prefix" name:"Prefix" in:"querystring"`
+	VersionIdMarker          *string  `wire:"version-id-marker" name:"VersionIdMarker" in:"querystring"`
+	ExpectedBucketOwner      *string  `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+	RequestPayer             *string  `wire:"x-amz-request-payer" name:"RequestPayer" in:"header" enum:"requester"`
+	OptionalObjectAttributes []string `wire:"x-amz-optional-object-attributes" name:"OptionalObjectAttributes" in:"header" e.enum:"RestoreStatus"`
+}
+
+// ListObjectVersionsOutput is a shape of the model.
+type ListObjectVersionsOutput struct {
+	IsTruncated         *bool               `wire:"IsTruncated"`
+	KeyMarker           *string             `wire:"KeyMarker"`
+	VersionIdMarker     *string             `wire:"VersionIdMarker"`
+	NextKeyMarker       *string             `wire:"NextKeyMarker"`
+	NextVersionIdMarker *string             `wire:"NextVersionIdMarker"`
+	Versions            []ObjectVersion     `wire:"Version" name:"Versions" opt:"flattened"`
+	DeleteMarkers       []DeleteMarkerEntry `wire:"DeleteMarker" name:"DeleteMarkers" opt:"flattened"`
+	Name                *string             `wire:"Name"`
+	Prefix              *string             `wire:"Prefix"`
+	Delimiter           *string             `wire:"Delimiter"`
+	MaxKeys             *int32              `wire:"MaxKeys"`
+	CommonPrefixes      []CommonPrefix      `wire:"CommonPrefixes" opt:"flattened"`
+	EncodingType        *string             `wire:"EncodingType"`
+	RequestCharged      *string             `wire:"x-amz-request-charged" name:"RequestCharged" in:"header"`
 }
 
 // ListObjectsInput is the model's ListObjectsRequest.
@@ -371,10 +1001,56 @@ type ListObjectsV2Output struct {
 	RequestCharged        *string        `wire:"x-amz-request-charged" name:"RequestCharged" in:"header"`
 }
 
+// ListPartsInput is the model's ListPartsRequest.
+type ListPartsInput struct {
+	Bucket               string  `wire:"Bucket" in:"uri" opt:"required"`
+	Key                  string  `wire:"Key" in:"uri" opt:"required" min:"1"`
+	MaxParts             *int32  `wire:"max-parts" name:"MaxParts" in:"querystring"`
+	PartNumberMarker     *int32  `wire:"part-number-marker" name:"PartNumberMarker" in:"querystring"`
+	UploadId             string  `wire:"uploadId" name:"UploadId" in:"querystring" opt:"required"`
+	RequestPayer         *string `wire:"x-amz-request-payer" name:"RequestPayer" in:"header" enum:"requester"`
+	ExpectedBucketOwner  *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+	SSECustomerAlgorithm *string `wire:"x-amz-server-side-encryption-customer-algorithm" name:"SSECustomerAlgorithm" in:"header"`
+	SSECustomerKey       *string `wire:"x-amz-server-side-encryption-customer-key" name:"SSECustomerKey" in:"header" opt:"sensitive"`
+	SSECustomerKeyMD5    *string `wire:"x-amz-server-side-encryption-customer-key-MD5" name:"SSECustomerKeyMD5" in:"header"`
+}
+
+// ListPartsOutput is a shape of the model.
+type ListPartsOutput struct {
+	AbortDate            *time.Time `wire:"x-amz-abort-date" name:"AbortDate" in:"header"`
+	AbortRuleId          *string    `wire:"x-amz-abort-rule-id" name:"AbortRuleId" in:"header"`
+	Bucket               *string    `wire:"Bucket"`
+	Key                  *string    `wire:"Key"`
+	UploadId             *string    `wire:"UploadId"`
+	PartNumberMarker     *int32     `wire:"PartNumberMarker"`
+	NextPartNumberMarker *int32     `wire:"NextPartNumberMarker"`
+	MaxParts             *int32     `wire:"MaxParts"`
+	IsTruncated          *bool      `wire:"IsTruncated"`
+	Parts                []Part     `wire:"Part" name:"Parts" opt:"flattened"`
+	Initiator            *Initiator `wire:"Initiator"`
+	Owner                *Owner     `wire:"Owner"`
+	StorageClass         *string    `wire:"StorageClass"`
+	RequestCharged       *string    `wire:"x-amz-request-charged" name:"RequestCharged" in:"header"`
+	ChecksumAlgorithm    *string    `wire:"ChecksumAlgorithm"`
+	ChecksumType         *string    `wire:"ChecksumType"`
+}
+
 // LocationInfo is a shape of the model.
 type LocationInfo struct {
 	Type *string `wire:"Type" enum:"AvailabilityZone|LocalZone"`
 	Name *string `wire:"Name"`
+}
+
+// MultipartUpload is a shape of the model.
+type MultipartUpload struct {
+	UploadId          *string    `wire:"UploadId"`
+	Key               *string    `wire:"Key"`
+	Initiated         *time.Time `wire:"Initiated"`
+	StorageClass      *string    `wire:"StorageClass"`
+	Owner             *Owner     `wire:"Owner"`
+	Initiator         *Initiator `wire:"Initiator"`
+	ChecksumAlgorithm *string    `wire:"ChecksumAlgorithm"`
+	ChecksumType      *string    `wire:"ChecksumType"`
 }
 
 // Object is a shape of the model.
@@ -399,10 +1075,153 @@ type ObjectIdentifier struct {
 	Size             *int64     `wire:"Size"`
 }
 
+// ObjectPart is a shape of the model.
+type ObjectPart struct {
+	PartNumber        *int32  `wire:"PartNumber"`
+	Size              *int64  `wire:"Size"`
+	ChecksumCRC32     *string `wire:"ChecksumCRC32"`
+	ChecksumCRC32C    *string `wire:"ChecksumCRC32C"`
+	ChecksumCRC64NVME *string `wire:"ChecksumCRC64NVME"`
+	ChecksumSHA1      *string `wire:"ChecksumSHA1"`
+	ChecksumSHA256    *string `wire:"ChecksumSHA256"`
+	ChecksumSHA512    *string `wire:"ChecksumSHA512"`
+	ChecksumMD5       *string `wire:"ChecksumMD5"`
+	ChecksumXXHASH64  *string `wire:"ChecksumXXHASH64"`
+	ChecksumXXHASH3   *string `wire:"ChecksumXXHASH3"`
+	ChecksumXXHASH128 *string `wire:"ChecksumXXHASH128"`
+}
+
+// ObjectVersion is a shape of the model.
+type ObjectVersion struct {
+	ETag              *string        `wire:"ETag"`
+	ChecksumAlgorithm []string       `wire:"ChecksumAlgorithm" opt:"flattened"`
+	ChecksumType      *string        `wire:"ChecksumType"`
+	Size              *int64         `wire:"Size"`
+	StorageClass      *string        `wire:"StorageClass"`
+	Key               *string        `wire:"Key"`
+	VersionId         *string        `wire:"VersionId"`
+	IsLatest          *bool          `wire:"IsLatest"`
+	LastModified      *time.Time     `wire:"LastModified"`
+	Owner             *Owner         `wire:"Owner"`
+	RestoreStatus     *RestoreStatus `wire:"RestoreStatus"`
+}
+
 // Owner is a shape of the model.
 type Owner struct {
 	DisplayName *string `wire:"DisplayName"`
 	ID          *string `wire:"ID"`
+}
+
+// OwnershipControls is a shape of the model.
+type OwnershipControls struct {
+	Rules []OwnershipControlsRule `wire:"Rule" name:"Rules" opt:"flattened,required"`
+}
+
+// OwnershipControlsRule is a shape of the model.
+type OwnershipControlsRule struct {
+	ObjectOwnership string `wire:"ObjectOwnership" opt:"required" enum:"BucketOwnerPreferred|ObjectWriter|BucketOwnerEnforced"`
+}
+
+// Part is a shape of the model.
+type Part struct {
+	PartNumber        *int32     `wire:"PartNumber"`
+	LastModified      *time.Time `wire:"LastModified"`
+	ETag              *string    `wire:"ETag"`
+	Size              *int64     `wire:"Size"`
+	ChecksumCRC32     *string    `wire:"ChecksumCRC32"`
+	ChecksumCRC32C    *string    `wire:"ChecksumCRC32C"`
+	ChecksumCRC64NVME *string    `wire:"ChecksumCRC64NVME"`
+	ChecksumSHA1      *string    `wire:"ChecksumSHA1"`
+	ChecksumSHA256    *string    `wire:"ChecksumSHA256"`
+	ChecksumSHA512    *string    `wire:"ChecksumSHA512"`
+	ChecksumMD5       *string    `wire:"ChecksumMD5"`
+	ChecksumXXHASH64  *string    `wire:"ChecksumXXHASH64"`
+	ChecksumXXHASH3   *string    `wire:"ChecksumXXHASH3"`
+	ChecksumXXHASH128 *string    `wire:"ChecksumXXHASH128"`
+}
+
+// PolicyStatus is a shape of the model.
+type PolicyStatus struct {
+	IsPublic *bool `wire:"IsPublic"`
+}
+
+// PublicAccessBlockConfiguration is a shape of the model.
+type PublicAccessBlockConfiguration struct {
+	BlockPublicAcls       *bool `wire:"BlockPublicAcls"`
+	IgnorePublicAcls      *bool `wire:"IgnorePublicAcls"`
+	BlockPublicPolicy     *bool `wire:"BlockPublicPolicy"`
+	RestrictPublicBuckets *bool `wire:"RestrictPublicBuckets"`
+}
+
+// PutBucketAclInput is the model's PutBucketAclRequest.
+type PutBucketAclInput struct {
+	ACL                 *string              `wire:"x-amz-acl" name:"ACL" in:"header" enum:"private|public-read|public-read-write|authenticated-read"`
+	AccessControlPolicy *AccessControlPolicy `wire:"AccessControlPolicy" in:"payload" ns:"http://s3.amazonaws.com/doc/2006-03-01/"`
+	Bucket              string               `wire:"Bucket" in:"uri" opt:"required"`
+	ContentMD5          *string              `wire:"Content-MD5" name:"ContentMD5" in:"header"`
+	ChecksumAlgorithm   *string              `wire:"x-amz-sdk-checksum-algorithm" name:"ChecksumAlgorithm" in:"header" enum:"CRC32|CRC32C|SHA1|SHA256|CRC64NVME|SHA512|MD5|XXHASH64|XXHASH3|XXHASH128"`
+	GrantFullControl    *string              `wire:"x-amz-grant-full-control" name:"GrantFullControl" in:"header"`
+	GrantRead           *string              `wire:"x-amz-grant-read" name:"GrantRead" in:"header"`
+	GrantReadACP        *string              `wire:"x-amz-grant-read-acp" name:"GrantReadACP" in:"header"`
+	GrantWrite          *string              `wire:"x-amz-grant-write" name:"GrantWrite" in:"header"`
+	GrantWriteACP       *string              `wire:"x-amz-grant-write-acp" name:"GrantWriteACP" in:"header"`
+	ExpectedBucketOwner *string              `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// PutBucketCorsInput is the model's PutBucketCorsRequest.
+type PutBucketCorsInput struct {
+	Bucket              string             `wire:"Bucket" in:"uri" opt:"required"`
+	CORSConfiguration   *CORSConfiguration `wire:"CORSConfiguration" in:"payload" opt:"required" ns:"http://s3.amazonaws.com/doc/2006-03-01/"`
+	ContentMD5          *string            `wire:"Content-MD5" name:"ContentMD5" in:"header"`
+	ChecksumAlgorithm   *string            `wire:"x-amz-sdk-checksum-algorithm" name:"ChecksumAlgorithm" in:"header" enum:"CRC32|CRC32C|SHA1|SHA256|CRC64NVME|SHA512|MD5|XXHASH64|XXHASH3|XXHASH128"`
+	ExpectedBucketOwner *string            `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// PutBucketEncryptionInput is the model's PutBucketEncryptionRequest.
+type PutBucketEncryptionInput struct {
+	Bucket                            string                             `wire:"Bucket" in:"uri" opt:"required"`
+	ContentMD5                        *string                            `wire:"Content-MD5" name:"ContentMD5" in:"header"`
+	ChecksumAlgorithm                 *string                            `wire:"x-amz-sdk-checksum-algorithm" name:"ChecksumAlgorithm" in:"header" enum:"CRC32|CRC32C|SHA1|SHA256|CRC64NVME|SHA512|MD5|XXHASH64|XXHASH3|XXHASH128"`
+	ServerSideEncryptionConfiguration *ServerSideEncryptionConfiguration `wire:"ServerSideEncryptionConfiguration" in:"payload" opt:"required" ns:"http://s3.amazonaws.com/doc/2006-03-01/"`
+	ExpectedBucketOwner               *string                            `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// PutBucketOwnershipControlsInput is the model's PutBucketOwnershipControlsRequest.
+type PutBucketOwnershipControlsInput struct {
+	Bucket              string             `wire:"Bucket" in:"uri" opt:"required"`
+	ContentMD5          *string            `wire:"Content-MD5" name:"ContentMD5" in:"header"`
+	ExpectedBucketOwner *string            `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+	OwnershipControls   *OwnershipControls `wire:"OwnershipControls" in:"payload" opt:"required" ns:"http://s3.amazonaws.com/doc/2006-03-01/"`
+	ChecksumAlgorithm   *string            `wire:"x-amz-sdk-checksum-algorithm" name:"ChecksumAlgorithm" in:"header" enum:"CRC32|CRC32C|SHA1|SHA256|CRC64NVME|SHA512|MD5|XXHASH64|XXHASH3|XXHASH128"`
+}
+
+// PutBucketPolicyInput is the model's PutBucketPolicyRequest.
+type PutBucketPolicyInput struct {
+	Bucket                        string  `wire:"Bucket" in:"uri" opt:"required"`
+	ContentMD5                    *string `wire:"Content-MD5" name:"ContentMD5" in:"header"`
+	ChecksumAlgorithm             *string `wire:"x-amz-sdk-checksum-algorithm" name:"ChecksumAlgorithm" in:"header" enum:"CRC32|CRC32C|SHA1|SHA256|CRC64NVME|SHA512|MD5|XXHASH64|XXHASH3|XXHASH128"`
+	ConfirmRemoveSelfBucketAccess *bool   `wire:"x-amz-confirm-remove-self-bucket-access" name:"ConfirmRemoveSelfBucketAccess" in:"header"`
+	Policy                        string  `wire:"Policy" in:"payload" opt:"required"`
+	ExpectedBucketOwner           *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// PutBucketTaggingInput is the model's PutBucketTaggingRequest.
+type PutBucketTaggingInput struct {
+	Bucket              string   `wire:"Bucket" in:"uri" opt:"required"`
+	ContentMD5          *string  `wire:"Content-MD5" name:"ContentMD5" in:"header"`
+	ChecksumAlgorithm   *string  `wire:"x-amz-sdk-checksum-algorithm" name:"ChecksumAlgorithm" in:"header" enum:"CRC32|CRC32C|SHA1|SHA256|CRC64NVME|SHA512|MD5|XXHASH64|XXHASH3|XXHASH128"`
+	Tagging             *Tagging `wire:"Tagging" in:"payload" opt:"required" ns:"http://s3.amazonaws.com/doc/2006-03-01/"`
+	ExpectedBucketOwner *string  `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// PutBucketVersioningInput is the model's PutBucketVersioningRequest.
+type PutBucketVersioningInput struct {
+	Bucket                  string                   `wire:"Bucket" in:"uri" opt:"required"`
+	ContentMD5              *string                  `wire:"Content-MD5" name:"ContentMD5" in:"header"`
+	ChecksumAlgorithm       *string                  `wire:"x-amz-sdk-checksum-algorithm" name:"ChecksumAlgorithm" in:"header" enum:"CRC32|CRC32C|SHA1|SHA256|CRC64NVME|SHA512|MD5|XXHASH64|XXHASH3|XXHASH128"`
+	MFA                     *string                  `wire:"x-amz-mfa" name:"MFA" in:"header"`
+	VersioningConfiguration *VersioningConfiguration `wire:"VersioningConfiguration" in:"payload" opt:"required" ns:"http://s3.amazonaws.com/doc/2006-03-01/"`
+	ExpectedBucketOwner     *string                  `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
 }
 
 // PutObjectInput is the model's PutObjectRequest.
@@ -481,14 +1300,152 @@ type PutObjectOutput struct {
 	RequestCharged          *string `wire:"x-amz-request-charged" name:"RequestCharged" in:"header"`
 }
 
+// PutObjectTaggingInput is the model's PutObjectTaggingRequest.
+type PutObjectTaggingInput struct {
+	Bucket              string   `wire:"Bucket" in:"uri" opt:"required"`
+	Key                 string   `wire:"Key" in:"uri" opt:"required" min:"1"`
+	VersionId           *string  `wire:"versionId" name:"VersionId" in:"querystring"`
+	ContentMD5          *string  `wire:"Content-MD5" name:"ContentMD5" in:"header"`
+	ChecksumAlgorithm   *string  `wire:"x-amz-sdk-checksum-algorithm" name:"ChecksumAlgorithm" in:"header" enum:"CRC32|CRC32C|SHA1|SHA256|CRC64NVME|SHA512|MD5|XXHASH64|XXHASH3|XXHASH128"`
+	Tagging             *Tagging `wire:"Tagging" in:"payload" opt:"required" ns:"http://s3.amazonaws.com/doc/2006-03-01/"`
+	ExpectedBucketOwner *string  `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+	RequestPayer        *string  `wire:"x-amz-request-payer" name:"RequestPayer" in:"header" enum:"requester"`
+}
+
+// PutObjectTaggingOutput is a shape of the model.
+type PutObjectTaggingOutput struct {
+	VersionId *string `wire:"x-amz-version-id" name:"VersionId" in:"header"`
+}
+
+// PutPublicAccessBlockInput is the model's PutPublicAccessBlockRequest.
+type PutPublicAccessBlockInput struct {
+	Bucket                         string                          `wire:"Bucket" in:"uri" opt:"required"`
+	ContentMD5                     *string                         `wire:"Content-MD5" name:"ContentMD5" in:"header"`
+	ChecksumAlgorithm              *string                         `wire:"x-amz-sdk-checksum-algorithm" name:"ChecksumAlgorithm" in:"header" enum:"CRC32|CRC32C|SHA1|SHA256|CRC64NVME|SHA512|MD5|XXHASH64|XXHASH3|XXHASH128"`
+	PublicAccessBlockConfiguration *PublicAccessBlockConfiguration `wire:"PublicAccessBlockConfiguration" in:"payload" opt:"required" ns:"http://s3.amazonaws.com/doc/2006-03-01/"`
+	ExpectedBucketOwner            *string                         `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
 // RestoreStatus is a shape of the model.
 type RestoreStatus struct {
 	IsRestoreInProgress *bool      `wire:"IsRestoreInProgress"`
 	RestoreExpiryDate   *time.Time `wire:"RestoreExpiryDate"`
 }
 
+// ServerSideEncryptionByDefault is a shape of the model.
+type ServerSideEncryptionByDefault struct {
+	SSEAlgorithm   string  `wire:"SSEAlgorithm" opt:"required" enum:"AES256|aws:fsx|aws:kms|aws:kms:dsse"`
+	KMSMasterKeyID *string `wire:"KMSMasterKeyID" opt:"sensitive"`
+}
+
+// ServerSideEncryptionConfiguration is a shape of the model.
+type ServerSideEncryptionConfiguration struct {
+	Rules []ServerSideEncryptionRule `wire:"Rule" name:"Rules" opt:"flattened,required"`
+}
+
+// ServerSideEncryptionRule is a shape of the model.
+type ServerSideEncryptionRule struct {
+	ApplyServerSideEncryptionByDefault *ServerSideEncryptionByDefault `wire:"ApplyServerSideEncryptionByDefault"`
+	BucketKeyEnabled                   *bool                          `wire:"BucketKeyEnabled"`
+	BlockedEncryptionTypes             *BlockedEncryptionTypes        `wire:"BlockedEncryptionTypes"`
+}
+
 // Tag is a shape of the model.
 type Tag struct {
 	Key   string `wire:"Key" opt:"required" min:"1"`
 	Value string `wire:"Value" opt:"required"`
+}
+
+// Tagging is a shape of the model.
+type Tagging struct {
+	TagSet []Tag `wire:"TagSet" opt:"required" e.wire:"Tag"`
+}
+
+// UploadPartCopyInput is the model's UploadPartCopyRequest.
+type UploadPartCopyInput struct {
+	Bucket                         string     `wire:"Bucket" in:"uri" opt:"required"`
+	CopySource                     string     `wire:"x-amz-copy-source" name:"CopySource" in:"header" opt:"required" pattern:"\\/?.+\\/.+"`
+	CopySourceIfMatch              *string    `wire:"x-amz-copy-source-if-match" name:"CopySourceIfMatch" in:"header"`
+	CopySourceIfModifiedSince      *time.Time `wire:"x-amz-copy-source-if-modified-since" name:"CopySourceIfModifiedSince" in:"header"`
+	CopySourceIfNoneMatch          *string    `wire:"x-amz-copy-source-if-none-match" name:"CopySourceIfNoneMatch" in:"header"`
+	CopySourceIfUnmodifiedSince    *time.Time `wire:"x-amz-copy-source-if-unmodified-since" name:"CopySourceIfUnmodifiedSince" in:"header"`
+	CopySourceRange                *string    `wire:"x-amz-copy-source-range" name:"CopySourceRange" in:"header"`
+	Key                            string     `wire:"Key" in:"uri" opt:"required" min:"1"`
+	PartNumber                     int32      `wire:"partNumber" name:"PartNumber" in:"querystring" opt:"required"`
+	UploadId                       string     `wire:"uploadId" name:"UploadId" in:"querystring" opt:"required"`
+	SSECustomerAlgorithm           *string    `wire:"x-amz-server-side-encryption-customer-algorithm" name:"SSECustomerAlgorithm" in:"header"`
+	SSECustomerKey                 *string    `wire:"x-amz-server-side-encryption-customer-key" name:"SSECustomerKey" in:"header" opt:"sensitive"`
+	SSECustomerKeyMD5              *string    `wire:"x-amz-server-side-encryption-customer-key-MD5" name:"SSECustomerKeyMD5" in:"header"`
+	CopySourceSSECustomerAlgorithm *string    `wire:"x-amz-copy-source-server-side-encryption-customer-algorithm" name:"CopySourceSSECustomerAlgorithm" in:"header"`
+	CopySourceSSECustomerKey       *string    `wire:"x-amz-copy-source-server-side-encryption-customer-key" name:"CopySourceSSECustomerKey" in:"header" opt:"sensitive"`
+	CopySourceSSECustomerKeyMD5    *string    `wire:"x-amz-copy-source-server-side-encryption-customer-key-MD5" name:"CopySourceSSECustomerKeyMD5" in:"header"`
+	RequestPayer                   *string    `wire:"x-amz-request-payer" name:"RequestPayer" in:"header" enum:"requester"`
+	ExpectedBucketOwner            *string    `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+	ExpectedSourceBucketOwner      *string    `wire:"x-amz-source-expected-bucket-owner" name:"ExpectedSourceBucketOwner" in:"header"`
+}
+
+// UploadPartCopyOutput is a shape of the model.
+type UploadPartCopyOutput struct {
+	CopySourceVersionId  *string         `wire:"x-amz-copy-source-version-id" name:"CopySourceVersionId" in:"header"`
+	CopyPartResult       *CopyPartResult `wire:"CopyPartResult" in:"payload"`
+	ServerSideEncryption *string         `wire:"x-amz-server-side-encryption" name:"ServerSideEncryption" in:"header"`
+	SSECustomerAlgorithm *string         `wire:"x-amz-server-side-encryption-customer-algorithm" name:"SSECustomerAlgorithm" in:"header"`
+	SSECustomerKeyMD5    *string         `wire:"x-amz-server-side-encryption-customer-key-MD5" name:"SSECustomerKeyMD5" in:"header"`
+	SSEKMSKeyId          *string         `wire:"x-amz-server-side-encryption-aws-kms-key-id" name:"SSEKMSKeyId" in:"header" opt:"sensitive"`
+	BucketKeyEnabled     *bool           `wire:"x-amz-server-side-encryption-bucket-key-enabled" name:"BucketKeyEnabled" in:"header"`
+	RequestCharged       *string         `wire:"x-amz-request-charged" name:"RequestCharged" in:"header"`
+}
+
+// UploadPartInput is the model's UploadPartRequest.
+type UploadPartInput struct {
+	Body                 io.Reader `wire:"Body" in:"payload"`
+	Bucket               string    `wire:"Bucket" in:"uri" opt:"required"`
+	ContentLength        *int64    `wire:"Content-Length" name:"ContentLength" in:"header"`
+	ContentMD5           *string   `wire:"Content-MD5" name:"ContentMD5" in:"header"`
+	ChecksumAlgorithm    *string   `wire:"x-amz-sdk-checksum-algorithm" name:"ChecksumAlgorithm" in:"header" enum:"CRC32|CRC32C|SHA1|SHA256|CRC64NVME|SHA512|MD5|XXHASH64|XXHASH3|XXHASH128"`
+	ChecksumCRC32        *string   `wire:"x-amz-checksum-crc32" name:"ChecksumCRC32" in:"header"`
+	ChecksumCRC32C       *string   `wire:"x-amz-checksum-crc32c" name:"ChecksumCRC32C" in:"header"`
+	ChecksumCRC64NVME    *string   `wire:"x-amz-checksum-crc64nvme" name:"ChecksumCRC64NVME" in:"header"`
+	ChecksumSHA1         *string   `wire:"x-amz-checksum-sha1" name:"ChecksumSHA1" in:"header"`
+	ChecksumSHA256       *string   `wire:"x-amz-checksum-sha256" name:"ChecksumSHA256" in:"header"`
+	ChecksumSHA512       *string   `wire:"x-amz-checksum-sha512" name:"ChecksumSHA512" in:"header"`
+	ChecksumMD5          *string   `wire:"x-amz-checksum-md5" name:"ChecksumMD5" in:"header"`
+	ChecksumXXHASH64     *string   `wire:"x-amz-checksum-xxhash64" name:"ChecksumXXHASH64" in:"header"`
+	ChecksumXXHASH3      *string   `wire:"x-amz-checksum-xxhash3" name:"ChecksumXXHASH3" in:"header"`
+	ChecksumXXHASH128    *string   `wire:"x-amz-checksum-xxhash128" name:"ChecksumXXHASH128" in:"header"`
+	Key                  string    `wire:"Key" in:"uri" opt:"required" min:"1"`
+	PartNumber           int32     `wire:"partNumber" name:"PartNumber" in:"querystring" opt:"required"`
+	UploadId             string    `wire:"uploadId" name:"UploadId" in:"querystring" opt:"required"`
+	SSECustomerAlgorithm *string   `wire:"x-amz-server-side-encryption-customer-algorithm" name:"SSECustomerAlgorithm" in:"header"`
+	SSECustomerKey       *string   `wire:"x-amz-server-side-encryption-customer-key" name:"SSECustomerKey" in:"header" opt:"sensitive"`
+	SSECustomerKeyMD5    *string   `wire:"x-amz-server-side-encryption-customer-key-MD5" name:"SSECustomerKeyMD5" in:"header"`
+	RequestPayer         *string   `wire:"x-amz-request-payer" name:"RequestPayer" in:"header" enum:"requester"`
+	ExpectedBucketOwner  *string   `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
+}
+
+// UploadPartOutput is a shape of the model.
+type UploadPartOutput struct {
+	ServerSideEncryption *string `wire:"x-amz-server-side-encryption" name:"ServerSideEncryption" in:"header"`
+	ETag                 *string `wire:"ETag" in:"header"`
+	ChecksumCRC32        *string `wire:"x-amz-checksum-crc32" name:"ChecksumCRC32" in:"header"`
+	ChecksumCRC32C       *string `wire:"x-amz-checksum-crc32c" name:"ChecksumCRC32C" in:"header"`
+	ChecksumCRC64NVME    *string `wire:"x-amz-checksum-crc64nvme" name:"ChecksumCRC64NVME" in:"header"`
+	ChecksumSHA1         *string `wire:"x-amz-checksum-sha1" name:"ChecksumSHA1" in:"header"`
+	ChecksumSHA256       *string `wire:"x-amz-checksum-sha256" name:"ChecksumSHA256" in:"header"`
+	ChecksumSHA512       *string `wire:"x-amz-checksum-sha512" name:"ChecksumSHA512" in:"header"`
+	ChecksumMD5          *string `wire:"x-amz-checksum-md5" name:"ChecksumMD5" in:"header"`
+	ChecksumXXHASH64     *string `wire:"x-amz-checksum-xxhash64" name:"ChecksumXXHASH64" in:"header"`
+	ChecksumXXHASH3      *string `wire:"x-amz-checksum-xxhash3" name:"ChecksumXXHASH3" in:"header"`
+	ChecksumXXHASH128    *string `wire:"x-amz-checksum-xxhash128" name:"ChecksumXXHASH128" in:"header"`
+	SSECustomerAlgorithm *string `wire:"x-amz-server-side-encryption-customer-algorithm" name:"SSECustomerAlgorithm" in:"header"`
+	SSECustomerKeyMD5    *string `wire:"x-amz-server-side-encryption-customer-key-MD5" name:"SSECustomerKeyMD5" in:"header"`
+	SSEKMSKeyId          *string `wire:"x-amz-server-side-encryption-aws-kms-key-id" name:"SSEKMSKeyId" in:"header" opt:"sensitive"`
+	BucketKeyEnabled     *bool   `wire:"x-amz-server-side-encryption-bucket-key-enabled" name:"BucketKeyEnabled" in:"header"`
+	RequestCharged       *string `wire:"x-amz-request-charged" name:"RequestCharged" in:"header"`
+}
+
+// VersioningConfiguration is a shape of the model.
+type VersioningConfiguration struct {
+	MFADelete *string `wire:"MfaDelete" name:"MFADelete" enum:"Enabled|Disabled"`
+	Status    *string `wire:"Status" enum:"Enabled|Suspended"`
 }

@@ -156,17 +156,12 @@ func (s *Service) deleteBucket(c *gate.Call, in *api.DeleteBucketInput) (*api.De
 			}
 			return fail("BucketNotEmpty", 409, message, "BucketName", b.Name)
 		}
+		if err := s.abortAll(tx, b); err != nil {
+			return err
+		}
 		_, err = s.t.buckets.Delete(tx, store.K(b.Name))
 		return err
 	})
-}
-
-func (s *Service) needHeadBucket(a *gate.Ask, in *api.HeadBucketInput) ([]gate.Need, error) {
-	p, err := s.at(a, in.Bucket, in.ExpectedBucketOwner)
-	if err != nil {
-		return nil, err
-	}
-	return []gate.Need{p.need("ListBucket")}, nil
 }
 
 func (s *Service) headBucket(c *gate.Call, in *api.HeadBucketInput) (*api.HeadBucketOutput, error) {

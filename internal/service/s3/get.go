@@ -74,6 +74,7 @@ func (s *Service) find(c *gate.Call, bucketName, key string, version *string, co
 	return f, f.missing(c, key, version)
 }
 
+// missing is nil for a version with content, and otherwise what a caller learns of it.
 func (f *found) missing(c *gate.Call, key string, version *string) error {
 	if f.object != nil && !f.Marker {
 		return nil

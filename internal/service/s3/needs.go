@@ -160,14 +160,3 @@ func (s *Service) needLocation(a *gate.Ask, in *api.GetBucketLocationInput) ([]g
 	}
 	return []gate.Need{p.need("GetBucketLocation")}, nil
 }
-
-// needPolicy is an action on the bucket's policy, which cannot lock out the owner's root.
-func needPolicy[In any](s *Service, action string, of func(*In) (string, *string)) func(*gate.Ask, *In) ([]gate.Need, error) {
-	return func(a *gate.Ask, in *In) ([]gate.Need, error) {
-		needs, err := onBucket(s, action, of)(a, in)
-		if err == nil && a.Principal().ARN() == "arn:aws:iam::"+needs[0].Account+":root" {
-			needs[0].Policy = nil
-		}
-		return needs, err
-	}
-}

@@ -142,20 +142,9 @@ func (s *Service) putObject(c *gate.Call, in *api.PutObjectInput) (*api.PutObjec
 	o.Size, o.ETag, o.Sum = t.size, t.etag, t.sum
 	id := s.ids.Lower(versionIDLen)
 	out, err := gate.Commit(c, func(tx *store.Tx) (*api.PutObjectOutput, error) {
-		b, err := s.t.bucket(tx, in.Bucket)
-		if err != nil {
-			return nil, err
-		}
-		if err := s.mayWrite(tx, b, in.Key, in.IfMatch, in.IfNoneMatch); err != nil {
-			return nil, err
-		}
 		o := *o
-		body, err := s.own(tx, b, t)
+		b, err := s.place(tx, in.Bucket, &o, t, id, in.IfMatch, in.IfNoneMatch)
 		if err != nil {
-			return nil, err
-		}
-		o.Body = &body
-		if err := s.add(tx, b, &o, id); err != nil {
 			return nil, err
 		}
 		out := &api.PutObjectOutput{ETag: new(quoted(o.ETag)), ServerSideEncryption: new(aes256), VersionId: b.shown(&o), ChecksumType: &o.Sum.Type}

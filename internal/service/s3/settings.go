@@ -1,8 +1,261 @@
 package s3
 
-const (
-	ownerEnforced = "BucketOwnerEnforced"
-	maxParts      = 10000
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	api "github.com/bastide-cloud/bastide/internal/api/s3"
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/store"
+	"github.com/bastide-cloud/bastide/internal/wire"
 )
 
-func ownership(string) error { return notBuilt("x-amz-object-ownership") }
+const ownerEnforced = "BucketOwnerEnforced"
+
+// change alters a bucket's record.
+func (s *Service) change(c *gate.Call, name string, fn func(*bucket) error) error {
+	return c.Update(func(tx *store.Tx) error {
+		b, err := s.t.bucket(tx, name)
+		if err != nil {
+			return err
+		}
+		if err := fn(b); err != nil {
+			return err
+		}
+		return s.t.putBucket(tx, b)
+	})
+}
+
+func (s *Service) getBucketVersioning(c *gate.Call, in *api.GetBucketVersioningInput) (*api.GetBucketVersioningOutput, error) {
+	b, err := s.read(c, in.Bucket)
+	if err != nil {
+		return nil, err
+	}
+	return &api.GetBucketVersioningOutput{Status: optional(b.Versioning)}, nil
+}
+
+func (s *Service) putBucketVersioning(c *gate.Call, in *api.PutBucketVersioningInput) (*api.PutBucketVersioningOutput, error) {
+	cfg := in.VersioningConfiguration
+	switch {
+	case cfg == nil || cfg.Status == nil || *cfg.Status != enabled && *cfg.Status != suspended:
+		return nil, malformedXML()
+	case in.MFA != nil || wire.Val(cfg.MFADelete) == enabled:
+		return nil, notBuilt("MFA delete")
+	}
+	return &api.PutBucketVersioningOutput{}, s.change(c, in.Bucket, func(b *bucket) error {
+		b.Versioning = *cfg.Status
+		return nil
+	})
+}
+
+func (s *Service) getBucketEncryption(c *gate.Call, in *api.GetBucketEncryptionInput) (*api.GetBucketEncryptionOutput, error) {
+	b, err := s.read(c, in.Bucket)
+	if err != nil {
+		return nil, err
+	}
+	return &api.GetBucketEncryptionOutput{ServerSideEncryptionConfiguration: &api.ServerSideEncryptionConfiguration{Rules: []api.ServerSideEncryptionRule{{
+		ApplyServerSideEncryptionByDefault: &api.ServerSideEncryptionByDefault{SSEAlgorithm: aes256}, BucketKeyEnabled: &b.BucketKey}}}}, nil
+}
+
+func (s *Service) putBucketEncryption(c *gate.Call, in *api.PutBucketEncryptionInput) (*api.PutBucketEncryptionOutput, error) {
+	cfg := in.ServerSideEncryptionConfiguration
+	if cfg == nil || len(cfg.Rules) != 1 {
+		return nil, malformedXML()
+	}
+	rule := cfg.Rules[0]
+	if by := rule.ApplyServerSideEncryptionByDefault; by != nil {
+		switch {
+		case strings.HasPrefix(by.SSEAlgorithm, "aws:"):
+			return nil, notBuilt("SSEAlgorithm " + by.SSEAlgorithm)
+		case by.SSEAlgorithm != aes256:
+			return nil, malformedXML()
+		case by.KMSMasterKeyID != nil:
+			return nil, invalidArgument("a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse", "KMSMasterKeyID", "")
+		}
+	}
+	if blocked := rule.BlockedEncryptionTypes; blocked != nil && slices.ContainsFunc(blocked.EncryptionType, func(t string) bool { return t != "SSE-C" }) {
+		return nil, notBuilt("BlockedEncryptionTypes other than SSE-C") // customer keys are refused anyway
+	}
+	return &api.PutBucketEncryptionOutput{}, s.change(c, in.Bucket, func(b *bucket) error {
+		b.BucketKey = wire.Val(rule.BucketKeyEnabled)
+		return nil
+	})
+}
+
+func (s *Service) deleteBucketEncryption(c *gate.Call, in *api.DeleteBucketEncryptionInput) (*api.DeleteBucketEncryptionOutput, error) {
+	return &api.DeleteBucketEncryptionOutput{}, s.change(c, in.Bucket, func(b *bucket) error {
+		b.BucketKey = false
+		return nil
+	})
+}
+
+// ownership refuses the object ownerships that bring ACLs back.
+func ownership(name string) error {
+	switch name {
+	case ownerEnforced:
+		return nil
+	case "ObjectWriter", "BucketOwnerPreferred":
+		return notBuilt("object ownership " + name)
+	}
+	return invalidArgument("Invalid x-amz-object-ownership header: "+name, "x-amz-object-ownership", name)
+}
+
+func (s *Service) getOwnership(c *gate.Call, in *api.GetBucketOwnershipControlsInput) (*api.GetBucketOwnershipControlsOutput, error) {
+	b, err := s.read(c, in.Bucket)
+	switch {
+	case err != nil:
+		return nil, err
+	case b.Ownership == "":
+		return nil, fail("OwnershipControlsNotFoundError", 404, "The bucket ownership controls were not found", "BucketName", b.Name)
+	}
+	return &api.GetBucketOwnershipControlsOutput{OwnershipControls: &api.OwnershipControls{
+		Rules: []api.OwnershipControlsRule{{ObjectOwnership: b.Ownership}}}}, nil
+}
+
+func (s *Service) putOwnership(c *gate.Call, in *api.PutBucketOwnershipControlsInput) (*api.PutBucketOwnershipControlsOutput, error) {
+	if in.OwnershipControls == nil || len(in.OwnershipControls.Rules) != 1 {
+		return nil, malformedXML()
+	}
+	if err := ownership(in.OwnershipControls.Rules[0].ObjectOwnership); err != nil {
+		return nil, err
+	}
+	return &api.PutBucketOwnershipControlsOutput{}, s.change(c, in.Bucket, func(b *bucket) error {
+		b.Ownership = ownerEnforced
+		return nil
+	})
+}
+
+func (s *Service) deleteOwnership(c *gate.Call, in *api.DeleteBucketOwnershipControlsInput) (*api.DeleteBucketOwnershipControlsOutput, error) {
+	return &api.DeleteBucketOwnershipControlsOutput{}, s.change(c, in.Bucket, func(b *bucket) error {
+		b.Ownership = "" // ACLs stay off all the same
+		return nil
+	})
+}
+
+// ownersOnly is the ACL of everything: the owner may do all.
+func ownersOnly(account string) []api.Grant {
+	return []api.Grant{{Grantee: &api.Grantee{ID: owner(account).ID, Type: "CanonicalUser"}, Permission: new("FULL_CONTROL")}}
+}
+
+func (s *Service) getBucketACL(c *gate.Call, in *api.GetBucketAclInput) (*api.GetBucketAclOutput, error) {
+	b, err := s.read(c, in.Bucket)
+	if err != nil {
+		return nil, err
+	}
+	return &api.GetBucketAclOutput{Owner: owner(b.Account), Grants: ownersOnly(b.Account)}, nil
+}
+
+// putBucketACL takes the ACL that every bucket has, and no other.
+func (s *Service) putBucketACL(c *gate.Call, in *api.PutBucketAclInput) (*api.PutBucketAclOutput, error) {
+	if given(in.GrantFullControl, in.GrantRead, in.GrantReadACP, in.GrantWrite, in.GrantWriteACP) || in.ACL != nil && *in.ACL != "private" {
+		return nil, noACL()
+	}
+	if in.ACL == nil && in.AccessControlPolicy == nil {
+		return nil, fail("MissingSecurityHeader", 400, "Your request was missing a required header", "MissingHeaderName", "x-amz-acl")
+	}
+	return &api.PutBucketAclOutput{}, s.change(c, in.Bucket, func(b *bucket) error {
+		if p := in.AccessControlPolicy; p != nil && !(len(p.Grants) == 1 && p.Grants[0].Grantee != nil &&
+			wire.Val(p.Grants[0].Grantee.ID) == *owner(b.Account).ID && wire.Val(p.Grants[0].Permission) == "FULL_CONTROL") {
+			return noACL()
+		}
+		return nil
+	})
+}
+
+func (s *Service) getBucketTagging(c *gate.Call, in *api.GetBucketTaggingInput) (*api.GetBucketTaggingOutput, error) {
+	b, err := s.read(c, in.Bucket)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(b.Tags) == 0:
+		return nil, fail("NoSuchTagSet", 404, "The TagSet does not exist", "BucketName", b.Name)
+	}
+	return &api.GetBucketTaggingOutput{TagSet: b.Tags}, nil
+}
+
+func (s *Service) putBucketTagging(c *gate.Call, in *api.PutBucketTaggingInput) (*api.PutBucketTaggingOutput, error) {
+	if in.Tagging == nil {
+		return nil, malformedXML()
+	}
+	if err := checkTags(in.Tagging.TagSet, maxBucketTags); err != nil {
+		return nil, err
+	}
+	return &api.PutBucketTaggingOutput{}, s.change(c, in.Bucket, func(b *bucket) error {
+		b.Tags = in.Tagging.TagSet
+		return nil
+	})
+}
+
+func (s *Service) deleteBucketTagging(c *gate.Call, in *api.DeleteBucketTaggingInput) (*api.DeleteBucketTaggingOutput, error) {
+	return &api.DeleteBucketTaggingOutput{}, s.change(c, in.Bucket, func(b *bucket) error {
+		b.Tags = nil
+		return nil
+	})
+}
+
+func (s *Service) getBucketCORS(c *gate.Call, in *api.GetBucketCorsInput) (*api.GetBucketCorsOutput, error) {
+	b, err := s.read(c, in.Bucket)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(b.CORS) == 0:
+		return nil, fail("NoSuchCORSConfiguration", 404, "The CORS configuration does not exist", "BucketName", b.Name)
+	}
+	return &api.GetBucketCorsOutput{CORSRules: b.CORS}, nil
+}
+
+const maxCORSRules = 100
+
+func (s *Service) putBucketCORS(c *gate.Call, in *api.PutBucketCorsInput) (*api.PutBucketCorsOutput, error) {
+	if in.CORSConfiguration == nil || len(in.CORSConfiguration.CORSRules) == 0 {
+		return nil, malformedXML()
+	}
+	rules := in.CORSConfiguration.CORSRules
+	if len(rules) > maxCORSRules {
+		return nil, invalidRequest("The number of CORS rules should not exceed allowed limit of " + strconv.Itoa(maxCORSRules) + " rules.")
+	}
+	for _, r := range rules {
+		if err := checkCORS(r); err != nil {
+			return nil, err
+		}
+	}
+	return &api.PutBucketCorsOutput{}, s.change(c, in.Bucket, func(b *bucket) error {
+		b.CORS = rules
+		return nil
+	})
+}
+
+func checkCORS(r api.CORSRule) error {
+	if len(r.AllowedMethods) == 0 || len(r.AllowedOrigins) == 0 {
+		return malformedXML()
+	}
+	for _, m := range r.AllowedMethods {
+		if !slices.Contains([]string{"GET", "PUT", "POST", "DELETE", "HEAD"}, m) {
+			return invalidRequest("Found unsupported HTTP method in CORS config. Unsupported method is " + m)
+		}
+	}
+	for _, o := range r.AllowedOrigins {
+		if strings.Count(o, "*") > 1 {
+			return invalidRequest(`AllowedOrigin "` + o + `" can not have more than one wildcard.`)
+		}
+	}
+	for _, h := range r.AllowedHeaders {
+		if strings.Count(h, "*") > 1 {
+			return invalidRequest(`AllowedHeader "` + h + `" can not have more than one wildcard.`)
+		}
+	}
+	for _, h := range r.ExposeHeaders {
+		if strings.Contains(h, "*") {
+			return invalidRequest(`ExposeHeader "` + h + `" contains wildcard. We currently do not support wildcard for ExposeHeader.`)
+		}
+	}
+	return nil
+}
+
+func (s *Service) deleteBucketCORS(c *gate.Call, in *api.DeleteBucketCorsInput) (*api.DeleteBucketCorsOutput, error) {
+	return &api.DeleteBucketCorsOutput{}, s.change(c, in.Bucket, func(b *bucket) error {
+		b.CORS = nil
+		return nil
+	})
+}
