@@ -1,0 +1,157 @@
+package deploy
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bastide-cloud/bastide/internal/template"
+	"github.com/bastide-cloud/bastide/internal/template/tree"
+)
+
+// fault is something that the template wants and that is not built, and where.
+type fault struct {
+	at   template.Pos
+	what string
+}
+
+// Check finds everything in the graph that could not be deployed: types, properties and attributes
+// that are not built, references to services that are not. Nothing has been made when it fails. The
+// error is a *tree.Error that lists each with line and column.
+func (t Types) Check(g *template.Graph) error {
+	var faults []fault
+	for _, m := range g.Unsupported(t.Has) {
+		faults = append(faults, fault{m.Pos, fmt.Sprintf("%s: the type %s is not built", m.LogicalID, m.Type)})
+	}
+	for _, r := range g.Resources {
+		faults = append(faults, t.checkResource(g, r)...)
+	}
+	for _, block := range []string{"Resources", "Outputs"} {
+		dynamic(g.Template().Root().Get(block), func(n *template.Node) {
+			faults = append(faults, fault{n.Pos, fmt.Sprintf("the dynamic reference %s is not built", n.Text)})
+		})
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(faults, func(a, b fault) int {
+		if a.at.Line != b.at.Line {
+			return a.at.Line - b.at.Line
+		}
+		return a.at.Column - b.at.Column
+	})
+	var b strings.Builder
+	b.WriteString("The template needs what Bastide has not built:")
+	e := &tree.Error{Unbuilt: true}
+	for _, f := range faults {
+		fmt.Fprintf(&b, "\n  %s: %s", f.at, f.what)
+	}
+	e.Message = b.String()
+	return e
+}
+
+func (t Types) checkResource(g *template.Graph, r *template.Resource) []fault {
+	var out []fault
+	say := func(at template.Pos, format string, args ...any) {
+		out = append(out, fault{at, r.LogicalID + ": " + fmt.Sprintf(format, args...)})
+	}
+	if r.DeletionPolicy == "Snapshot" || r.UpdateReplacePolicy == "Snapshot" {
+		say(r.Pos, "the policy Snapshot is not built")
+	}
+	if r.CreationPolicy != nil {
+		say(g.Position(r.LogicalID, "CreationPolicy"), "CreationPolicy is not built")
+	}
+	if r.UpdatePolicy != nil {
+		say(g.Position(r.LogicalID, "UpdatePolicy"), "UpdatePolicy is not built")
+	}
+	k, ok := t.byName[r.Type]
+	if !ok {
+		return out
+	}
+	k.unknown(r.Properties, "", func(at template.Pos, name string) {
+		say(at, "the property %s of %s is not built", name, r.Type)
+	})
+	checkMetadata(g, r, k, say)
+	return out
+}
+
+// unknown reports the properties that the type does not list.
+func (k kind) unknown(n *template.Node, path string, report func(template.Pos, string)) {
+	if _, _, pending := n.Intrinsic(); pending {
+		return
+	}
+	for _, it := range n.List() {
+		k.unknown(it, path, report)
+	}
+	for _, f := range n.Map() {
+		name := f.Key
+		if path != "" {
+			name = path + "." + f.Key
+		}
+		switch {
+		case k.inner[name]:
+			k.unknown(f.Value, name, report)
+		case !k.listed[name]:
+			report(f.Pos, name)
+		}
+	}
+}
+
+// checkMetadata reads what a template asks of Bastide in a resource's metadata.
+func checkMetadata(g *template.Graph, r *template.Resource, k kind, say func(template.Pos, string, ...any)) {
+	m, _ := r.Metadata.(map[string]any)
+	if m[metadataKey] == nil {
+		return
+	}
+	at := g.Position(r.LogicalID, "Metadata", metadataKey)
+	own, ok := m[metadataKey].(map[string]any)
+	if !ok {
+		say(at, "the metadata Bastide must be a map")
+		return
+	}
+	for name, v := range own {
+		list := metadataList(m, name)
+		if all, ok := v.([]any); !ok || len(all) != len(list) {
+			say(at, "the metadata Bastide.%s must be a list of texts", name)
+			continue
+		}
+		for _, s := range list {
+			switch {
+			case name == "Acknowledge" && route(s), name == "Egress" && k.Type == functionType && hostPort(s):
+			case name == "Egress" && k.Type != functionType:
+				say(at, "the metadata Bastide.Egress belongs to a function")
+			default:
+				say(at, "the metadata Bastide.%s: %q is not understood", name, s)
+			}
+		}
+	}
+}
+
+// route reports whether s is "METHOD /path", or "$default".
+func route(s string) bool {
+	method, path, ok := strings.Cut(s, " ")
+	return s == "$default" || ok && method != "" && strings.HasPrefix(path, "/")
+}
+
+func hostPort(s string) bool {
+	host, port, ok := strings.Cut(s, ":")
+	n, err := strconv.ParseUint(port, 10, 16)
+	return ok && host != "" && !strings.ContainsAny(host, " /@") && err == nil && n > 0
+}
+
+// dynamic finds the strings that CloudFormation would fetch from another service.
+func dynamic(n *template.Node, found func(*template.Node)) {
+	if n == nil {
+		return
+	}
+	if n.Is(tree.String) && strings.Contains(n.Text, "{{resolve:") {
+		found(n)
+	}
+	for _, it := range n.List() {
+		dynamic(it, found)
+	}
+	for _, f := range n.Map() {
+		dynamic(f.Value, found)
+	}
+}
