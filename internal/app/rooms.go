@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 
 	bastideapi "github.com/bastide-cloud/bastide/internal/api/bastide"
 	logsapi "github.com/bastide-cloud/bastide/internal/api/logs"
@@ -67,7 +68,12 @@ func (s *Server) wire(ctx context.Context) error {
 		httpAPIs.Unit(),
 		edge.Unit(),
 	}
-	r.resources = append(r.resources, httpAPIs.Resources()...)
+	r.resources = slices.Concat(r.resources, iamService.Resources(), ddb.Resources(), logsService.Resources(), httpAPIs.Resources())
+	stacks, err := s.cloudFormation(r)
+	if err != nil {
+		return err
+	}
+	r.units = append(r.units, stacks.Unit())
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return live.Run(ctx, s.trail, s.clock) })
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return ddb.Run(ctx, s.gate) })
 	r.jobs = append(r.jobs, func(ctx context.Context) error {

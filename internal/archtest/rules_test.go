@@ -34,10 +34,10 @@ var rooms = map[string][]string{
 var extra = map[string][]string{
 	"service/lambda":         {"sandbox"},
 	"service/wafv2":          {"waf"},
-	"service/cloudformation": {"deploy"},
-	"service/iam":            {"identity"}, // implements the Directory
-	"service/sts":            {"identity"}, // issues session tokens
-	"service/bastide":        {"audit"},    // the trail is what it serves
+	"service/cloudformation": {"deploy", "template"}, // decision 0017
+	"service/iam":            {"identity"},           // implements the Directory
+	"service/sts":            {"identity"},           // issues session tokens
+	"service/bastide":        {"audit"},              // the trail is what it serves
 }
 
 // pure are the rooms that a service's sub-packages may use.

@@ -9,14 +9,13 @@ import (
 
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/gate"
-	"github.com/bastide-cloud/bastide/internal/wire"
 )
 
 // Run is one operation on one stack. Its methods are called one after the other.
 type Run struct {
 	Stack   Stack
 	Types   Types
-	Caller  wire.Caller // the deploying principal
+	Base    gate.Making // whose Caller is the deploying principal; the run fills in the rest
 	Journal Journal
 	Op      string          // names the operation
 	Rows    map[string]*Row // the stack's resources as the journal has them; kept up to date
@@ -84,8 +83,10 @@ func (r *Run) forget(ctx context.Context, id string, events ...Event) error {
 }
 
 func (r *Run) making(logicalID string, i *Instance, again bool) gate.Making {
-	return gate.Making{Caller: r.Caller, Account: r.Stack.Account, Region: r.Stack.Region, StackID: r.Stack.ID, StackName: r.Stack.Name,
-		LogicalID: logicalID, Name: i.Name, Token: i.Token, Again: again}
+	m := r.Base
+	m.Account, m.Region, m.StackID, m.StackName = r.Stack.Account, r.Stack.Region, r.Stack.ID, r.Stack.Name
+	m.LogicalID, m.Name, m.Token, m.Again = logicalID, i.Name, i.Token, again
+	return m
 }
 
 // cut reports whether a call failed because the run was cut off: its outcome is not known.

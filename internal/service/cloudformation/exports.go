@@ -163,7 +163,7 @@ func (s *Service) listImports(c *gate.Call, in *api.ListImportsInput) (*api.List
 // acknowledge opens the routes that the template's metadata names: those of an API that carries the
 // metadata, or of whichever API of the stack has them.
 func (o *operating) acknowledge(ctx context.Context) error {
-	c := bastide.Client{Caller: o.run.Caller}
+	c := bastide.Client{Caller: o.run.Base.Caller}
 	var apis []string
 	for _, res := range o.graph.Resources {
 		if isAPI(res.Type) {

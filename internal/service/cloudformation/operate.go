@@ -60,7 +60,7 @@ func (s *Service) operating(ctx context.Context, g *gate.Gate, clk clock.Clock, 
 		return nil, err
 	}
 	j := &journal{s: s, job: s.job(g, "StackResource", p), at: p, op: o.op.ID, secrets: secrets}
-	o.run = &deploy.Run{Stack: o.st.information(tags), Types: s.types, Caller: o.caller(), Journal: j, Op: o.op.ID, Rows: rows, Late: o.late}
+	o.run = &deploy.Run{Stack: o.st.information(tags), Types: s.types, Base: gate.Making{Caller: o.caller()}, Journal: j, Op: o.op.ID, Rows: rows, Late: o.late}
 	return o, nil
 }
 

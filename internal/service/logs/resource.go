@@ -14,8 +14,9 @@ import (
 func (s *Service) Resources() []gate.Resource {
 	return []gate.Resource{{
 		Type:       "AWS::Logs::LogGroup",
-		Properties: []string{"LogGroupName", "RetentionInDays", "Tags", "LogGroupClass", "DeletionProtectionEnabled"},
+		Properties: []string{"LogGroupName", "RetentionInDays", "Tags", "Tags.Key", "Tags.Value", "LogGroupClass", "DeletionProtectionEnabled"},
 		Replace:    []string{"LogGroupName", "LogGroupClass"},
+		NameLimit:  512,
 		Create:     createGroup,
 		Update:     updateGroup,
 		Delete:     deleteGroup,
