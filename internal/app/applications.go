@@ -2,16 +2,10 @@ package app
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"net/http"
-	"net/url"
-	"strconv"
 
-	"github.com/bastide-cloud/bastide/internal/audit"
 	"github.com/bastide-cloud/bastide/internal/edge"
 	"github.com/bastide-cloud/bastide/internal/edge/jwt"
-	"github.com/bastide-cloud/bastide/internal/egress"
 	"github.com/bastide-cloud/bastide/internal/identity"
 	"github.com/bastide-cloud/bastide/internal/service/apigatewayv2"
 	"github.com/bastide-cloud/bastide/internal/service/bastide"
@@ -20,12 +14,12 @@ import (
 
 // applications makes the edge, which the gate must be there for.
 func (s *Server) applications(http *apigatewayv2.Service) (*edge.Edge, error) {
-	out, err := s.outgoing()
+	out, err := s.issuers()
 	if err != nil {
 		return nil, err
 	}
 	return edge.New(edge.Deps{Gate: s.gate, HTTP: httpAPIs{apigatewayv2.NewDirectory(http, s.db)}, REST: noREST{},
-		Signatures: signatures{s.verifier()}, JWT: jwt.New(jwt.Options{Fetch: out.Fetcher("jwks"), Clock: s.clock}),
+		Signatures: signatures{s.verifier()}, JWT: jwt.New(jwt.Options{Fetch: out, Clock: s.clock}),
 		Acknowledgements: bastide.Acknowledged{DB: s.db}, Strangers: s.trail, Clock: s.clock, IDs: s.ids, Log: s.log, Base: s.applicationsAt}), nil
 }
 
@@ -44,36 +38,6 @@ func (s *Server) applicationsAt() string {
 func (s *Server) endpoint(apiID, _ string) string {
 	byHost, _ := edge.URLs(s.applicationsAt(), apiID, "$default")
 	return byHost
-}
-
-// outgoing is the way to token issuers: public ones, and those of this machine that are named.
-func (s *Server) outgoing() (*egress.Dialer, error) {
-	p := egress.Policy{Public: []string{"jwks"}, Auditor: connections{s}, Resolver: net.DefaultResolver, Clock: s.clock}
-	for _, origin := range s.cfg.Issuers {
-		u, err := url.Parse(origin)
-		if err != nil || u.Hostname() == "" {
-			return nil, fmt.Errorf("the token issuer %q is not a URL", origin)
-		}
-		port, err := strconv.Atoi(u.Port())
-		if err != nil {
-			port = map[string]int{"http": 80, "https": 443}[u.Scheme]
-		}
-		p.Routes = append(p.Routes, egress.Route{Purpose: "jwks", Host: u.Hostname(), Port: port, Private: true})
-	}
-	return egress.New(p)
-}
-
-// connections records what leaves.
-type connections struct{ s *Server }
-
-func (c connections) Connected(r egress.Record) error {
-	rec := audit.Record{EventTime: r.At, RequestID: c.s.ids.UUID(), EventSource: "egress.bastide", EventName: "Connect", AWSRegion: c.s.cfg.Region,
-		UserIdentity: audit.UserIdentity{Type: "AWSService", InvokedBy: r.Purpose + ".bastide"}, RecipientAccountID: c.s.cfg.Account,
-		Additional: map[string]any{"purpose": r.Purpose, "host": r.Host, "port": r.Port, "address": r.Address.String()}}
-	if r.Refused != "" {
-		rec.ErrorCode, rec.ErrorMessage = "ConnectionRefused", r.Refused
-	}
-	return c.s.trail.Note(context.Background(), rec)
 }
 
 // signatures verifies requests to routes of AWS_IAM.

@@ -50,6 +50,9 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 				s.log.Debug("a function's door", "function", f.ARN, "error", err)
 			}
 		},
+		Dial: func(ctx context.Context, f fleet.Function, address string) (net.Conn, error) {
+			return s.dial(ctx, service, f, address)
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -100,15 +103,20 @@ func (r executionRoles) Assume(ctx context.Context, a lambda.Assumption) (lambda
 }
 
 func (r executionRoles) Caller(c lambda.Credentials, region string) (wire.Caller, error) {
-	session, _, err := r.s.tokens.Open(c.AccessKeyID, c.SessionToken, r.s.clock.Now())
-	if err != nil {
-		return nil, err
-	}
-	p, err := session.Principal()
+	p, err := r.s.principal(c)
 	if err != nil {
 		return nil, err
 	}
 	return gate.Client{Gate: r.s.gate, Principal: p, Region: region}, nil
+}
+
+// principal is whom a role's credentials stand for.
+func (s *Server) principal(c lambda.Credentials) (identity.Principal, error) {
+	session, _, err := s.tokens.Open(c.AccessKeyID, c.SessionToken, s.clock.Now())
+	if err != nil {
+		return identity.Anonymous(), err
+	}
+	return session.Principal()
 }
 
 // processor is this machine's architecture in Lambda's words.

@@ -451,7 +451,7 @@ def handler(e, c):
     return [get(os.environ["AWS_ENDPOINT_URL"] + "/x"), get("https://dynamodb.eu-west-1.amazonaws.com/"), get("https://my-bucket.s3.amazonaws.com/k"),
         get("http://example.com/"), get("http://169.254.169.254/latest"), talk("db.internal", 5432), talk("db.internal", 5433), talk("other.internal", 5432)]
 `)
-	fn.Routes = []Route{{"db.internal", 5432}}
+	fn.Routes = []Route{{Host: "db.internal", Port: 5432}}
 	out := l.invoke(fn, `1`)
 	var got []string
 	if err := json.Unmarshal(out.Payload, &got); err != nil {

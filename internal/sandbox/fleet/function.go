@@ -48,8 +48,10 @@ type Function struct {
 
 // Route is a declared outgoing connection.
 type Route struct {
-	Host string // name; an address cannot be reached from inside
+	Host string // name, or 127.0.0.1; another address cannot be reached from inside
 	Port int
+	// Private lets the name lead to a private network; Deps.Dial judges that.
+	Private bool
 }
 
 // Credentials are a role's temporary keys.

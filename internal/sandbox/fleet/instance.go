@@ -128,6 +128,9 @@ func (f *Fleet) spec(fn *Function, rt *runtimes.Runtime) (sandbox.Spec, resolver
 		at, ok := r.routes[route.Host]
 		if !ok {
 			at = netip.AddrFrom4([4]byte{127, 0, 1, byte(len(r.routes) + 1)})
+			if route.Host == "localhost" || route.Host == loopback.String() {
+				at = loopback
+			}
 			r.routes[route.Host] = at
 		}
 		s.Doors = append(s.Doors, sandbox.DoorSpec{Name: doorRoute + strconv.Itoa(n), Network: "tcp",

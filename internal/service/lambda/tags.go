@@ -33,7 +33,8 @@ func checkTags(c *gate.Call, tags map[string]string) error {
 			return invalid("Tag keys starting with 'aws:' are reserved for internal use.")
 		}
 	}
-	return nil
+	_, err := routes(tags)
+	return err
 }
 
 func tooManyTags() error { return invalid("The number of tags must not exceed %d.", maxTags) }

@@ -142,6 +142,12 @@ func (s *Service) runnable(tx *store.Tx, t *target, n int64) (*fleet.Function, e
 	if t.fn.Reserved != nil {
 		f.Reserved = new(int(*t.fn.Reserved))
 	}
+	if f.Routes, err = routes(t.fn.Tags); err != nil {
+		return nil, err
+	}
+	if len(f.Routes) > 0 {
+		f.Revision += " " + t.fn.Tags[tagEgress] // instances with other ways out end
+	}
 	for i, use := range v.packages() {
 		a, ok, err := s.t.archives.Get(tx, archiveKey(use.SHA256))
 		if err != nil || !ok {
