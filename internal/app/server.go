@@ -101,7 +101,7 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.trail, err = audit.New(s.db, audit.Options{Node: node, Key: key, IDs: s.ids}); err != nil {
+	if s.trail, err = audit.New(s.db, audit.Options{Node: node, Key: key, Account: s.cfg.Account, IDs: s.ids}); err != nil {
 		return err
 	}
 	if s.events, err = eventlog.Open(s.cfg.Data); err != nil {

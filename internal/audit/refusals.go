@@ -83,7 +83,7 @@ func (t *Trail) FlushRefusals(ctx context.Context) error {
 	})
 	err := t.db.Update(ctx, store.In(Space), func(tx *store.Tx) error {
 		for _, k := range order {
-			if err := t.Append(tx, refusalRecord(k, taken[k])); err != nil {
+			if err := t.Append(tx, refusalRecord(k, taken[k], t.opt.Account)); err != nil {
 				return err
 			}
 		}
@@ -112,7 +112,7 @@ func (t *Trail) FlushRefusals(ctx context.Context) error {
 	return fmt.Errorf("audit: refusals: %w", err)
 }
 
-func refusalRecord(k refusalKey, codes map[string]int64) Record {
+func refusalRecord(k refusalKey, codes map[string]int64, account string) Record {
 	var total int64
 	top := ""
 	for c, n := range codes {
@@ -124,7 +124,7 @@ func refusalRecord(k refusalKey, codes map[string]int64) Record {
 	return Record{
 		EventTime: time.Unix(k.second, 0), EventSource: "bastide.amazonaws.com", EventName: "RefuseRequest",
 		EventType: "AwsServiceEvent", UserIdentity: UserIdentity{Type: "Unknown"}, SourceIPAddress: k.source,
-		ErrorCode: top, ReadOnly: true, ManagementEvent: true,
+		ErrorCode: top, ReadOnly: true, ManagementEvent: true, RecipientAccountID: account,
 		Additional: map[string]any{CountKey: total, "codes": codes},
 	}
 }

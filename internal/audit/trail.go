@@ -39,6 +39,8 @@ type Options struct {
 	KeepBytes int64
 	// Buffer bounds the noted records that are not yet durable; 4,096 by default. Note waits for room.
 	Buffer int
+	// Account is whose record the count of refused strangers is: the installation's own.
+	Account string
 	// IDs makes event ids.
 	IDs ids.Source
 }
