@@ -2,8 +2,10 @@ package iam
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/bastide-cloud/bastide/internal/api/iam"
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/store"
 )
@@ -15,12 +17,11 @@ func (s *Service) exists(tx *store.Tx, account, policyARN string) error {
 	if _, ok := s.aws[policyARN]; ok {
 		return nil
 	}
-	p, err := s.getManaged(tx, account, policyARN)
-	if err != nil {
+	_, err := s.getManaged(tx, account, policyARN)
+	if awserr.Is(err, "NoSuchEntity") {
 		return noEntity("Policy %s does not exist or is not attachable.", policyARN)
 	}
-	_ = p
-	return nil
+	return err
 }
 
 func (s *Service) attach(c *gate.Call, k kind, name, policyARN string) error {
@@ -35,7 +36,7 @@ func (s *Service) attach(c *gate.Call, k kind, name, policyARN string) error {
 			return limit("Cannot exceed quota for PoliciesPer%s: %d", k.title, maxAttached)
 		}
 		e.Attached = append(e.Attached, policyARN)
-		slices.Sort(e.Attached)
+		slices.SortFunc(e.Attached, order)
 		return nil
 	})
 }
@@ -51,7 +52,7 @@ func (k kind) detach(c *gate.Call, name, policyARN string) error {
 	})
 }
 
-func (s *Service) attached(c *gate.Call, k kind, name string, marker *string, max *int32) ([]iam.AttachedPolicy, *string, error) {
+func (s *Service) attached(c *gate.Call, k kind, name string, prefix, marker *string, max *int32) ([]iam.AttachedPolicy, *string, error) {
 	p, err := pageOf(marker, max)
 	if err != nil {
 		return nil, nil, err
@@ -60,7 +61,8 @@ func (s *Service) attached(c *gate.Call, k kind, name string, marker *string, ma
 	if err != nil {
 		return nil, nil, err
 	}
-	found, next := cut(e.Attached, p, func(a string) string { return a })
+	wanted := slices.DeleteFunc(e.Attached, func(a string) bool { return !strings.HasPrefix(pathIn(a), pathOf(prefix)) })
+	found, next := cut(wanted, p, func(a string) string { return a })
 	out := []iam.AttachedPolicy{}
 	for _, a := range found {
 		out = append(out, iam.AttachedPolicy{PolicyArn: new(a), PolicyName: new(lastOf(a))})
@@ -77,7 +79,7 @@ func (s *Service) detachUserPolicy(c *gate.Call, in *iam.DetachUserPolicyInput) 
 }
 
 func (s *Service) listAttachedUserPolicies(c *gate.Call, in *iam.ListAttachedUserPoliciesInput) (*iam.ListAttachedUserPoliciesOutput, error) {
-	list, next, err := s.attached(c, s.t.users, in.UserName, in.Marker, in.MaxItems)
+	list, next, err := s.attached(c, s.t.users, in.UserName, in.PathPrefix, in.Marker, in.MaxItems)
 	return &iam.ListAttachedUserPoliciesOutput{AttachedPolicies: list, Marker: next, IsTruncated: new(next != nil)}, err
 }
 
@@ -90,7 +92,7 @@ func (s *Service) detachRolePolicy(c *gate.Call, in *iam.DetachRolePolicyInput) 
 }
 
 func (s *Service) listAttachedRolePolicies(c *gate.Call, in *iam.ListAttachedRolePoliciesInput) (*iam.ListAttachedRolePoliciesOutput, error) {
-	list, next, err := s.attached(c, s.t.roles, in.RoleName, in.Marker, in.MaxItems)
+	list, next, err := s.attached(c, s.t.roles, in.RoleName, in.PathPrefix, in.Marker, in.MaxItems)
 	return &iam.ListAttachedRolePoliciesOutput{AttachedPolicies: list, Marker: next, IsTruncated: new(next != nil)}, err
 }
 

@@ -142,14 +142,14 @@ func (d *Directory) read(tx *store.Tx, p identity.Principal) (gate.Grant, error)
 		if p.OpenCredentials() {
 			id = "" // whoever calls stands for the administrator, by name
 		}
-		g.Set, err = d.entity(tx, d.s.t.users, p.Account(), p.UserName(), id)
+		g.Set, g.Principal.Tags, err = d.entity(tx, d.s.t.users, p.Account(), p.UserName(), id)
 	case identity.KindAssumedRole:
 		g.Principal.RoleARN = p.RoleARN()
 		role, perr := arn.Parse(p.RoleARN())
 		if perr != nil {
 			return g, perr
 		}
-		g.Set, err = d.entity(tx, d.s.t.roles, p.Account(), role.Last(), p.RoleUniqueID())
+		g.Set, _, err = d.entity(tx, d.s.t.roles, p.Account(), role.Last(), p.RoleUniqueID())
 	}
 	if err != nil {
 		return g, err
@@ -175,39 +175,38 @@ func principalType(k identity.Kind) string {
 	return policy.Anonymous // to AWS's policies an authorizer's caller is nobody
 }
 
-// entity gathers a user's or role's policies. The credentials of one that is gone, or was made anew
+// entity gathers a user's or role's policies, and its tags. The credentials of one that is gone, or was made anew
 // under the same name, are refused as AWS refuses them.
-func (d *Directory) entity(tx *store.Tx, k kind, account, name, id string) (policy.Set, error) {
+func (d *Directory) entity(tx *store.Tx, k kind, account, name, id string) (set policy.Set, tags map[string]string, err error) {
 	e, ok, err := k.table.Get(tx, nameKey(account, name))
 	if err != nil {
-		return policy.Set{}, err
+		return set, nil, err
 	}
 	if !ok || (id != "" && e.ID != id) {
-		return policy.Set{}, awserr.Of(awserr.InvalidToken, "The security token included in the request is invalid.")
+		return set, nil, awserr.Of(awserr.InvalidToken, "The security token included in the request is invalid.")
 	}
-	var set policy.Set
 	for _, n := range sortedKeys(e.Inline) {
 		a, err := compiled(e.Inline[n], policy.Identity, n, "", fmt.Sprintf("%s %s inline policy %s", k.noun, e.Name, n))
 		if err != nil {
-			return set, err
+			return set, nil, err
 		}
 		set.Identity = append(set.Identity, a)
 	}
 	for _, policyARN := range e.Attached {
 		a, err := d.managed(tx, account, policyARN, policy.Identity, fmt.Sprintf("%s %s managed policy %s", k.noun, e.Name, lastOf(policyARN)))
 		if err != nil {
-			return set, err
+			return set, nil, err
 		}
 		set.Identity = append(set.Identity, a)
 	}
 	if e.Boundary != "" {
 		b, err := d.managed(tx, account, e.Boundary, policy.Boundary, fmt.Sprintf("%s %s permissions boundary %s", k.noun, e.Name, lastOf(e.Boundary)))
 		if err != nil {
-			return set, err
+			return set, nil, err
 		}
 		set.Boundary = &b
 	}
-	return set, nil
+	return set, e.Tags, nil
 }
 
 // managed compiles a managed policy; one that is gone allows nothing.
@@ -224,8 +223,12 @@ func (d *Directory) managed(tx *store.Tx, account, policyARN string, kind policy
 	return compiled(m.document(), kind, lastOf(policyARN), policyARN, where)
 }
 
+// maxDocument is above the longest of AWS's own policies, which keep no quota; a customer's are
+// measured when they are put. Bytes.
+const maxDocument = 1 << 20
+
 func compiled(doc string, kind policy.Kind, name, policyARN, where string) (policy.Attached, error) {
-	p, err := policy.Parse([]byte(doc), kind, policy.Options{})
+	p, err := policy.Parse([]byte(doc), kind, policy.Options{MaxBytes: maxDocument})
 	if err != nil {
 		return policy.Attached{}, fmt.Errorf("iam: %s: %w", where, err)
 	}

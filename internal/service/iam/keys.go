@@ -2,7 +2,6 @@ package iam
 
 import (
 	"encoding/base64"
-	"errors"
 	"strings"
 
 	"github.com/bastide-cloud/bastide/internal/api/iam"
@@ -71,12 +70,8 @@ func (s *Service) ownKey(tx *store.Tx, c *gate.Call, user *string, id string) (k
 	if err != nil {
 		return k, err
 	}
-	name := selfName(c.Principal(), user)
-	if !ok || k.Account != c.Account() || (!strings.EqualFold(k.User, name) && name != "") {
+	if !ok || k.Account != c.Account() || !strings.EqualFold(k.User, selfName(c.Principal(), user)) {
 		return k, noEntity("The Access Key with id %s cannot be found.", id)
-	}
-	if name == "" && user == nil && k.Account != c.Principal().Account() {
-		return k, errors.New("iam: a key of another account")
 	}
 	return k, nil
 }

@@ -56,6 +56,6 @@ func (s *Service) awsSorted() []awsPolicy {
 	for _, p := range s.aws {
 		out = append(out, p)
 	}
-	slices.SortFunc(out, func(a, b awsPolicy) int { return strings.Compare(a.arn(), b.arn()) })
+	slices.SortFunc(out, func(a, b awsPolicy) int { return order(a.arn(), b.arn()) })
 	return out
 }

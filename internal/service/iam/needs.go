@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/bastide-cloud/bastide/internal/api/iam"
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/identity"
 	"github.com/bastide-cloud/bastide/internal/policy"
@@ -17,8 +18,18 @@ func needs[In any](resource func(*In) string, keys func(*In) map[string][]string
 		if keys != nil {
 			n.Keys = keys(in)
 		}
-		return []gate.Need{n}, nil
+		return []gate.Need{n}, firstFactor(a)
 	}
+}
+
+// firstFactor refuses sessions of a user that were made without a second factor: they may not change
+// or see who may do what. Source: STS API Reference, GetSessionToken.
+func firstFactor(a *gate.Ask) error {
+	p := a.Principal()
+	if p.Temporary() && p.Kind() == identity.KindUser && !p.MFA() {
+		return awserr.Of(awserr.InvalidToken, "The security token included in the request is invalid")
+	}
+	return nil
 }
 
 // listed is a list operation, which IAM decides on every resource of a sort.
@@ -28,6 +39,22 @@ func listed[In any](action, sort string) func(*gate.Ask, *In) ([]gate.Need, erro
 
 func tagKeys[In any](tags func(*In) []iam.Tag) func(*In) map[string][]string {
 	return func(in *In) map[string][]string { return requestTags(tags(in)) }
+}
+
+// madeKeys are what a new user or role brings: its tags, and the boundary that it is made with.
+func madeKeys[In any](of func(*In) ([]iam.Tag, *string)) func(*In) map[string][]string {
+	return func(in *In) map[string][]string {
+		tags, boundary := of(in)
+		keys := requestTags(tags)
+		if boundary == nil {
+			return keys
+		}
+		if keys == nil {
+			keys = map[string][]string{}
+		}
+		keys["iam:PermissionsBoundary"] = []string{*boundary}
+		return keys
+	}
 }
 
 func requestTags(tags []iam.Tag) map[string][]string {
@@ -53,6 +80,9 @@ func onEntity[In any](s *Service, k kind, action string, name func(*In) string) 
 
 func (s *Service) entityNeed(a *gate.Ask, k kind, action, name string) (gate.Need, error) {
 	n := gate.Need{Action: action, Resource: iamARN(a.Account(), named(k, "/", name))}
+	if err := firstFactor(a); err != nil {
+		return n, err
+	}
 	var e entity
 	var ok bool
 	err := a.View(func(tx *store.Tx) error {
@@ -93,6 +123,9 @@ func onSelf[In any](s *Service, action string, name func(*In) *string) func(*gat
 	return func(a *gate.Ask, in *In) ([]gate.Need, error) {
 		if name(in) == nil && a.Principal().Kind() == identity.KindRoot {
 			return []gate.Need{{Action: action, Resource: iamARN(a.Account(), "root")}}, nil
+		}
+		if name(in) == nil && a.Principal().Kind() != identity.KindUser {
+			return nil, awserr.New("ValidationError", 400, "Must specify userName when calling with non-User credentials")
 		}
 		n, err := s.entityNeed(a, s.t.users, action, selfName(a.Principal(), name(in)))
 		return []gate.Need{n}, err
@@ -135,6 +168,6 @@ func onBoundary[In any](s *Service, k kind, action string, of func(*In) (string,
 
 func onPolicy[In any](action string, policyARN func(*In) string) func(*gate.Ask, *In) ([]gate.Need, error) {
 	return func(a *gate.Ask, in *In) ([]gate.Need, error) {
-		return []gate.Need{{Action: action, Resource: policyARN(in)}}, nil
+		return []gate.Need{{Action: action, Resource: policyARN(in)}}, firstFactor(a)
 	}
 }

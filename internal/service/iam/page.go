@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"cmp"
 	"encoding/base64"
 	"strings"
 
@@ -30,15 +31,18 @@ func pageOf(marker *string, max *int32) (page, error) {
 	return p, nil
 }
 
-func (p page) after(name string) bool {
-	return p.from == "" || strings.ToLower(name) > strings.ToLower(p.from)
+func (p page) after(name string) bool { return p.from == "" || order(name, p.from) > 0 }
+
+// order is that of every list: by lower-case form, as the tables are, then by the name itself.
+func order(a, b string) int {
+	return cmp.Or(strings.Compare(strings.ToLower(a), strings.ToLower(b)), strings.Compare(a, b))
 }
 
 func (p page) mark(last string) *string {
 	return new(base64.RawURLEncoding.EncodeToString([]byte(last)))
 }
 
-// cut gives one page of names that are in order already.
+// cut gives one page of what is in order already.
 func cut[T any](all []T, p page, name func(T) string) (out []T, next *string) {
 	for _, v := range all {
 		if !p.after(name(v)) {

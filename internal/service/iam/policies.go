@@ -1,6 +1,8 @@
 package iam
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/bastide-cloud/bastide/internal/api/iam"
@@ -8,10 +10,17 @@ import (
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/policy"
 	"github.com/bastide-cloud/bastide/internal/store"
+	"github.com/bastide-cloud/bastide/internal/wire"
 )
 
 func lastOf(policyARN string) string {
 	return policyARN[strings.LastIndexByte(policyARN, '/')+1:]
+}
+
+// pathIn is the path of a policy's ARN: "/service-role/".
+func pathIn(policyARN string) string {
+	_, resource, _ := strings.Cut(policyARN, ":policy")
+	return resource[:strings.LastIndexByte(resource, '/')+1]
 }
 
 func noPolicy(policyARN string) error {
@@ -170,7 +179,8 @@ func (s *Service) listPolicies(c *gate.Call, in *iam.ListPoliciesInput) (*iam.Li
 		if err != nil || !strings.HasPrefix(m.Path, pathOf(in.PathPrefix)) {
 			return err
 		}
-		if in.OnlyAttached != nil && *in.OnlyAttached && a+b == 0 {
+		switch uses := wire.Val(in.PolicyUsageFilter); {
+		case wire.Val(in.OnlyAttached) && a+b == 0, uses == "PermissionsPolicy" && a == 0, uses == "PermissionsBoundary" && b == 0:
 			return nil
 		}
 		pub := m.public(a, b)
@@ -200,65 +210,82 @@ func (s *Service) listPolicies(c *gate.Call, in *iam.ListPoliciesInput) (*iam.Li
 		}
 		return nil
 	})
-	found, next := cutOrdered(all, p)
-	return &iam.ListPoliciesOutput{Policies: found, Marker: next, IsTruncated: new(next != nil)}, err
+	found, next := cut(all, p, place)
+	return &iam.ListPoliciesOutput{Policies: append([]iam.Policy{}, found...), Marker: next, IsTruncated: new(next != nil)}, err
 }
 
-// cutOrdered pages over policies by ARN.
-func cutOrdered(all []iam.Policy, p page) ([]iam.Policy, *string) {
-	out := []iam.Policy{}
-	started := p.from == ""
-	for _, pol := range all {
-		if !started {
-			started = *pol.Arn == p.from
-			continue
-		}
-		if len(out) == p.max {
-			return out, p.mark(*out[len(out)-1].Arn)
-		}
-		out = append(out, pol)
+// place orders policies, the account's own by name before AWS's by ARN, so that a page may begin
+// behind a policy that is gone.
+func place(p iam.Policy) string {
+	if strings.HasPrefix(*p.Arn, "arn:aws:iam::aws:") {
+		return "1" + *p.Arn
 	}
-	return out, nil
+	return "0" + *p.PolicyName
 }
 
 func (s *Service) listEntitiesForPolicy(c *gate.Call, in *iam.ListEntitiesForPolicyInput) (*iam.ListEntitiesForPolicyOutput, error) {
 	if _, err := s.readManaged(c, in.PolicyArn); err != nil {
 		return nil, err
 	}
-	out := &iam.ListEntitiesForPolicyOutput{PolicyGroups: []iam.PolicyGroup{}, PolicyUsers: []iam.PolicyUser{}, PolicyRoles: []iam.PolicyRole{}, IsTruncated: new(false)}
-	err := c.View(func(tx *store.Tx) error {
+	p, err := pageOf(in.Marker, in.MaxItems)
+	if err != nil {
+		return nil, err
+	}
+	var all []using
+	err = c.View(func(tx *store.Tx) error {
 		users, err := s.entitiesFor(tx, s.t.users, c.Account(), in)
 		if err != nil {
 			return err
 		}
 		roles, err := s.entitiesFor(tx, s.t.roles, c.Account(), in)
-		for _, e := range users {
-			out.PolicyUsers = append(out.PolicyUsers, iam.PolicyUser{UserName: new(e.Name), UserId: new(e.ID)})
-		}
-		for _, e := range roles {
-			out.PolicyRoles = append(out.PolicyRoles, iam.PolicyRole{RoleName: new(e.Name), RoleId: new(e.ID)})
-		}
+		all = append(users, roles...)
 		return err
 	})
+	found, next := cut(all, p, func(u using) string { return u.place })
+	out := &iam.ListEntitiesForPolicyOutput{PolicyGroups: []iam.PolicyGroup{}, PolicyUsers: []iam.PolicyUser{}, PolicyRoles: []iam.PolicyRole{},
+		Marker: next, IsTruncated: new(next != nil)}
+	for _, u := range found {
+		if u.kind == s.t.users.noun {
+			out.PolicyUsers = append(out.PolicyUsers, iam.PolicyUser{UserName: &u.Name, UserId: &u.ID})
+		} else {
+			out.PolicyRoles = append(out.PolicyRoles, iam.PolicyRole{RoleName: &u.Name, RoleId: &u.ID})
+		}
+	}
 	return out, err
 }
 
-func (s *Service) entitiesFor(tx *store.Tx, k kind, account string, in *iam.ListEntitiesForPolicyInput) ([]entity, error) {
+// using is a user or role that a policy is attached to or bounds; users come before roles.
+type using struct {
+	entity
+	kind, place string
+}
+
+func (s *Service) entitiesFor(tx *store.Tx, k kind, account string, in *iam.ListEntitiesForPolicyInput) (out []using, err error) {
 	if in.EntityFilter != nil && *in.EntityFilter != k.title {
 		return nil, nil
 	}
 	attached, bound, err := s.usersOf(tx, k, account, in.PolicyArn)
-	usage := ""
-	if in.PolicyUsageFilter != nil {
-		usage = *in.PolicyUsageFilter
+	found := map[string]entity{} // one that is both comes once
+	if wire.Val(in.PolicyUsageFilter) != "PermissionsBoundary" {
+		for _, e := range attached {
+			found[strings.ToLower(e.Name)] = e
+		}
 	}
-	switch usage {
-	case "PermissionsPolicy":
-		return attached, err
-	case "PermissionsBoundary":
-		return bound, err
+	if wire.Val(in.PolicyUsageFilter) != "PermissionsPolicy" {
+		for _, e := range bound {
+			found[strings.ToLower(e.Name)] = e
+		}
 	}
-	return append(attached, bound...), err
+	rank := "1"
+	if k.noun == s.t.users.noun {
+		rank = "0"
+	}
+	for _, low := range slices.Sorted(maps.Keys(found)) {
+		if e := found[low]; strings.HasPrefix(e.Path, pathOf(in.PathPrefix)) {
+			out = append(out, using{e, k.noun, rank + low})
+		}
+	}
+	return out, err
 }
 
 func (s *Service) tagPolicy(c *gate.Call, in *iam.TagPolicyInput) (*iam.TagPolicyOutput, error) {

@@ -38,7 +38,7 @@ func (s *Service) Unit() gate.Unit { return gate.Unit{Model: iam.Service, Ops: s
 func (s *Service) Ops() []gate.Op {
 	user, role := s.t.users, s.t.roles
 	return []gate.Op{
-		gate.On(iam.OpCreateUser, gate.Write, needs(func(in *iam.CreateUserInput) string { return named(user, pathOf(in.Path), in.UserName) }, tagKeys(func(in *iam.CreateUserInput) []iam.Tag { return in.Tags }), "iam:CreateUser"), s.createUser),
+		gate.On(iam.OpCreateUser, gate.Write, needs(func(in *iam.CreateUserInput) string { return named(user, pathOf(in.Path), in.UserName) }, madeKeys(func(in *iam.CreateUserInput) ([]iam.Tag, *string) { return in.Tags, in.PermissionsBoundary }), "iam:CreateUser"), s.createUser),
 		gate.On(iam.OpGetUser, gate.Read, onSelf(s, "iam:GetUser", func(in *iam.GetUserInput) *string { return in.UserName }), s.getUser),
 		gate.On(iam.OpUpdateUser, gate.Write, onEntity(s, user, "iam:UpdateUser", func(in *iam.UpdateUserInput) string { return in.UserName }), s.updateUser),
 		gate.On(iam.OpDeleteUser, gate.Write, onEntity(s, user, "iam:DeleteUser", func(in *iam.DeleteUserInput) string { return in.UserName }), s.deleteUser),
@@ -52,7 +52,7 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(iam.OpDeleteAccessKey, gate.Write, onSelf(s, "iam:DeleteAccessKey", func(in *iam.DeleteAccessKeyInput) *string { return in.UserName }), s.deleteAccessKey),
 		gate.On(iam.OpListAccessKeys, gate.Read, onSelf(s, "iam:ListAccessKeys", func(in *iam.ListAccessKeysInput) *string { return in.UserName }), s.listAccessKeys),
 
-		gate.On(iam.OpCreateRole, gate.Write, needs(func(in *iam.CreateRoleInput) string { return named(role, pathOf(in.Path), in.RoleName) }, tagKeys(func(in *iam.CreateRoleInput) []iam.Tag { return in.Tags }), "iam:CreateRole"), s.createRole),
+		gate.On(iam.OpCreateRole, gate.Write, needs(func(in *iam.CreateRoleInput) string { return named(role, pathOf(in.Path), in.RoleName) }, madeKeys(func(in *iam.CreateRoleInput) ([]iam.Tag, *string) { return in.Tags, in.PermissionsBoundary }), "iam:CreateRole"), s.createRole),
 		gate.On(iam.OpGetRole, gate.Read, onEntity(s, role, "iam:GetRole", func(in *iam.GetRoleInput) string { return in.RoleName }), s.getRole),
 		gate.On(iam.OpUpdateRole, gate.Write, onEntity(s, role, "iam:UpdateRole", func(in *iam.UpdateRoleInput) string { return in.RoleName }), s.updateRole),
 		gate.On(iam.OpUpdateRoleDescription, gate.Write, onEntity(s, role, "iam:UpdateRoleDescription", func(in *iam.UpdateRoleDescriptionInput) string { return in.RoleName }), s.updateRoleDescription),

@@ -122,4 +122,4 @@ func policyKey(policyARN string) (store.Key, bool) {
 	return nameKey(a.Account, a.Last()), true
 }
 
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys(m map[string]string) []string { return slices.SortedFunc(maps.Keys(m), order) }
