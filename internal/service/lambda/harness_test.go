@@ -392,7 +392,7 @@ func (r *rig) queueLength() (n int) {
 // until waits for what the background work does.
 func (r *rig) until(what string, done func() bool) {
 	r.Helper()
-	for range 2000 {
+	for range 60000 { // a minute: the machine may be busy
 		if done() {
 			return
 		}
