@@ -57,18 +57,19 @@ func (s *Server) wire(ctx context.Context) error {
 		return err
 	}
 	httpAPIs := apigatewayv2.New(apigatewayv2.Deps{IDs: s.ids, Endpoint: s.endpoint})
+	buckets := s3.New(s3.Deps{IDs: s.ids, Blobs: s.db.Blobs(), Sealer: s.sealer})
 	r.units = []gate.Unit{
 		iamService.Unit(),
 		sts.New(sts.Deps{Roles: roles{r.directory}, Tokens: s.tokens}).Unit(),
 		ddb.Unit(),
 		functions.Unit(),
 		logsService.Unit(),
-		s3.New(s3.Deps{IDs: s.ids, Blobs: s.db.Blobs(), Sealer: s.sealer}).Unit(),
+		buckets.Unit(),
 		bastide.New(bastide.Deps{Server: s, Trail: s.trail, Live: live, Routes: routes{s}}).Unit(),
 		httpAPIs.Unit(),
 		edge.Unit(),
 	}
-	r.resources = slices.Concat(r.resources, iamService.Resources(), ddb.Resources(), logsService.Resources(), httpAPIs.Resources())
+	r.resources = slices.Concat(r.resources, iamService.Resources(), ddb.Resources(), logsService.Resources(), httpAPIs.Resources(), buckets.Resources())
 	stacks, err := s.cloudFormation(r)
 	if err != nil {
 		return err

@@ -110,7 +110,11 @@ func (f *Front) identify(in raw, routed wire.Routed, unrouted error) (sigv4.Veri
 	}
 	open := svc.ID == "s3" || routed.Operation != nil && routed.Operation.Unsigned
 	if open && !sigv4.Signed(in.Request) {
-		return sigv4.Verified{}, identity.Anonymous(), nil
+		if svc.ID != "s3" {
+			return sigv4.Verified{}, identity.Anonymous(), nil
+		}
+		verified, err := sigv4.Unsigned(in.Request)
+		return verified, identity.Anonymous(), err
 	}
 	opts := sigv4.SigningOptions{Services: []string{svc.SigningName}, S3: svc.ID == "s3"}
 	body := in.body
@@ -142,10 +146,8 @@ func sessionOfUser(p identity.Principal) bool {
 func bodyOf(in raw, v sigv4.Verified) ([]byte, io.Reader, error) {
 	signed := v.AccessKeyID() != ""
 	switch {
-	case in.stream && signed:
+	case in.stream: // S3's alone
 		return nil, v.Body(in.Body), nil
-	case in.stream:
-		return nil, in.Body, nil
 	case signed && strings.HasPrefix(v.Service(), "s3"):
 		body, err := io.ReadAll(v.Body(bytes.NewReader(in.body)))
 		return body, nil, err

@@ -119,6 +119,29 @@ func (p payload) compare(sum []byte) error {
 	return e
 }
 
+// Unsigned is an S3 request without a signature. It may still frame its body, or name its hash,
+// and Body reads and checks it all the same.
+func Unsigned(r *http.Request) (Verified, error) {
+	p := payload{length: r.ContentLength, s3: true}
+	if values := r.Header["X-Amz-Content-Sha256"]; len(values) > 0 {
+		p.declared = strings.Trim(values[0], " \t")
+	}
+	switch {
+	case p.declared == "" || p.declared == unsignedPayload:
+		p.declared = unsignedPayload
+	case p.declared == streamUnsigned:
+		if err := p.readTrailer(r); err != nil {
+			return Verified{}, err
+		}
+		err := p.readLength(r)
+		return Verified{payload: p}, err
+	case len(p.declared) != 64 || !isLowerHex(p.declared):
+		return Verified{}, awserr.New("InvalidArgument", 400, "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, "+
+			"STREAMING-UNSIGNED-PAYLOAD-TRAILER or a valid sha256 value.")
+	}
+	return Verified{payload: p}, nil
+}
+
 // Body reads the body as the service sees it: aws-chunked framing removed, and everything that
 // the signature says of it checked. The last bytes come with the verdict: a Read that completes
 // the declared length returns them with io.EOF only if all of it is right, and otherwise the refusal, an

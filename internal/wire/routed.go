@@ -49,6 +49,9 @@ func (r Routed) Decode(body []byte, stream io.Reader) (In, error) {
 	if op == nil {
 		return In{}, awserr.Wrap(errors.New("wire: Decode without an operation"))
 	}
+	if err := r.intact(body); err != nil {
+		return In{}, err
+	}
 	in, check, err := r.read(body, stream)
 	if err != nil {
 		return In{}, malformed(op.Service, err)

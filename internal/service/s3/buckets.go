@@ -96,6 +96,9 @@ func (s *Service) createBucket(c *gate.Call, in *api.CreateBucketInput) (*api.Cr
 		if err := checkTags(b.Tags, maxBucketTags); err != nil {
 			return nil, err
 		}
+		if err := noSystemTags(b.Tags); err != nil {
+			return nil, err
+		}
 	}
 	location := "/" + in.Bucket
 	return gate.Commit(c, func(tx *store.Tx) (*api.CreateBucketOutput, error) {

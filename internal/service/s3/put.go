@@ -2,6 +2,7 @@ package s3
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -271,7 +272,19 @@ func headerTags(header *string) ([]api.Tag, error) {
 			break
 		}
 	}
-	return tags, checkTags(tags, maxObjectTags)
+	if err := checkTags(tags, maxObjectTags); err != nil {
+		return nil, err
+	}
+	return tags, noSystemTags(tags)
+}
+
+func isSystem(t api.Tag) bool { return strings.HasPrefix(strings.ToLower(t.Key), "aws:") }
+
+func noSystemTags(tags []api.Tag) error {
+	if i := slices.IndexFunc(tags, isSystem); i >= 0 {
+		return fail("InvalidTag", 400, "System tags cannot be added/updated by requester", "TagKey", tags[i].Key)
+	}
+	return nil
 }
 
 func checkTags(tags []api.Tag, limit int) error {
@@ -289,8 +302,6 @@ func checkTags(tags []api.Tag, limit int) error {
 			return fail("InvalidTag", 400, "Cannot provide multiple Tags with the same key", "TagKey", t.Key)
 		case t.Key == "" || utf8.RuneCountInString(t.Key) > 128 || !utf8.ValidString(t.Key):
 			return fail("InvalidTag", 400, "The TagKey you have provided is invalid", "TagKey", t.Key)
-		case strings.HasPrefix(strings.ToLower(t.Key), "aws:"):
-			return fail("InvalidTag", 400, "System tags cannot be added/updated by requester", "TagKey", t.Key)
 		case utf8.RuneCountInString(t.Value) > 256 || !utf8.ValidString(t.Value):
 			return fail("InvalidTag", 400, "The TagValue you have provided is invalid", "TagKey", t.Key, "TagValue", t.Value)
 		}

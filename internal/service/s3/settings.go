@@ -182,16 +182,41 @@ func (s *Service) putBucketTagging(c *gate.Call, in *api.PutBucketTaggingInput) 
 		return nil, err
 	}
 	return &api.PutBucketTaggingOutput{}, s.change(c, in.Bucket, func(b *bucket) error {
-		b.Tags = in.Tagging.TagSet
-		return nil
+		tags, err := b.retagged(c, in.Tagging.TagSet)
+		b.Tags = tags
+		return err
 	})
 }
 
 func (s *Service) deleteBucketTagging(c *gate.Call, in *api.DeleteBucketTaggingInput) (*api.DeleteBucketTaggingOutput, error) {
 	return &api.DeleteBucketTaggingOutput{}, s.change(c, in.Bucket, func(b *bucket) error {
-		b.Tags = nil
-		return nil
+		tags, err := b.retagged(c, nil)
+		b.Tags = tags
+		return err
 	})
+}
+
+// retagged are the bucket's tags after a request. The system's own (aws:…) only a service that
+// acts for the caller may change; from others they stay.
+func (b *bucket) retagged(c *gate.Call, tags []api.Tag) ([]api.Tag, error) {
+	if len(c.Source().Via) > 0 {
+		return tags, nil
+	}
+	var out []api.Tag
+	for _, t := range b.Tags {
+		if isSystem(t) {
+			out = append(out, t)
+		}
+	}
+	for _, t := range tags {
+		switch {
+		case !isSystem(t):
+			out = append(out, t)
+		case !slices.Contains(b.Tags, t):
+			return nil, noSystemTags([]api.Tag{t})
+		}
+	}
+	return out, nil
 }
 
 func (s *Service) getBucketCORS(c *gate.Call, in *api.GetBucketCorsInput) (*api.GetBucketCorsOutput, error) {

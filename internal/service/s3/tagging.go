@@ -42,6 +42,9 @@ func (s *Service) putObjectTagging(c *gate.Call, in *api.PutObjectTaggingInput) 
 	if err := checkTags(in.Tagging.TagSet, maxObjectTags); err != nil {
 		return nil, err
 	}
+	if err := noSystemTags(in.Tagging.TagSet); err != nil {
+		return nil, err
+	}
 	id, err := s.retag(c, in.Bucket, in.Key, in.VersionId, in.Tagging.TagSet)
 	return &api.PutObjectTaggingOutput{VersionId: id}, err
 }
