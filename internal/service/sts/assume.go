@@ -1,6 +1,7 @@
 package sts
 
 import (
+	"slices"
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/api/sts"
@@ -27,12 +28,16 @@ func (s *Service) needAssume(a *gate.Ask, in *sts.AssumeRoleInput) ([]gate.Need,
 	if err != nil {
 		return nil, err
 	}
+	source, err := sourceIdentity(a.Principal(), in.SourceIdentity)
+	if err != nil {
+		return nil, err
+	}
 	keys := map[string][]string{"sts:RoleSessionName": {in.RoleSessionName}}
 	if in.ExternalId != nil {
 		keys["sts:ExternalId"] = []string{*in.ExternalId}
 	}
-	if in.SourceIdentity != nil {
-		keys["sts:SourceIdentity"] = []string{*in.SourceIdentity}
+	if source != "" {
+		keys["sts:SourceIdentity"] = []string{source}
 	}
 	for _, t := range in.Tags {
 		keys["aws:RequestTag/"+t.Key] = []string{t.Value}
@@ -53,11 +58,25 @@ func (s *Service) needAssume(a *gate.Ask, in *sts.AssumeRoleInput) ([]gate.Need,
 		need.Action = "sts:TagSession"
 		needs = append(needs, need)
 	}
-	if in.SourceIdentity != nil {
+	if source != "" {
 		need.Action = "sts:SetSourceIdentity"
 		needs = append(needs, need)
 	}
 	return needs, nil
+}
+
+// sourceIdentity is who stands behind the session, "" where nobody says: once set it goes through a
+// chain of roles unchanged. Source: IAM User Guide, "Monitor and control actions taken with assumed
+// roles".
+func sourceIdentity(p identity.Principal, asked *string) (string, error) {
+	had := p.SourceIdentity()
+	if asked != nil && had != "" && *asked != had {
+		return "", awserr.Of(awserr.AccessDenied, "The source identity of a session cannot be changed.")
+	}
+	if had != "" {
+		return had, nil
+	}
+	return wire.Val(asked), nil
 }
 
 const hour = 3600 // seconds
@@ -79,9 +98,9 @@ func (s *Service) assumeRole(c *gate.Call, in *sts.AssumeRoleInput) (*sts.Assume
 	}
 	session := identity.Session{Kind: identity.KindAssumedRole, Account: role.Account, RoleARN: role.ARN, RoleID: role.ID,
 		Name: in.RoleSessionName, Issued: c.Now(), InvokedBy: c.Principal().ServiceName(), SourceFunctionID: sourceFunction(c), Expires: c.Now().Add(time.Duration(seconds) * time.Second),
-		Tags: sessionTags(c.Principal(), role, in), TransitiveTags: in.TransitiveTagKeys, SourceIdentity: wire.Val(in.SourceIdentity)}
-	if session.SourceIdentity == "" {
-		session.SourceIdentity = c.Principal().SourceIdentity()
+		Tags: sessionTags(c.Principal(), role, in), TransitiveTags: transitive(c.Principal(), in.TransitiveTagKeys)}
+	if session.SourceIdentity, err = sourceIdentity(c.Principal(), in.SourceIdentity); err != nil {
+		return nil, err
 	}
 	if in.Policy != nil {
 		if err := sessionPolicy(*in.Policy); err != nil {
@@ -148,6 +167,14 @@ func sessionTags(p identity.Principal, role Role, in *sts.AssumeRoleInput) map[s
 		}
 	}
 	return tags
+}
+
+// transitive are the keys of the tags that go on to the next role: those asked for, and those that
+// came so far.
+func transitive(p identity.Principal, asked []string) []string {
+	all := slices.Concat(p.TransitiveTags(), asked)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func sessionPolicy(doc string) error {

@@ -32,11 +32,11 @@ func (s *Service) getSessionToken(c *gate.Call, in *sts.GetSessionTokenInput) (*
 	}
 	p := c.Principal()
 	seconds := int32(12 * hour)
-	if p.Kind() == identity.KindRoot {
-		seconds = hour
-	}
 	if in.DurationSeconds != nil {
 		seconds = *in.DurationSeconds
+	}
+	if p.Kind() == identity.KindRoot {
+		seconds = min(seconds, hour) // the account itself gets no more, whatever it asks
 	}
 	creds, err := s.Tokens.Issue(identity.Session{Kind: p.Kind(), Account: p.Account(), UserName: p.UserName(), UserID: p.UserID(),
 		UserARN: p.ARN(), Issued: c.Now(), Expires: c.Now().Add(time.Duration(seconds) * time.Second)})
