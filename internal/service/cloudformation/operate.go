@@ -214,11 +214,7 @@ func (o *operating) forward(ctx context.Context) error {
 		return err
 	}
 	if len(failed) > 0 {
-		verb := "create"
-		if o.op.Kind == "UPDATE" {
-			verb = "update"
-		}
-		return o.fail(ctx, failedList(verb, failed))
+		return o.fail(ctx, o.failures(failed))
 	}
 	if err := o.acknowledge(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -249,6 +245,25 @@ func (o *operating) forward(ctx context.Context) error {
 		return o.fail(ctx, e.Message)
 	}
 	return err
+}
+
+// failures words which resources failed at what.
+func (o *operating) failures(failed []string) string {
+	by := map[string][]string{}
+	for _, id := range failed {
+		verb := "update"
+		if o.run.Rows[id].Status == "CREATE_FAILED" {
+			verb = "create"
+		}
+		by[verb] = append(by[verb], id)
+	}
+	reason := ""
+	for _, verb := range []string{"create", "update"} {
+		if len(by[verb]) > 0 {
+			reason += failedList(verb, by[verb])
+		}
+	}
+	return reason
 }
 
 // fail turns a creation or an update that failed around, as its request said.
