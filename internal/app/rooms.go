@@ -69,7 +69,7 @@ func (s *Server) wire(ctx context.Context) error {
 		httpAPIs.Unit(),
 		edge.Unit(),
 	}
-	r.resources = slices.Concat(r.resources, iamService.Resources(), ddb.Resources(), logsService.Resources(), httpAPIs.Resources(), buckets.Resources())
+	r.resources = slices.Concat(r.resources, iamService.Resources(), ddb.Resources(), functions.Resources(), logsService.Resources(), httpAPIs.Resources(), buckets.Resources())
 	stacks, err := s.cloudFormation(r)
 	if err != nil {
 		return err
