@@ -43,7 +43,7 @@ url=$("$bastide" acknowledge --data "$data" -o json | examples/tasks/url.sh)
 token=$(curl -sf "$issuer/token?sub=ana")
 
 say "Allowed: ana makes a task"
-curl -s -w '\n%{http_code}\n' "$url/tasks" -H "Authorization: Bearer $token" -d '{"title":"try Bastide"}'
+curl -s -w '\n%{http_code}\n' "$url/tasks" -H "Authorization: Bearer $token" -H 'Content-Type: application/json' -d '{"title":"try Bastide"}'
 tasks=$(curl -sf "$url/tasks" -H "Authorization: Bearer $token")
 echo "$tasks"
 id=$(sed -E 's/.*"id": ?"([^"]*)".*/\1/' <<<"$tasks")

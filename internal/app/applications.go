@@ -77,7 +77,7 @@ func (r routes) Routes(ctx context.Context) ([]bastide.Route, error) {
 	all, err := r.s.rooms.edge.Routes(ctx)
 	var out []bastide.Route
 	for _, one := range all {
-		out = append(out, bastide.Route{Name: one.Name, Authorization: one.Authorization, URL: one.URL, Stack: one.Stack, Target: one.Target})
+		out = append(out, bastide.Route{Name: one.Name, Authorization: one.Authorization, URL: one.URL + " " + one.PathURL, Stack: one.Stack, Target: one.Target})
 	}
 	return out, err
 }

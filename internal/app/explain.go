@@ -15,21 +15,40 @@ type explanation struct {
 	Deciding  *statementRef
 	Policies  []struct {
 		Where, Outcome string
-		Statements     []json.RawMessage
+		Statements     []struct {
+			Statement int
+			Sid       string
+			Effect    string
+			Matches   bool
+			Failing   *failing
+		}
 	}
 	Nearest []struct {
 		statementRef
-		Failing struct {
-			Element       string
-			Operator, Key string
-			Wanted, Got   []string
-		}
+		Failing failing
 	}
 	Remedies []struct {
 		Place, Where string
 		Statement    json.RawMessage
 		Public       bool
 	}
+}
+
+// failing is the element of a statement that does not match.
+type failing struct {
+	Element       string
+	Operator, Key string
+	Wanted, Got   []string
+}
+
+func (f failing) String() string {
+	switch {
+	case f.Key != "":
+		return fmt.Sprintf("its condition %s on %s wants %s, the request has %s", f.Operator, f.Key, list(f.Wanted), list(f.Got))
+	case len(f.Wanted) > 0:
+		return fmt.Sprintf("its %s is %s, the request's %s", f.Element, list(f.Wanted), list(f.Got))
+	}
+	return "its " + f.Element + " does not match"
 }
 
 type statementRef struct {
@@ -65,20 +84,24 @@ func (e explanation) lines(t Terminal) []string {
 		out = append(out, "  no policy applies to this principal")
 	}
 	for _, p := range e.Policies {
-		out = append(out, fmt.Sprintf("  %s: %s (%d statements)", plain(p.Where), p.Outcome, len(p.Statements)))
+		out = append(out, "  "+plain(p.Where))
+		for _, s := range p.Statements {
+			name := s.Sid
+			if name == "" {
+				name = fmt.Sprint("statement ", s.Statement+1)
+			}
+			what := s.Effect + "s"
+			if !s.Matches && s.Failing != nil {
+				what = "does not apply: " + s.Failing.String()
+			}
+			out = append(out, plain(fmt.Sprintf("    %s %s", name, what)))
+		}
 	}
 	if e.Deciding != nil {
 		out = append(out, "", t.paint(red, "decided by ")+plain(e.Deciding.String()))
 	}
 	for _, n := range e.Nearest {
-		f := n.Failing
-		line := fmt.Sprintf("nearest: %s; its %s does not match", n.statementRef, f.Element)
-		if f.Key != "" {
-			line = fmt.Sprintf("nearest: %s; its condition %s %s wants %s, the request has %s", n.statementRef, f.Operator, f.Key,
-				list(f.Wanted), list(f.Got))
-		} else if len(f.Wanted) > 0 {
-			line += fmt.Sprintf(": it names %s, the request %s", list(f.Wanted), list(f.Got))
-		}
+		line := fmt.Sprintf("nearest: %s; %s", n.statementRef, n.Failing)
 		out = append(out, "", plain(line))
 	}
 	for _, r := range e.Remedies {

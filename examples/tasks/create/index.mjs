@@ -4,7 +4,8 @@ import { randomUUID } from "node:crypto";
 const table = new DynamoDBClient({});
 
 export async function handler(event) {
-  const { title } = JSON.parse(event.body ?? "{}");
+  const body = Buffer.from(event.body ?? "{}", event.isBase64Encoded ? "base64" : "utf8").toString();
+  const { title } = JSON.parse(body);
   if (typeof title !== "string" || title.length === 0 || title.length > 200) {
     return { statusCode: 400, body: JSON.stringify({ message: "title must be 1 to 200 characters" }) };
   }

@@ -24,7 +24,8 @@ type Status struct {
 // Layer is one layer of the sandbox, as this machine gives it.
 type Layer struct{ Name, State, Detail, Fix string }
 
-// Route is one application route. Authorization is NONE where anybody may call.
+// Route is one application route. Authorization is NONE where anybody may call; URL is its
+// addresses, by host and by path, with a space between.
 type Route struct{ Name, Authorization, URL, Stack, Target string }
 
 // Server is the process that the service is part of.
