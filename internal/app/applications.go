@@ -7,18 +7,19 @@ import (
 	"github.com/bastide-cloud/bastide/internal/edge"
 	"github.com/bastide-cloud/bastide/internal/edge/jwt"
 	"github.com/bastide-cloud/bastide/internal/identity"
+	"github.com/bastide-cloud/bastide/internal/service/apigateway"
 	"github.com/bastide-cloud/bastide/internal/service/apigatewayv2"
 	"github.com/bastide-cloud/bastide/internal/service/bastide"
 	"github.com/bastide-cloud/bastide/internal/sigv4"
 )
 
 // applications makes the edge, which the gate must be there for.
-func (s *Server) applications(http *apigatewayv2.Service) (*edge.Edge, error) {
+func (s *Server) applications(http *apigatewayv2.Service, rest *apigateway.Service) (*edge.Edge, error) {
 	out, err := s.issuers()
 	if err != nil {
 		return nil, err
 	}
-	return edge.New(edge.Deps{Gate: s.gate, HTTP: httpAPIs{apigatewayv2.NewDirectory(http, s.db)}, REST: noREST{},
+	return edge.New(edge.Deps{Gate: s.gate, HTTP: httpAPIs{apigatewayv2.NewDirectory(http, s.db)}, REST: restAPIs{apigateway.NewDirectory(rest, s.db)},
 		Signatures: signatures{s.verifier()}, JWT: jwt.New(jwt.Options{Fetch: out, Clock: s.clock}),
 		Acknowledgements: bastide.Acknowledged{DB: s.db}, Strangers: s.trail, Clock: s.clock, IDs: s.ids, Log: s.log, Base: s.applicationsAt}), nil
 }
@@ -63,12 +64,17 @@ func (h httpAPIs) Stages(ctx context.Context, id string) ([]edge.HTTPStage, bool
 	return out, known, err
 }
 
-// noREST is a server without REST APIs.
-type noREST struct{}
+// restAPIs shows what service/apigateway has deployed to the edge.
+type restAPIs struct{ *apigateway.Directory }
 
-func (noREST) Stages(context.Context, string) ([]edge.RESTStage, bool, error) { return nil, false, nil }
-func (noREST) APIs(context.Context) ([]string, error)                         { return nil, nil }
-func (noREST) Version() uint64                                                { return 0 }
+func (r restAPIs) Stages(ctx context.Context, id string) ([]edge.RESTStage, bool, error) {
+	stages, known, err := r.Directory.Stages(ctx, id)
+	var out []edge.RESTStage
+	for _, st := range stages {
+		out = append(out, edge.RESTStage(st))
+	}
+	return out, known, err
+}
 
 // routes lists those of all applications, for Bastide's own service.
 type routes struct{ s *Server }

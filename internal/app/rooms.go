@@ -18,6 +18,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/front"
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/identity"
+	"github.com/bastide-cloud/bastide/internal/service/apigateway"
 	"github.com/bastide-cloud/bastide/internal/service/apigatewayv2"
 	"github.com/bastide-cloud/bastide/internal/service/bastide"
 	"github.com/bastide-cloud/bastide/internal/service/dynamodb"
@@ -58,6 +59,7 @@ func (s *Server) wire(ctx context.Context) error {
 	}
 	httpAPIs := apigatewayv2.New(apigatewayv2.Deps{IDs: s.ids, Endpoint: s.endpoint})
 	buckets := s3.New(s3.Deps{IDs: s.ids, Blobs: s.db.Blobs(), Sealer: s.sealer})
+	restAPIs := apigateway.New(apigateway.Deps{IDs: s.ids})
 	r.units = []gate.Unit{
 		iamService.Unit(),
 		sts.New(sts.Deps{Roles: roles{r.directory}, Tokens: s.tokens}).Unit(),
@@ -67,9 +69,10 @@ func (s *Server) wire(ctx context.Context) error {
 		buckets.Unit(),
 		bastide.New(bastide.Deps{Server: s, Trail: s.trail, Live: live, Routes: routes{s}}).Unit(),
 		httpAPIs.Unit(),
+		restAPIs.Unit(),
 		edge.Unit(),
 	}
-	r.resources = slices.Concat(r.resources, iamService.Resources(), ddb.Resources(), functions.Resources(), logsService.Resources(), httpAPIs.Resources(), buckets.Resources())
+	r.resources = slices.Concat(r.resources, iamService.Resources(), ddb.Resources(), functions.Resources(), logsService.Resources(), httpAPIs.Resources(), buckets.Resources(), restAPIs.Resources())
 	stacks, err := s.cloudFormation(r)
 	if err != nil {
 		return err
@@ -84,7 +87,7 @@ func (s *Server) wire(ctx context.Context) error {
 	if s.gate, err = gate.New(gate.Deps{Store: s.db, Trail: gate.NewTrail(s.trail), Directory: r.directory, Clock: s.clock, IDs: s.ids}, r.units...); err != nil {
 		return err
 	}
-	if r.edge, err = s.applications(httpAPIs); err != nil {
+	if r.edge, err = s.applications(httpAPIs, restAPIs); err != nil {
 		return err
 	}
 	s.front, err = s.makeFront(ctx)

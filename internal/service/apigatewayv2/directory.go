@@ -34,6 +34,7 @@ func (d *Directory) Version() uint64 { return d.db.Changes(space) }
 // there is no such API.
 func (d *Directory) Stages(ctx context.Context, apiID string) (stages []Served, known bool, err error) {
 	err = d.db.View(ctx, store.In(space), func(tx *store.Tx) error {
+		stages, known = nil, false
 		row, ok, err := d.s.t.apis.By("id").Get(tx, store.K(apiID))
 		if err != nil || !ok {
 			return err
@@ -58,6 +59,7 @@ func (d *Directory) Stages(ctx context.Context, apiID string) (stages []Served, 
 // APIs are the ids of all APIs of all accounts.
 func (d *Directory) APIs(ctx context.Context) (ids []string, err error) {
 	err = d.db.View(ctx, store.In(space), func(tx *store.Tx) error {
+		ids = nil
 		for row, err := range d.s.t.apis.Scan(tx, store.K(), store.Range{}) {
 			if err != nil {
 				return err

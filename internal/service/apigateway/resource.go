@@ -1,0 +1,266 @@
+package apigateway
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	rest "github.com/bastide-cloud/bastide/internal/api/apigateway"
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/wire"
+)
+
+// Resources are the CloudFormation resource types of the service.
+func (s *Service) Resources() []gate.Resource {
+	return []gate.Resource{
+		{Type: "AWS::ApiGateway::RestApi",
+			Properties: []string{"Name", "Description", "Body", "FailOnWarnings", "Mode", "Parameters", "Policy", "BinaryMediaTypes", "ApiKeySourceType",
+				"DisableExecuteApiEndpoint", "MinimumCompressionSize", "EndpointConfiguration", "EndpointConfiguration.Types", "EndpointConfiguration.VpcEndpointIds",
+				"EndpointConfiguration.IpAddressType", "Tags", "Tags.Key", "Tags.Value"},
+			Create: createAPIResource, Update: updateAPIResource, Delete: deleteAPIResource},
+		{Type: "AWS::ApiGateway::Resource", Properties: []string{"RestApiId", "ParentId", "PathPart"},
+			Replace: []string{"RestApiId", "ParentId", "PathPart"}, Create: createPathResource, Delete: deletePathResource},
+		methodResource(),
+		{Type: "AWS::ApiGateway::Deployment", Properties: []string{"RestApiId", "Description", "StageName"},
+			Replace: []string{"RestApiId", "StageName"}, Create: createDeploymentResource, Update: updateDeploymentResource, Delete: deleteDeploymentResource},
+		{Type: "AWS::ApiGateway::Stage",
+			Properties: []string{"RestApiId", "DeploymentId", "StageName", "Description", "Variables", "CacheClusterEnabled", "TracingEnabled",
+				"MethodSettings", "MethodSettings.HttpMethod", "MethodSettings.ResourcePath", "MethodSettings.ThrottlingBurstLimit", "MethodSettings.ThrottlingRateLimit",
+				"MethodSettings.LoggingLevel", "MethodSettings.MetricsEnabled", "MethodSettings.DataTraceEnabled", "MethodSettings.CachingEnabled",
+				"Tags", "Tags.Key", "Tags.Value"},
+			Replace: []string{"RestApiId", "StageName"}, Create: createStageResource, Update: updateStageResource, Delete: deleteStageResource},
+		{Type: "AWS::ApiGateway::Authorizer",
+			Properties: []string{"RestApiId", "Name", "Type", "AuthType", "AuthorizerUri", "IdentitySource", "IdentityValidationExpression", "AuthorizerResultTtlInSeconds"},
+			Replace:    []string{"RestApiId"}, Create: createAuthorizerResource, Update: updateAuthorizerResource, Delete: deleteAuthorizerResource},
+	}
+}
+
+func client(m gate.Making) rest.Client { return rest.Client{Caller: m} }
+
+// tagsOf are a template's tags, which are a list of keys and values.
+func tagsOf(props map[string]any) (map[string]string, error) {
+	var in struct{ Tags []struct{ Key, Value string } }
+	if err := wire.Properties(&in, map[string]any{"Tags": props["Tags"]}); err != nil {
+		return nil, err
+	}
+	if len(in.Tags) == 0 {
+		return nil, nil
+	}
+	out := map[string]string{}
+	for _, t := range in.Tags {
+		out[t.Key] = t.Value
+	}
+	return out, nil
+}
+
+// apiOf is a RestApi as a template describes it; the policy may be a map or text.
+func apiOf(m gate.Making, props map[string]any) (rest.CreateRestApiInput, error) {
+	in := rest.CreateRestApiInput{}
+	p := maps.Clone(props)
+	if doc, ok := p["Policy"].(map[string]any); ok {
+		b, err := json.Marshal(doc)
+		if err != nil {
+			return in, err
+		}
+		p["Policy"] = string(b)
+	}
+	for _, k := range []string{"Tags", "Body", "FailOnWarnings", "Mode", "Parameters"} {
+		delete(p, k)
+	}
+	p["ApiKeySource"] = p["ApiKeySourceType"]
+	if err := wire.Properties(&in, p); err != nil {
+		return in, err
+	}
+	var err error
+	if in.Tags, err = tagsOf(props); err != nil {
+		return in, err
+	}
+	if in.Name == "" {
+		in.Name = titleOf(props)
+	}
+	if in.Name == "" {
+		in.Name = m.Name
+	}
+	if mode, _ := props["Mode"].(string); mode != "" && mode != "overwrite" {
+		return in, notBuilt("The mode " + mode + " of a RestApi")
+	}
+	return in, nil
+}
+
+func titleOf(props map[string]any) string {
+	body, _ := props["Body"].(map[string]any)
+	info, _ := body["info"].(map[string]any)
+	title, _ := info["title"].(string)
+	return title
+}
+
+func createAPIResource(ctx context.Context, m gate.Making, props map[string]any) (gate.Made, error) {
+	in, err := apiOf(m, props)
+	if err != nil {
+		return gate.Made{}, err
+	}
+	id := ""
+	if m.Again {
+		if id, err = made(ctx, m); err != nil {
+			return gate.Made{}, err
+		}
+	}
+	if id == "" {
+		out, err := client(m).CreateRestApi(ctx, &in)
+		if err != nil {
+			return gate.Made{}, err
+		}
+		id = *out.Id
+	}
+	if err := putBody(ctx, m, id, props, &in); err != nil {
+		return gate.Made{ID: id}, err
+	}
+	return attributes(ctx, m, id)
+}
+
+// putBody imports the definition, and sets again what the template says beside it.
+func putBody(ctx context.Context, m gate.Making, id string, props map[string]any, in *rest.CreateRestApiInput) error {
+	if props["Body"] == nil {
+		return nil
+	}
+	b, err := json.Marshal(props["Body"])
+	if err != nil {
+		return err
+	}
+	put := rest.PutRestApiInput{RestApiId: id, Mode: new("overwrite"), Body: b}
+	if err := wire.Properties(&put, map[string]any{"FailOnWarnings": props["FailOnWarnings"], "Parameters": props["Parameters"]}); err != nil {
+		return err
+	}
+	if _, err := client(m).PutRestApi(ctx, &put); err != nil {
+		return err
+	}
+	return settings(ctx, m, id, in)
+}
+
+// settings makes an API's settings those of the template, as far as it says them.
+func settings(ctx context.Context, m gate.Making, id string, in *rest.CreateRestApiInput) error {
+	now, err := client(m).GetRestApi(ctx, &rest.GetRestApiInput{RestApiId: id})
+	if err != nil {
+		return err
+	}
+	var ops []rest.PatchOperation
+	replace := func(path string, v *string) {
+		if v != nil {
+			ops = append(ops, rest.PatchOperation{Op: new("replace"), Path: &path, Value: v})
+		}
+	}
+	replace("/name", &in.Name)
+	replace("/description", in.Description)
+	replace("/policy", in.Policy)
+	if in.DisableExecuteApiEndpoint != nil {
+		replace("/disableExecuteApiEndpoint", new(map[bool]string{true: "true", false: "false"}[*in.DisableExecuteApiEndpoint]))
+	}
+	if e := in.EndpointConfiguration; e != nil && len(e.Types) == 1 {
+		replace("/endpointConfiguration/types/"+e.Types[0], &e.Types[0])
+	}
+	for _, t := range in.BinaryMediaTypes {
+		if !slices.Contains(now.BinaryMediaTypes, t) {
+			ops = append(ops, rest.PatchOperation{Op: new("add"), Path: new("/binaryMediaTypes/" + strings.ReplaceAll(t, "/", "~1"))})
+		}
+	}
+	_, err = client(m).UpdateRestApi(ctx, &rest.UpdateRestApiInput{RestApiId: id, PatchOperations: ops})
+	return err
+}
+
+// made finds what an earlier attempt made.
+func made(ctx context.Context, m gate.Making) (string, error) {
+	var next *string
+	for {
+		page, err := client(m).GetRestApis(ctx, &rest.GetRestApisInput{Position: next, Limit: new(int32(maxPage))})
+		if err != nil {
+			return "", err
+		}
+		for _, a := range page.Items {
+			if m.Owns("", a.Tags) {
+				return *a.Id, nil
+			}
+		}
+		if next = page.Position; next == nil {
+			return "", nil
+		}
+	}
+}
+
+func attributes(ctx context.Context, m gate.Making, id string) (gate.Made, error) {
+	out, err := client(m).GetRestApi(ctx, &rest.GetRestApiInput{RestApiId: id})
+	if err != nil {
+		return gate.Made{ID: id}, err
+	}
+	return gate.Made{ID: id, Attributes: map[string]any{"RestApiId": id, "RootResourceId": *out.RootResourceId}}, nil
+}
+
+func updateAPIResource(ctx context.Context, m gate.Making, id string, before, after map[string]any) (gate.Made, error) {
+	in, err := apiOf(m, after)
+	if err != nil {
+		return gate.Made{ID: id}, err
+	}
+	was, err := apiOf(m, before)
+	if err != nil {
+		return gate.Made{ID: id}, err
+	}
+	if was.Policy != nil && in.Policy == nil {
+		in.Policy = new("") // an empty one is none
+	}
+	if was.Description != nil && in.Description == nil {
+		in.Description = new("")
+	}
+	if after["Body"] != nil {
+		err = putBody(ctx, m, id, after, &in)
+	} else {
+		err = settings(ctx, m, id, &in)
+	}
+	if err == nil {
+		err = retag(ctx, m, "/restapis/"+id, was.Tags, in.Tags)
+	}
+	if err != nil {
+		return gate.Made{ID: id}, err
+	}
+	return attributes(ctx, m, id)
+}
+
+// retag makes the tags of an API or stage those of the template.
+func retag(ctx context.Context, m gate.Making, resource string, was, want map[string]string) error {
+	name := "arn:aws:apigateway:" + m.Region + "::" + resource
+	var gone []string
+	for k := range was {
+		if _, ok := want[k]; !ok {
+			gone = append(gone, k)
+		}
+	}
+	if len(gone) > 0 {
+		if _, err := client(m).UntagResource(ctx, &rest.UntagResourceInput{ResourceArn: name, TagKeys: gone}); err != nil {
+			return err
+		}
+	}
+	if len(want) == 0 || maps.Equal(was, want) {
+		return nil
+	}
+	_, err := client(m).TagResource(ctx, &rest.TagResourceInput{ResourceArn: name, Tags: want})
+	return err
+}
+
+func deleteAPIResource(ctx context.Context, m gate.Making, id string, _ map[string]any) error {
+	_, err := client(m).DeleteRestApi(ctx, &rest.DeleteRestApiInput{RestApiId: id})
+	return gone(err)
+}
+
+// gone takes what is not there for deleted.
+func gone(err error) error {
+	if awserr.Is(err, "NotFoundException") {
+		return nil
+	}
+	return err
+}
+
+func restAPIOf(props map[string]any) string {
+	id, _ := props["RestApiId"].(string)
+	return id
+}
