@@ -97,8 +97,7 @@ func (i *instance) MemoryPeak() (int64, error) {
 		return 0, errEnded
 	}
 	if i.driver.can.Memory != "" {
-		m, err := i.group.Memory(1 << 62)
-		return m.Peak, err
+		return i.group.Peak()
 	}
 	i.peak = max(i.peak, treeMemory(i.pid))
 	return i.peak, nil

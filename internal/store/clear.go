@@ -17,6 +17,7 @@ func (db *DB) Clear(ctx context.Context, spaces ...string) error {
 			tx.wrote(tableID{space: sp, prefix: sp + "\x00"}, version)
 		}
 		tx.db.w.cleared = version
+		tx.db.kept.cleared.Store(version)
 		return nil
 	})
 }

@@ -67,7 +67,7 @@ func (tx *Tx) Unchanged(rs *ReadSet) (bool, error) {
 		return true, nil
 	}
 	for _, p := range rs.points {
-		_, version, _, err := tx.c.get(false, []byte(p.key))
+		_, version, _, err := tx.get(false, []byte(p.key))
 		if err != nil {
 			return false, tx.fail(fmt.Errorf("store: read set: %w", err))
 		}
@@ -92,7 +92,7 @@ func (s *scanRead) same(tx *Tx) (bool, error) {
 	}
 	for again.n < want && string(lo) < string(hi) {
 		n := min(256, want-again.n)
-		rows, err := tx.c.scan(nil, s.ix, lo, hi, s.reverse, n)
+		rows, err := tx.scan(nil, s.ix, lo, hi, s.reverse, n)
 		if err != nil {
 			return false, tx.fail(fmt.Errorf("store: read set: %w", err))
 		}

@@ -185,7 +185,7 @@ func (c *cursor) fetch() {
 		return
 	}
 	var err error
-	c.buf, err = c.tx.c.scan(c.buf[:0], c.ix, c.lo, c.hi, c.reverse, n)
+	c.buf, err = c.tx.scan(c.buf[:0], c.ix, c.lo, c.hi, c.reverse, n)
 	c.at = 0
 	if err != nil {
 		c.err = c.tx.fail(fmt.Errorf("store: scan %s/%s: %w", c.id.space, c.id.name, err))

@@ -40,6 +40,7 @@ type DB struct {
 	w       writer
 	readers readers
 	watch   watchers
+	kept    keptTables
 	space   reserve
 	blobs   *Blobs
 	seq     atomic.Int64 // last version given out; advanced only by the writer
@@ -159,18 +160,42 @@ func (db *DB) Check(ctx context.Context) error {
 	return c.check()
 }
 
-// readers is the pool of read connections, opened when first needed.
+// readers is the pool of read connections, opened when first needed. The connection given back last
+// is taken first: its page cache is the warmest, and those of a burst's others go cold unread.
 type readers struct {
 	path  string
-	slots chan *conn // nil means: room for a connection that is not open yet
+	slots chan struct{} // one for each connection that is not in use, open or not
 	done  chan struct{}
 	once  *sync.Once
+	idle  *idleReaders
+}
+
+// idleReaders are the open connections that nobody uses.
+type idleReaders struct {
+	mu    sync.Mutex
+	stack []*conn
+}
+
+func (i *idleReaders) push(c *conn) {
+	i.mu.Lock()
+	i.stack = append(i.stack, c)
+	i.mu.Unlock()
+}
+
+// pop is nil when none is open.
+func (i *idleReaders) pop() (c *conn) {
+	i.mu.Lock()
+	if n := len(i.stack); n > 0 {
+		c, i.stack = i.stack[n-1], i.stack[:n-1]
+	}
+	i.mu.Unlock()
+	return c
 }
 
 func newReaders(path string, n int) readers {
-	r := readers{path: path, slots: make(chan *conn, n), done: make(chan struct{}), once: &sync.Once{}}
+	r := readers{path: path, slots: make(chan struct{}, n), done: make(chan struct{}), once: &sync.Once{}, idle: &idleReaders{}}
 	for range n {
-		r.slots <- nil
+		r.slots <- struct{}{}
 	}
 	return r
 }
@@ -181,41 +206,44 @@ func (r readers) take(ctx context.Context) (*conn, error) {
 		return nil, ErrClosed
 	default:
 	}
-	var c *conn
 	select {
-	case c = <-r.slots:
+	case <-r.slots:
 	default:
 		select {
-		case c = <-r.slots:
+		case <-r.slots:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-r.done:
 			return nil, ErrClosed
 		}
 	}
-	if c != nil {
+	if c := r.idle.pop(); c != nil {
 		return c, nil
 	}
 	c, err := openConn(r.path, false)
 	if err != nil {
-		r.slots <- nil
+		r.slots <- struct{}{}
 		return nil, err
 	}
 	return c, nil
 }
 
-func (r readers) give(c *conn) { r.slots <- c }
+func (r readers) give(c *conn) {
+	r.idle.push(c)
+	r.slots <- struct{}{}
+}
 
 // drop gives the slot back without its connection, which is in an unknown state.
-func (r readers) drop(c *conn) error { r.slots <- nil; return c.close() }
+func (r readers) drop(c *conn) error { r.slots <- struct{}{}; return c.close() }
 
 func (r readers) close() (err error) {
 	r.once.Do(func() {
 		close(r.done)
 		for range cap(r.slots) {
-			if c := <-r.slots; c != nil {
-				err = errors.Join(err, c.close())
-			}
+			<-r.slots
+		}
+		for c := r.idle.pop(); c != nil; c = r.idle.pop() {
+			err = errors.Join(err, c.close())
 		}
 	})
 	return err

@@ -72,6 +72,10 @@ func NewTable[T any](space, name string, indexes ...Index[T]) Table[T] {
 // cannot do without, such as its audit record.
 func (t Table[T]) UseReserve() Table[T] { t.id.reserve = true; return t }
 
+// Keep is the table with its rows kept in memory while nobody writes to it: for definitions that
+// every request reads. What Get gives of a table of []byte is shared then and must not be changed.
+func (t Table[T]) Keep() Table[T] { t.id.keep = true; return t }
+
 // Name is "space/table".
 func (t Table[T]) Name() string { return t.id.space + "/" + t.id.name }
 
@@ -102,9 +106,20 @@ func (t Table[T]) read(tx *Tx, k Key) ([]byte, int64, bool, error) {
 		return nil, 0, false, err
 	}
 	key := t.rowKey(k)
-	raw, version, ok, err := tx.c.get(false, key)
+	var kept *keptTable
+	if t.id.keep {
+		kept = tx.db.kept.table(t.id.prefix)
+		if r, ok := tx.recall(kept, key); ok {
+			tx.sawPoint(t.id.prefix, key, r.version)
+			return r.value, r.version, true, nil
+		}
+	}
+	raw, version, ok, err := tx.get(false, key)
 	if err != nil {
 		return nil, 0, false, tx.fail(fmt.Errorf("store: get %s: %w", t.Name(), err))
+	}
+	if kept != nil && ok {
+		tx.keep(kept, key, keptRow{raw, version})
 	}
 	tx.sawPoint(t.id.prefix, key, version)
 	return raw, version, ok, nil
@@ -168,7 +183,7 @@ func (t Table[T]) Delete(tx *Tx, k Key) (bool, error) {
 // reindex moves the secondary entries of the row under key from those of its stored value to
 // those of v, nil for a row that goes.
 func (t Table[T]) reindex(tx *Tx, k Key, key []byte, v *T) error {
-	raw, _, ok, err := tx.c.get(false, key)
+	raw, _, ok, err := tx.get(false, key)
 	if err != nil {
 		return tx.fail(fmt.Errorf("store: index %s: %w", t.Name(), err))
 	}
@@ -201,7 +216,7 @@ func (t Table[T]) reindex(tx *Tx, k Key, key []byte, v *T) error {
 				continue
 			}
 			if ix.Unique {
-				owner, _, taken, err := tx.c.get(true, e)
+				owner, _, taken, err := tx.get(true, e)
 				if err != nil {
 					return tx.fail(fmt.Errorf("store: index %s: %w", t.Name(), err))
 				}

@@ -26,7 +26,8 @@ type Tx struct {
 // txn is what every narrowed Tx of one transaction shares.
 type txn struct {
 	db    *DB
-	c     *conn
+	c     *conn    // of an Update
+	read  *reading // of a View
 	write bool
 	done  bool
 	id    uint64
@@ -36,6 +37,8 @@ type txn struct {
 	hooks []func()
 	sets  []*ReadSet
 	dirty []string // spaces written
+	used  []keptUse
+	anew  bool // uses no kept rows
 }
 
 func (db *DB) newTx(c *conn, s Scope, write bool, base int64) *Tx {
@@ -101,6 +104,7 @@ func (tx *Tx) fail(err error) error {
 
 func (tx *Tx) wrote(id tableID, version int64) {
 	tx.db.w.tables[id.prefix] = version
+	tx.db.kept.table(id.prefix).written.Store(version)
 	if !slices.Contains(tx.dirty, id.space) {
 		tx.dirty = append(tx.dirty, id.space)
 	}
@@ -111,47 +115,110 @@ type tableID struct {
 	space, name, prefix string
 	system              bool // the store's own, open to its sub-packages in every scope
 	reserve             bool // may write into the disk reserve
+	keep                bool // see Keep
 }
 
 // View runs fn on one snapshot of everything committed so far. It may run beside Updates and does
-// not wait for them. An error from fn is returned as it is.
+// not wait for them. An error from fn is returned as it is. fn may run more than once.
 func (db *DB) View(ctx context.Context, s Scope, fn func(*Tx) error) error {
 	if db.closed.Load() {
 		return ErrClosed
 	}
-	base := db.stable.Load() // before the snapshot: a lower bound of what it holds
-	c, err := db.readers.take(ctx)
-	if err != nil {
-		return err
+	again, err := db.view(ctx, s, fn, false)
+	if again {
+		_, err = db.view(ctx, s, fn, true)
 	}
+	return err
+}
+
+// view is one attempt at a View; again when kept rows that it used changed while it ran.
+func (db *DB) view(ctx context.Context, s Scope, fn func(*Tx) error, anew bool) (again bool, err error) {
+	base := db.stable.Load() // before the snapshot: a lower bound of what it holds
+	r := &reading{db: db, ctx: ctx}
 	ended := false
 	defer func() {
-		if !ended { // fn panicked or left through runtime.Goexit
-			_ = db.readers.drop(c) // closing ends its transaction; the panic is what matters now
+		if !ended && r.c != nil { // fn panicked or left through runtime.Goexit
+			_ = db.readers.drop(r.c) // closing ends its transaction; the panic is what matters now
 		}
 	}()
-	if err := c.begin(false); err != nil {
-		ended = true
-		return fmt.Errorf("store: %w", errors.Join(err, db.readers.drop(c)))
-	}
 	runs := 1
 	if db.opt.RunTwice {
 		runs = 2
 	}
 	for range runs {
-		tx := db.newTx(c, s, false, base)
+		tx := db.newTx(nil, s, false, base)
+		tx.read, tx.anew = r, anew
 		err = fn(tx)
 		tx.done = true
 		if err == nil {
 			err = tx.err
 		}
+		again = again || tx.stale()
 	}
 	ended = true
-	if cerr := c.commit(); cerr != nil {
-		return fmt.Errorf("store: %w", errors.Join(cerr, db.readers.drop(c)))
+	if rerr := r.end(); rerr != nil {
+		return false, rerr
 	}
-	db.readers.give(c)
-	return err
+	return again, err
+}
+
+// reading is the snapshot of a View, taken at its first read that needs one.
+type reading struct {
+	db  *DB
+	ctx context.Context
+	c   *conn
+}
+
+func (r *reading) begin() error {
+	c, err := r.db.readers.take(r.ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.begin(false); err != nil {
+		return errors.Join(err, r.db.readers.drop(c))
+	}
+	r.c = c
+	return nil
+}
+
+func (r *reading) end() error {
+	if r.c == nil {
+		return nil
+	}
+	if err := r.c.commit(); err != nil {
+		return fmt.Errorf("store: %w", errors.Join(err, r.db.readers.drop(r.c)))
+	}
+	r.db.readers.give(r.c)
+	return nil
+}
+
+// on is the connection that the transaction reads from.
+func (tx *Tx) on() (*conn, error) {
+	if tx.read == nil {
+		return tx.c, nil
+	}
+	if tx.read.c == nil {
+		if err := tx.read.begin(); err != nil {
+			return nil, err
+		}
+	}
+	return tx.read.c, nil
+}
+
+func (tx *Tx) get(ix bool, key []byte) (value []byte, version int64, ok bool, err error) {
+	c, err := tx.on()
+	if err != nil {
+		return nil, 0, false, err
+	}
+	return c.get(ix, key)
+}
+
+func (tx *Tx) scan(out []row, ix bool, lo, hi []byte, reverse bool, limit int) ([]row, error) {
+	c, err := tx.on()
+	if err != nil {
+		return out, err
+	}
+	return c.scan(out, ix, lo, hi, reverse, limit)
 }
 
 // SystemTable declares a table of the store's own sub-packages, which every scope includes. The

@@ -25,6 +25,8 @@ type Group struct {
 	id   string
 	dirs []string
 	dir  *os.File // in the unified hierarchy, for CLONE_INTO_CGROUP; nil without one
+
+	used, peak gauge // of memory
 }
 
 // Create makes a group. What the Host cannot bound stays unbounded: ask Abilities first.
@@ -194,7 +196,7 @@ func (g *Group) Kill() error {
 
 // Remove takes the group away; its processes must have ended.
 func (g *Group) Remove() error {
-	var errs []error
+	errs := []error{g.used.close(), g.peak.close()}
 	if g.dir != nil {
 		errs = append(errs, g.dir.Close())
 		g.dir = nil
@@ -225,45 +227,6 @@ func removeDir(dir string, again func()) error {
 	return err
 }
 
-// Memory are figures of the group, in bytes.
-type Memory struct {
-	Used      int64 // everything, page cache and tmpfs included
-	Processes int64 // what the processes have for themselves; 0 unless asked for
-	Peak      int64 // the most that Used ever was; 0 where the kernel does not say (v2 before 5.19)
-}
-
-// Memory reads the group's figures. Processes takes a longer file and is read only if used is above
-// over.
-func (g *Group) Memory(over int64) (Memory, error) {
-	dir, used, peak, stat, key := g.memoryFiles()
-	if dir == "" {
-		return Memory{}, errors.ErrUnsupported
-	}
-	m := Memory{}
-	var err error
-	if m.Used, err = number(dir, used); err != nil {
-		return m, err
-	}
-	if m.Peak, err = number(dir, peak); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return m, err
-	}
-	if m.Used > over {
-		m.Processes, err = field(dir, stat, key)
-		return m, err
-	}
-	return m, nil
-}
-
-func (g *Group) memoryFiles() (dir, used, peak, stat, key string) {
-	switch {
-	case g.host.v2["memory"]:
-		return g.unified(), "memory.current", "memory.peak", "memory.stat", "anon"
-	case g.host.v1["memory"] != "":
-		return g.v1("memory"), "memory.usage_in_bytes", "memory.max_usage_in_bytes", "memory.stat", "total_rss"
-	}
-	return "", "", "", "", ""
-}
-
 // OOMKills counts the processes that the kernel killed for want of memory.
 func (g *Group) OOMKills() (int64, error) {
 	switch {
@@ -290,14 +253,6 @@ func write(dir, name, value string) error {
 		return &os.PathError{Op: "write " + value + " to", Path: path, Err: err}
 	}
 	return nil
-}
-
-func number(dir, name string) (int64, error) {
-	b, err := os.ReadFile(filepath.Join(dir, name))
-	if err != nil {
-		return 0, err
-	}
-	return strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
 }
 
 // field reads one line "key number" of a flat file.

@@ -94,7 +94,7 @@ type tables struct {
 
 func newTables() tables {
 	return tables{
-		tables: store.NewTable[[]byte](space, "tables"),
+		tables: store.NewTable[[]byte](space, "tables").Keep(),
 		items:  store.NewTable[[]byte](space, "items"),
 		graves: store.NewTable[[]byte](space, "graves"),
 		tokens: store.NewTable(space, "tokens", store.Index[token]{Name: "expires",

@@ -117,7 +117,7 @@ type tables struct {
 func newTables() tables {
 	return tables{
 		buckets: store.NewTable(space, "buckets", store.Index[bucket]{Name: "account",
-			Keys: func(b bucket) []store.Key { return []store.Key{store.K(b.Account, b.Name)} }}),
+			Keys: func(b bucket) []store.Key { return []store.Key{store.K(b.Account, b.Name)} }}).Keep(),
 		objects: store.NewTable[object](space, "objects"),
 		older: store.NewTable(space, "older", store.Index[object]{Name: "version",
 			Keys: func(o object) []store.Key { return []store.Key{store.K(o.Bucket, o.Key, o.Version)} }}),

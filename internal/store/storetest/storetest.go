@@ -35,21 +35,23 @@ func Run(t *testing.T, open Open) {
 }
 
 var tests = map[string]func(*suite){
-	"rows":        rows,
-	"codecs":      codecs,
-	"scans":       scans,
-	"indexes":     indexes,
-	"scope":       scope,
-	"rollback":    rollback,
-	"panic":       panics,
-	"concurrency": concurrency,
-	"snapshot":    snapshot,
-	"readset":     readset,
-	"watch":       watch,
-	"outbox":      outbox,
-	"limits":      limits,
-	"blobs":       blobs,
-	"hooks":       hooks,
+	"rows":         rows,
+	"codecs":       codecs,
+	"scans":        scans,
+	"indexes":      indexes,
+	"scope":        scope,
+	"rollback":     rollback,
+	"panic":        panics,
+	"concurrency":  concurrency,
+	"snapshot":     snapshot,
+	"readset":      readset,
+	"watch":        watch,
+	"outbox":       outbox,
+	"limits":       limits,
+	"blobs":        blobs,
+	"hooks":        hooks,
+	"kept":         kept,
+	"keptTogether": keptTogether,
 }
 
 type suite struct {
