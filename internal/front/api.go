@@ -128,17 +128,7 @@ func (f *Front) identify(in raw, routed wire.Routed, unrouted error) (sigv4.Veri
 		return verified, identity.Anonymous(), err
 	}
 	who, err := identity.Of(verified)
-	if err == nil && svc.ID == "iam" && sessionOfUser(who) {
-		err = awserr.Of(awserr.InvalidToken, "The security token included in the request is invalid")
-	}
 	return verified, who, err
-}
-
-// sessionOfUser reports a user's own session that no MFA stands behind, which may not call IAM.
-// Source: STS API Reference, GetSessionToken, "You cannot call any IAM API operations unless MFA
-// authentication information is included in the request".
-func sessionOfUser(p identity.Principal) bool {
-	return p.Temporary() && !p.MFA() && (p.Kind() == identity.KindUser || p.Kind() == identity.KindRoot)
 }
 
 // bodyOf is the body as the operation sees it: whole, or a stream that is checked while it is

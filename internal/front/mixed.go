@@ -2,6 +2,7 @@ package front
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -37,12 +38,21 @@ func (m *mixed) accept() {
 		c, err := m.Listener.Accept()
 		if err != nil {
 			m.give(accepted{err: err})
-			if ne, ok := err.(net.Error); ok && ne.Timeout() {
-				continue
+			if m.closed() || errors.Is(err, net.ErrClosed) {
+				return
 			}
-			return
+			continue // the server decides whether to try again: want of descriptors passes
 		}
 		go m.settle(c)
+	}
+}
+
+func (m *mixed) closed() bool {
+	select {
+	case <-m.done:
+		return true
+	default:
+		return false
 	}
 }
 

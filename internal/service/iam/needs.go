@@ -22,11 +22,14 @@ func needs[In any](resource func(*In) string, keys func(*In) map[string][]string
 	}
 }
 
-// firstFactor refuses sessions of a user that were made without a second factor: they may not change
-// or see who may do what. Source: STS API Reference, GetSessionToken.
+// firstFactor refuses sessions of a user, or of the account itself, that were made without a second
+// factor: they may not see or change who may do what, not even through another service. Source: STS
+// API Reference, GetSessionToken, "You cannot call any IAM API operations unless MFA authentication
+// information is included in the request".
 func firstFactor(a *gate.Ask) error {
 	p := a.Principal()
-	if p.Temporary() && p.Kind() == identity.KindUser && !p.MFA() {
+	own := p.Kind() == identity.KindUser || p.Kind() == identity.KindRoot && p.AccessKeyID() != "" // not the start-up's
+	if own && p.Temporary() && !p.MFA() {
 		return awserr.Of(awserr.InvalidToken, "The security token included in the request is invalid")
 	}
 	return nil
