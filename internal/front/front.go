@@ -114,7 +114,7 @@ func (f *Front) ServeDoor(ctx context.Context, l net.Listener) error {
 const shutdownGrace = 5 * time.Second
 
 func (f *Front) serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
+	srv := &http.Server{Handler: paced(h), ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
 		ErrorLog: slog.NewLogLogger(f.Log.Handler(), slog.LevelDebug)}
 	done := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

@@ -19,7 +19,11 @@ func (r Routed) Fail(w http.ResponseWriter, err error, requestID string) {
 	e := awserr.Wrap(err)
 	word := r.word(e)
 	h := w.Header()
-	clear(h) // whatever a success had set
+	connection, set := h["Connection"] // front's word on the connection
+	clear(h)                           // whatever a success had set
+	if set {
+		h["Connection"] = connection
+	}
 	r.identify(h, requestID)
 	for name, value := range e.Header {
 		h.Set(name, value)

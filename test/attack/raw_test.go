@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -27,8 +28,8 @@ func raw(t *testing.T, s *harness.Server, request string) string {
 		return "" // closed on us before the end, which is an answer too
 	}
 	answer, err := io.ReadAll(c)
-	if err != nil && len(answer) == 0 {
-		t.Logf("read: %v", err)
+	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
+		t.Errorf("the connection stayed open for %v", patience)
 	}
 	return string(answer)
 }
