@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -46,6 +45,7 @@ func (e *Edge) custom(x *exchange) error {
 		if v, err = e.ask(x, a, values); err != nil {
 			return err
 		}
+		x.context.latency = e.Clock.Now().Sub(x.now).Milliseconds()
 		if keep {
 			v.until = x.now.Add(a.ttl)
 			e.results.put(key, v, x.now)
@@ -82,11 +82,8 @@ func (x *exchange) identityValues(a *authorizer) ([]string, error) {
 		}
 		out = append(out, v)
 	}
-	if a.validation != "" && len(out) > 0 {
-		re, err := regexp.Compile(`^(?:` + a.validation + `)$`)
-		if err != nil || !re.MatchString(out[0]) {
-			return nil, refusal{reason: unauthorized, why: err}
-		}
+	if a.form != nil && len(out) > 0 && !a.form.MatchString(out[0]) {
+		return nil, refusal{reason: unauthorized}
 	}
 	return out, nil
 }

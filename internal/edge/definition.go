@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -97,6 +98,7 @@ type authorizer struct {
 	simple     bool
 	sources    []string
 	validation string // of a TOKEN
+	form       *regexp.Regexp
 	ttl        time.Duration
 	uri        string
 }

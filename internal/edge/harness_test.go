@@ -38,7 +38,7 @@ const (
 
 // rig is an edge before a real gate and store, with functions in memory.
 type rig struct {
-	*testing.T
+	testing.TB
 	edge      *Edge
 	clock     *clock.Manual
 	http      *httpAPIs
@@ -51,7 +51,7 @@ type rig struct {
 	strangers *strangers
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	t.Helper()
 	clk := clock.NewManual(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
 	db, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Clock: clk, RunTwice: true})
@@ -63,7 +63,7 @@ func newRig(t *testing.T) *rig {
 			t.Error(err)
 		}
 	})
-	r := &rig{T: t, clock: clk, http: &httpAPIs{}, rest: &restAPIs{}, trail: &trail{}, dir: &directory{}, acks: map[string]bool{}, strangers: &strangers{},
+	r := &rig{TB: t, clock: clk, http: &httpAPIs{}, rest: &restAPIs{}, trail: &trail{}, dir: &directory{}, acks: map[string]bool{}, strangers: &strangers{},
 		functions: &functions{code: map[string]func(map[string]any) (any, error){}, sources: map[string]string{}}}
 	g, err := gate.New(gate.Deps{Store: db, Trail: r.trail, Directory: r.dir, Clock: clk, IDs: ids.Source{}}, Unit())
 	if err != nil {

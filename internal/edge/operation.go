@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"strings"
 
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/gate"
@@ -81,7 +82,20 @@ func (e *Edge) invoke(x *exchange) (*response, error) {
 		return nil, refusal{reason: x.failed, why: err, counted: true}
 	}
 	if a := awserr.Wrap(err); a.Kind == awserr.AccessDenied {
-		return nil, refusal{reason: denied, message: a.Message, counted: true}
+		return nil, refusal{reason: denied, message: x.deniedMessage(a.Message), counted: true}
 	}
 	return nil, refusal{reason: internal, why: err, counted: true}
+}
+
+// deniedMessage is what a REST API tells of a denial: all of it to a caller whom policies name, and
+// to one of a Lambda authorizer only whether something denied it. Source: answers of the service.
+func (x *exchange) deniedMessage(message string) string {
+	if x.route.kind != "CUSTOM" {
+		return message
+	}
+	told := restWords[denied].message
+	if strings.Contains(message, "with an explicit deny") {
+		told += " with an explicit deny in an identity-based policy"
+	}
+	return told
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,7 +33,10 @@ func compileREST(id string, stages []RESTStage) (*api, error) {
 			policy: s.Policy, binary: s.API.BinaryMediaTypes, stack: s.API.Tags[stackTag]}
 		authorizers := map[string]*authorizer{}
 		for i := range s.Authorizers {
-			auth := restAuthorizer(&s.Authorizers[i])
+			auth, err := restAuthorizer(&s.Authorizers[i])
+			if err != nil {
+				return nil, err
+			}
 			authorizers[auth.id] = auth
 		}
 		for i := range s.Resources {
@@ -95,7 +99,7 @@ func methodLimit(s *apigateway.Stage, path, method string) limit {
 	return newLimit(rate, burst)
 }
 
-func restAuthorizer(in *apigateway.Authorizer) *authorizer {
+func restAuthorizer(in *apigateway.Authorizer) (*authorizer, error) {
 	a := &authorizer{id: wire.Val(in.Id), name: wire.Val(in.Name), kind: wire.Val(in.Type), uri: wire.Val(in.AuthorizerUri),
 		function: functionOf(wire.Val(in.AuthorizerUri)), validation: wire.Val(in.IdentityValidationExpression), ttl: defaultTTL}
 	for s := range strings.SplitSeq(wire.Val(in.IdentitySource), ",") {
@@ -106,7 +110,12 @@ func restAuthorizer(in *apigateway.Authorizer) *authorizer {
 	if in.AuthorizerResultTtlInSeconds != nil {
 		a.ttl = time.Duration(*in.AuthorizerResultTtlInSeconds) * time.Second
 	}
-	return a
+	if a.validation == "" {
+		return a, nil
+	}
+	var err error
+	a.form, err = regexp.Compile(`^(?:` + a.validation + `)$`) // the whole token must fit
+	return a, err
 }
 
 // matchREST finds the resource by the closest path, then its method before ANY. A resource without

@@ -224,11 +224,11 @@ func TestTokenAuthorizer(t *testing.T) {
 	if auth["principalId"] != "ann" || auth["n"] != "1" || auth["b"] != "true" || auth["s"] != "x" {
 		t.Errorf("%v", auth)
 	}
-	r.want(request("GET", "/prod/b", "X-Token", "x-good"), 403, "") // the kept policy does not allow another method
+	r.want(request("GET", "/prod/b", "X-Token", "x-good"), 403, `{"Message":"User is not authorized to access this resource"}`) // the kept policy does not allow another method
 	if n := r.functions.count(guard); n != 1 {
 		t.Errorf("asked %d times about one token", n)
 	}
-	r.want(request("GET", "/prod/a", "X-Token", "x-deny"), 403, "")
+	r.want(request("GET", "/prod/a", "X-Token", "x-deny"), 403, `{"Message":"User is not authorized to access this resource with an explicit deny in an identity-based policy"}`)
 	r.want(request("GET", "/prod/a", "X-Token", "x-stranger"), 401, `{"message":"Unauthorized"}`)
 	w := r.want(request("GET", "/prod/a", "X-Token", "x-nested"), 500, `{"message":null}`)
 	if w.Header().Get("X-Amzn-Errortype") != "AuthorizerConfigurationException" {

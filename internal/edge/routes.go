@@ -47,7 +47,15 @@ func (e *Edge) Routes(ctx context.Context) ([]Route, error) {
 func (e *Edge) routesOf(a *api) []Route {
 	var out []Route
 	at := map[string]int{}
-	for _, name := range slices.Sorted(maps.Keys(a.stages)) {
+	names := slices.Collect(maps.Keys(a.stages))
+	slices.SortFunc(names, func(x, y string) int {
+		// The SAM transform leaves a stage of this name beside the one that is meant.
+		if (x == "Stage") != (y == "Stage") {
+			return map[bool]int{true: 1, false: -1}[x == "Stage"]
+		}
+		return strings.Compare(x, y)
+	})
+	for _, name := range names {
 		st := a.stages[name]
 		byHost, byPath := URLs(e.Base(), a.id, name)
 		for _, r := range st.routes {

@@ -194,7 +194,7 @@ const samBody = `{"swagger":"2.0","info":{"title":"shop","version":"1.0"},
      "x-amazon-apigateway-integration":{"type":"mock","requestTemplates":{"application/json":"{\n  \"statusCode\" : 200\n}\n"},
        "responses":{"default":{"statusCode":"200","responseParameters":{"method.response.header.Access-Control-Allow-Origin":"'*'","method.response.header.Access-Control-Max-Age":600},"responseTemplates":{"application/json":"{}\n"}}}},
      "responses":{"200":{"description":"Default response for CORS method","headers":{"Access-Control-Allow-Origin":{"type":"string"}}}}}},
-  "/items/{id}/{rest+}":{"get":{"x-amazon-apigateway-integration":{"type":"aws_proxy","httpMethod":"POST","uri":"` + fnPath + `"}}}}}`
+  "/items/{id}/{rest+}":{"get":{"security":[{"NONE":[]}],"x-amazon-apigateway-integration":{"type":"aws_proxy","httpMethod":"POST","uri":"` + fnPath + `"}}}}}`
 
 func TestImportOfWhatSAMWrites(t *testing.T) {
 	r := newRig(t)
@@ -241,6 +241,7 @@ func TestImportNeverLeavesAMethodOpen(t *testing.T) {
 		"an unknown scheme":     with(``, `{"users":[]}`),
 		"an API key":            with(`"api_key":{"type":"apiKey","name":"x-api-key","in":"header"}`, `{"api_key":[]}`),
 		"Cognito":               with(`"c":{"x-amazon-apigateway-authtype":"cognito_user_pools","x-amazon-apigateway-authorizer":{"type":"cognito_user_pools","providerARNs":["arn:x"]}}`, `{"c":[]}`),
+		"a scheme called NONE":  with(`"NONE":{"type":"basic"}`, `{"NONE":[]}`),
 		"basic":                 with(`"b":{"type":"basic"}`, `{"b":[]}`),
 		"one of two":            with(`"i":{"x-amazon-apigateway-authtype":"awsSigv4"}`, `{"i":[]},{}`),
 		"the document's":        `{"swagger":"2.0","info":{"title":"t"},"security":[{"u":[]}],"paths":{"/a":{"get":{` + i + `}}}}`,

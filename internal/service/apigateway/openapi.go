@@ -295,12 +295,23 @@ func (d *definition) method(verb string, op document.Value) (rest.Method, error)
 	return m, err
 }
 
+// none is the scheme that the SAM transform leaves on a method that wants no authorizer in spite of
+// a default one; it is defined nowhere.
+const none = "NONE"
+
+func (d *definition) defined(scheme string) bool {
+	return d.doc.Get("securityDefinitions", scheme).Exists() || d.doc.Get("components", "securitySchemes", scheme).Exists()
+}
+
 // secure gives a method the authorizer that its security requirements name.
 func (d *definition) secure(m *rest.Method, security document.Value) error {
 	found := false
 	for _, requirement := range security.List() {
 		for _, name := range requirement.Keys() {
 			id, ok := d.schemes[name]
+			if !ok && name == none && !d.defined(name) {
+				continue
+			}
 			if !ok {
 				s := d.doc.Get("securityDefinitions", name)
 				if !s.Exists() {

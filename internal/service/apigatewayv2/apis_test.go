@@ -134,7 +134,7 @@ const samBody = `{"openapi":"3.0.1","info":{"title":"shop","version":"1.0"},
   "guard":{"type":"apiKey","name":"Unused","in":"header","x-amazon-apigateway-authorizer":{"type":"request","authorizerUri":"` + fnPath + `","identitySource":["$request.header.X-Key"],"authorizerPayloadFormatVersion":"2.0","enableSimpleResponses":true,"authorizerResultTtlInSeconds":60}},
   "AWS_IAM":{"type":"apiKey","name":"Authorization","in":"header","x-amazon-apigateway-authtype":"awsSigv4"}}},
  "paths":{
-  "$default":{"x-amazon-apigateway-any-method":{"isDefaultRoute":true,"x-amazon-apigateway-integration":{"type":"aws_proxy","httpMethod":"POST","uri":"` + fnPath + `","payloadFormatVersion":"2.0"},"responses":{}}},
+  "$default":{"x-amazon-apigateway-any-method":{"isDefaultRoute":true,"security":[{"NONE":[]}],"x-amazon-apigateway-integration":{"type":"aws_proxy","httpMethod":"POST","uri":"` + fnPath + `","payloadFormatVersion":"2.0"},"responses":{}}},
   "/items/{id}":{
    "get":{"security":[{"users":["items/read"]}],"x-amazon-apigateway-integration":{"type":"aws_proxy","httpMethod":"POST","uri":"` + fnPath + `","payloadFormatVersion":"2.0","timeoutInMillis":5000},"responses":{}},
    "post":{"security":[{"guard":[]}],"x-amazon-apigateway-integration":{"type":"aws_proxy","httpMethod":"POST","uri":"` + fnPath + `","payloadFormatVersion":"1.0"},"responses":{}},

@@ -254,6 +254,10 @@ func (d *definition) route(path, method string, op document.Value) error {
 	return nil
 }
 
+// none is the scheme that the SAM transform leaves on a route that wants no authorizer in spite of a
+// default one; it is defined nowhere.
+const none = "NONE"
+
 // secure gives a route the authorizer that its security requirement names.
 func (d *definition) secure(r *v2.Route, security document.Value) error {
 	list := security.List()
@@ -268,6 +272,9 @@ func (d *definition) secure(r *v2.Route, security document.Value) error {
 		return nil // {}: OpenAPI's way to ask for none
 	}
 	id, ok := d.authorizers[names[0]]
+	if !ok && names[0] == none && !d.doc.Get("components", "securitySchemes", none).Exists() {
+		return nil
+	}
 	if !ok {
 		return bad("The security scheme %s has no x-amazon-apigateway-authorizer that is supported", names[0])
 	}
