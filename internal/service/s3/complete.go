@@ -1,9 +1,11 @@
 package s3
 
 import (
+	"cmp"
 	"crypto/md5"
 	"encoding/hex"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -88,15 +90,15 @@ func location(c *gate.Call, b *bucket, key string) string {
 
 // chosen are the parts that the client names, which must be those that it uploaded.
 func (s *Service) chosen(tx *store.Tx, b *bucket, u *upload, names []api.CompletedPart) ([]part, error) {
+	if !slices.IsSortedFunc(names, func(a, b api.CompletedPart) int { // equal ones are out of order too
+		return cmp.Or(cmp.Compare(wire.Val(a.PartNumber), wire.Val(b.PartNumber)), -1)
+	}) {
+		return nil, fail("InvalidPartOrder", 400, "The list of parts was not in ascending order. Parts must be ordered by part number.", "UploadId", u.ID)
+	}
 	parts := make([]part, 0, len(names))
-	last := int32(0)
 	for i := range names {
 		n := &names[i]
 		number := wire.Val(n.PartNumber)
-		if number <= last {
-			return nil, fail("InvalidPartOrder", 400, "The list of parts was not in ascending order. Parts must be ordered by part number.", "UploadId", u.ID)
-		}
-		last = number
 		p, ok, err := s.t.parts.Get(tx, b.partKey(u.ID, number))
 		if err != nil {
 			return nil, err
