@@ -120,18 +120,20 @@ func (w *wish) given(t *template.Template) (map[string]string, error) {
 	return out, nil
 }
 
-// bind puts a stack and what it was given into a template.
+// bind puts a stack and what it was given into a template. The exports of other stacks are read at
+// once: the graph asks for them again after the transaction, and while they are imported they stay.
 func (s *Service) bind(tx *store.Tx, st *stack, t *template.Template, given map[string]string) (*template.Graph, error) {
-	var failure error
-	g, err := t.Bind(template.Inputs{Parameters: given, Account: st.Account, Region: st.Region, StackName: st.Name, StackID: st.id(),
-		Imports: func(name string) (string, bool) {
-			e, ok, err := s.t.exports.Get(tx, exportKey(st.Account, st.Region, name))
-			if err != nil {
-				failure = err
-			}
-			return e.Value, ok && err == nil && e.Stack != st.UUID
-		}})
-	return g, errors.Join(failure, err)
+	exports := map[string]string{}
+	for e, err := range s.t.exports.Scan(tx, store.K(st.Account, st.Region), store.Range{}) {
+		if err != nil {
+			return nil, err
+		}
+		if e.Value.Stack != st.UUID {
+			exports[e.Key.Text(2)] = e.Value.Value
+		}
+	}
+	return t.Bind(template.Inputs{Parameters: given, Account: st.Account, Region: st.Region, StackName: st.Name, StackID: st.id(),
+		Imports: func(name string) (string, bool) { v, ok := exports[name]; return v, ok }})
 }
 
 // open is the graph of a stored version.
