@@ -121,8 +121,9 @@ func (o *operating) exportsInUse(ctx context.Context) (reason string, err error)
 }
 
 func (s *Service) listExports(c *gate.Call, in *api.ListExportsInput) (*api.ListExportsOutput, error) {
-	out := &api.ListExportsOutput{Exports: []api.Export{}}
+	out := &api.ListExportsOutput{}
 	err := c.View(func(tx *store.Tx) error {
+		out.Exports = []api.Export{}
 		for e, err := range s.t.exports.Scan(tx, store.K(c.Account(), c.Region()), store.Range{}) {
 			if err != nil {
 				return err
