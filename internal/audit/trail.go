@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -161,7 +160,7 @@ func (t *Trail) encode(r *Record, now time.Time) ([]byte, error) {
 			r.EventCategory = "Management"
 		}
 	}
-	raw, err := json.Marshal(r)
+	raw, err := r.appendJSON(make([]byte, 0, 1024))
 	if err == nil && len(raw) > maxRecord {
 		// What a caller can make long goes; that the call was made stays.
 		r.RequestParameters, r.ResponseElements, r.Additional = nil, nil, nil
@@ -169,7 +168,7 @@ func (t *Trail) encode(r *Record, now time.Time) ([]byte, error) {
 		if len(r.Resources) > 100 {
 			r.Resources = r.Resources[:100]
 		}
-		raw, err = json.Marshal(r)
+		raw, err = r.appendJSON(nil)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("audit: record: %w", err)
