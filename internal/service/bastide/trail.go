@@ -2,6 +2,7 @@ package bastide
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,49 +13,75 @@ import (
 	"github.com/bastide-cloud/bastide/internal/wire"
 )
 
+// queryAudit searches the trail, or follows it. A search oldest first gives a mark to go on from
+// while there may be more; one newest first gives the live position to follow from.
 func (s *Service) queryAudit(c *gate.Call, in *bastide.QueryAuditInput) (*bastide.QueryAuditOutput, error) {
 	f := audit.Filter{From: wire.Val(in.StartTime), To: wire.Val(in.EndTime), Principal: wire.Val(in.Principal), Account: c.Account(),
 		EventName: wire.Val(in.EventName), EventSource: wire.Val(in.EventSource), ErrorCode: wire.Val(in.ErrorCode),
 		RequestID: wire.Val(in.RequestId), Resource: wire.Val(in.Resource), Newest: wire.Val(in.Newest)}
+	wanted := func(r audit.Record) bool { return f.Matches(r) && (!wire.Val(in.Denied) || refused(r)) }
 	limit := 100
 	if in.MaxResults != nil {
 		limit = int(*in.MaxResults)
 	}
-	denied := wire.Val(in.Denied)
-	out := &bastide.QueryAuditOutput{Records: []bastide.AuditRecord{}}
-	if in.After != nil {
-		s.Live.ask(c.Now())
-		s.Live.wait(c.Context(), *in.After)
-		records, after, err := s.Live.after(*in.After, limit)
-		if err != nil {
-			return nil, err
-		}
-		out.After = &after
-		for _, r := range records {
-			if f.Matches(r) && (!denied || refused(r)) {
-				if err := add(out, r); err != nil {
-					return nil, err
-				}
-			}
-		}
-		return out, nil
+	mark, search := strings.CutPrefix(wire.Val(in.After), searchMark)
+	if in.After != nil && !search {
+		return s.follow(c, *in.After, limit, wanted)
 	}
+	skip := 0
+	if search {
+		var err error
+		if skip, err = strconv.Atoi(mark); err != nil || skip < 0 || f.Newest {
+			return nil, awserr.New("InvalidRequestException", 400, "After is not a mark of this search.")
+		}
+	}
+	out := &bastide.QueryAuditOutput{Records: []bastide.AuditRecord{}}
 	if f.Newest {
 		s.Live.ask(c.Now()) // somebody begins to follow
+		out.After = new(s.Live.now())
 	}
-	out.After = new(s.Live.now())
+	seen := 0
 	for r, err := range s.Trail.Query(c.Context(), f) {
 		if err != nil {
 			return nil, err
 		}
-		if denied && !refused(r) {
+		if !wanted(r) {
 			continue
+		}
+		if seen++; seen <= skip {
+			continue
+		}
+		if len(out.Records) == limit {
+			if !f.Newest {
+				out.After = new(searchMark + strconv.Itoa(skip+limit))
+			}
+			break
 		}
 		if err := add(out, r); err != nil {
 			return nil, err
 		}
-		if len(out.Records) == limit {
-			break
+	}
+	return out, nil
+}
+
+// searchMark begins the mark of a search: how many records it has given. The trail only grows at its
+// end, so that counting is exact unless retention takes its beginning away meanwhile.
+const searchMark = "search:"
+
+func (s *Service) follow(c *gate.Call, position string, limit int, wanted func(audit.Record) bool) (*bastide.QueryAuditOutput, error) {
+	s.Live.ask(c.Now())
+	s.Live.wait(c.Context(), position)
+	records, after, err := s.Live.after(position, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &bastide.QueryAuditOutput{Records: []bastide.AuditRecord{}, After: &after}
+	for _, r := range records {
+		if !wanted(r) {
+			continue
+		}
+		if err := add(out, r); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil

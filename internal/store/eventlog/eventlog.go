@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"iter"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -95,6 +96,14 @@ func Open(dir string) (*Log, error) {
 		q.Add("_pragma", p)
 	}
 	path := filepath.Join(dir, "events.db")
+	// For the owner only, also where the directory is not; SQLite gives its other files the same mode.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("eventlog: %w", err)
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+		return nil, fmt.Errorf("eventlog: %w", err)
+	}
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
 	if err != nil {
 		return nil, fmt.Errorf("eventlog: %w", err)
