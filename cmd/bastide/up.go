@@ -14,6 +14,8 @@ func (d *deployFlags) bind(cmd *cobra.Command) {
 	f.StringVar(&d.Stack, "stack", "", "the stack's name (default: the directory's)")
 	f.StringToStringVarP(&d.Parameters, "parameter", "p", nil, "a template parameter, as Name=value")
 	f.StringToStringVar(&d.Tags, "tag", nil, "a tag of the stack, as key=value")
+	f.BoolVar(&d.Build, "build", false, "install dependencies in a sandbox that reaches only the registry")
+	f.StringSliceVar(&d.BuildHosts, "build-host", nil, "another host that a build may reach, as github.com")
 	f.StringArrayVar(&d.Acknowledge, "acknowledge", nil, "a route without authorisation to open to other machines, by name")
 }
 

@@ -18,6 +18,7 @@ type Remote struct {
 	*client.Client
 	Term Terminal
 	run  Run
+	data string
 }
 
 // Connect finds the server and the administrator's keys. Error: *NotRunningError.
@@ -30,7 +31,7 @@ func Connect(data, region string, t Terminal) (*Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Remote{Client: client.New(run.Address, region, creds.Signing()), Term: t, run: run}, nil
+	return &Remote{Client: client.New(run.Address, region, creds.Signing()), Term: t, run: run, data: data}, nil
 }
 
 // Env prints what points an AWS client here, in one of the formats shell, json and profile.

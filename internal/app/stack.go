@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bastide-cloud/bastide/internal/app/build"
 	"github.com/bastide-cloud/bastide/internal/app/client"
 	"github.com/bastide-cloud/bastide/internal/app/pack"
 )
@@ -22,7 +23,12 @@ type Deployment struct {
 	Parameters  map[string]string
 	Tags        map[string]string
 	Once        bool
+	Build       bool     // install what folders depend on
+	BuildHosts  []string // hosts that a build may reach beside the registries
 	Acknowledge []string // routes to open by name
+	Waive       []string // sandbox layers that a build may do without
+
+	builder *build.Builder // while Build is in effect
 }
 
 // Stack is a deployed stack as the commands show it.
@@ -67,8 +73,12 @@ func (r *Remote) bucket() string {
 
 // Deploy packages, uploads and deploys a template and prints what it made.
 func (r *Remote) Deploy(ctx context.Context, d Deployment) error {
-	s, _, err := r.deploy(ctx, d)
+	stop, err := r.builder(&d)
 	if err != nil {
+		return err
+	}
+	s, _, err := r.deploy(ctx, d)
+	if err = errors.Join(err, stop()); err != nil {
 		return err
 	}
 	return r.showStack(s)
@@ -125,7 +135,11 @@ func (r *Remote) deploy(ctx context.Context, d Deployment) (*Stack, *pack.Packag
 
 // upload packages the template's code and puts what is new into the artifacts bucket.
 func (r *Remote) upload(ctx context.Context, d Deployment) (*pack.Package, error) {
-	p, err := pack.Make(pack.Options{Path: d.Path, Bucket: r.bucket()})
+	o := pack.Options{Path: d.Path, Bucket: r.bucket()}
+	if d.Build {
+		o.Build = func(folder, runtime string) (string, error) { return d.builder.Folder(ctx, folder, runtime) }
+	}
+	p, err := pack.Make(o)
 	if err != nil {
 		return nil, err
 	}

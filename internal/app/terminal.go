@@ -70,6 +70,17 @@ func (t Terminal) Progress(format string, args ...any) {
 	fmt.Fprintf(t.err, format+"\n", args...)
 }
 
+// once is Progress for a line that was not said before.
+func (t Terminal) once(said map[string]bool, line string) {
+	t.mu.Lock()
+	again := said[line]
+	said[line] = true
+	t.mu.Unlock()
+	if !again {
+		t.Progress("%s", plain(line))
+	}
+}
+
 // The few colours, by what they mean.
 const (
 	green  = "32"

@@ -29,7 +29,8 @@ func Up(ctx context.Context, cfg Config, d Deployment, version string, t Termina
 	}
 	r, err := Connect(cfg.Data, cfg.Region, t)
 	if err == nil {
-		err = r.up(serving, d)
+		d.Waive = cfg.Waive
+		err = r.upBuilding(serving, d)
 	}
 	return errors.Join(err, stop())
 }
@@ -84,6 +85,14 @@ func healthy(ctx context.Context, address string) bool {
 	}
 	defer answer.Body.Close()
 	return answer.StatusCode == http.StatusOK
+}
+
+func (r *Remote) upBuilding(ctx context.Context, d Deployment) error {
+	stop, err := r.builder(&d)
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.up(ctx, d), stop())
 }
 
 func (r *Remote) up(ctx context.Context, d Deployment) error {

@@ -6,9 +6,9 @@ import "net/netip"
 type class int
 
 const (
-	classNever     class = iota // unspecified, multicast, reserved, documentation
+	classNever     class = iota // unspecified, multicast, reserved
 	classPublic                 // the internet
-	classPrivate                // RFC 1918, shared (RFC 6598), unique local
+	classPrivate                // RFC 1918, shared (RFC 6598), unique local; documentation, which labs use so
 	classLoopback               // this machine
 	classLinkLocal              // this link; clouds answer metadata at 169.254.169.254 and fd00:ec2::254
 )
@@ -35,18 +35,18 @@ var special = []struct {
 	{netip.MustParsePrefix("0.0.0.0/8"), classNever},
 	{netip.MustParsePrefix("100.64.0.0/10"), classPrivate},
 	{netip.MustParsePrefix("192.0.0.0/24"), classNever},
-	{netip.MustParsePrefix("192.0.2.0/24"), classNever},
+	{netip.MustParsePrefix("192.0.2.0/24"), classPrivate},
 	{netip.MustParsePrefix("192.88.99.0/24"), classNever},
 	{netip.MustParsePrefix("198.18.0.0/15"), classPrivate},
-	{netip.MustParsePrefix("198.51.100.0/24"), classNever},
-	{netip.MustParsePrefix("203.0.113.0/24"), classNever},
+	{netip.MustParsePrefix("198.51.100.0/24"), classPrivate},
+	{netip.MustParsePrefix("203.0.113.0/24"), classPrivate},
 	{netip.MustParsePrefix("240.0.0.0/4"), classNever},
 	{netip.MustParsePrefix("::/96"), classNever},        // IPv4-compatible, deprecated
 	{netip.MustParsePrefix("64:ff9b::/96"), classNever}, // NAT64: hides an IPv4 address
 	{netip.MustParsePrefix("64:ff9b:1::/48"), classNever},
 	{netip.MustParsePrefix("100::/64"), classNever},
 	{netip.MustParsePrefix("2001::/23"), classNever}, // Teredo and other tunnels
-	{netip.MustParsePrefix("2001:db8::/32"), classNever},
+	{netip.MustParsePrefix("2001:db8::/32"), classPrivate},
 	{netip.MustParsePrefix("2002::/16"), classNever}, // 6to4: hides an IPv4 address
 	{netip.MustParsePrefix("3fff::/20"), classNever},
 	{netip.MustParsePrefix("fd00:ec2::/32"), classLinkLocal},
@@ -73,3 +73,6 @@ func classOf(a netip.Addr) class {
 	}
 	return classPublic
 }
+
+// IsPublic reports whether an address is one of the internet's.
+func IsPublic(a netip.Addr) bool { return classOf(a) == classPublic }
