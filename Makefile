@@ -4,7 +4,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 export CGO_ENABLED = 0
 
-.PHONY: build init demo check tools test vet lint soak bench generate coverage clean
+.PHONY: build init demo check tools test vet lint soak bench generate coverage deps clean
 
 # One static binary, the sandbox's init embedded.
 build: init
@@ -48,6 +48,10 @@ generate:
 # docs/coverage.md, from the tables of the services.
 coverage:
 	go run ./tools/coverage > docs/coverage.md
+
+# deps.txt: the modules that the binary links.
+deps:
+	go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{end}}{{end}}' ./cmd/bastide | grep . | sort -u > deps.txt
 
 clean:
 	rm -rf bin .tools
