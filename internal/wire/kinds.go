@@ -111,6 +111,9 @@ func (s *Service) invalid(vs []plan.Violation) error {
 	if len(vs) == 0 {
 		return nil
 	}
+	if s.ID == "s3" && strings.Contains(vs[0].Path, ".") { // inside a document
+		return awserr.Of(awserr.Malformed, "The XML you provided was not well-formed or did not validate against our published schema")
+	}
 	if s.ID == "s3" {
 		return awserr.Of(awserr.Validation, "The request is missing %s.", vs[0].Path)
 	}
