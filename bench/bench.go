@@ -182,6 +182,11 @@ func (b *bench) take(ctx context.Context, c testCase) error {
 		}
 		return err
 	}
+	if c.bare != nil {
+		if f.Bare, err = b.bareProcess(ctx, *c.bare); err != nil {
+			return err
+		}
+	}
 	if c.peer && b.peers != nil {
 		s, err := b.sample(ctx, c, b.peers)
 		if err != nil {

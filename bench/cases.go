@@ -9,6 +9,7 @@ type testCase struct {
 	key, name, target string
 	peer              bool // moto_server has the operation
 	single            bool // latency alone: calls are prepared one by one
+	bare              *hello
 	plan              func(*bench, *server) (Plan, error)
 }
 
@@ -26,8 +27,8 @@ func cases() []testCase {
 		{key: "s3-get-1k-32", name: "S3 get 1 KB, 32 callers", peer: true, plan: bucket(get(1<<10, 32))},
 		{key: "s3-put-10m", name: "S3 put 10 MB, 1 caller", peer: true, plan: bucket(put(10*mega, 1))},
 		{key: "s3-get-10m", name: "S3 get 10 MB, 1 caller", peer: true, plan: bucket(get(10*mega, 1))},
-		{key: "cold-node", name: "node hello, cold", target: "p50 ≤ 50 ms", single: true, plan: cold(node)},
-		{key: "cold-python", name: "python hello, cold", target: "p50 ≤ 50 ms", single: true, plan: cold(python)},
+		{key: "cold-node", name: "node hello, cold", target: "p50 ≤ 50 ms", single: true, bare: &node, plan: cold(node)},
+		{key: "cold-python", name: "python hello, cold", target: "p50 ≤ 50 ms", single: true, bare: &python, plan: cold(python)},
 		{key: "invoke-1", name: "Invoke 1 KB warm, node, 1 caller", target: "p50 ≤ 0.4 ms", plan: invoke(node, 1)},
 		{key: "invoke-32", name: "Invoke 1 KB warm, node, 32 callers", target: "≥ 8,000/s", plan: invoke(node, 32)},
 		{key: "invoke-python-1", name: "Invoke 1 KB warm, python, 1 caller", plan: invoke(python, 1)},

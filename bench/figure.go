@@ -16,7 +16,11 @@ type Figure struct {
 	// Ratio is how many times Bastide is better than the peer: in throughput, or else in time or
 	// size; 0 without a peer.
 	Ratio float64 `json:"ratio,omitempty"`
-	Note  string  `json:"note,omitempty"`
+	// CPURatio is the same of the processor time that a request takes.
+	CPURatio float64 `json:"cpu_ratio,omitempty"`
+	// Bare is the interpreter alone, on the same program without a sandbox, from exec to its end.
+	Bare *Sample `json:"bare_process,omitempty"`
+	Note string  `json:"note,omitempty"`
 }
 
 // Sample is one measurement; what does not apply is 0.
@@ -32,7 +36,7 @@ type Sample struct {
 }
 
 const (
-	rowForm = "%-38s %-22s %-46s %-40s %s\n"
+	rowForm = "%-38s %-12s %-46s %-46s %s\n"
 	mega    = 1 << 20
 )
 
@@ -44,6 +48,12 @@ func (f Figure) print(w io.Writer) {
 	peer, ratio := "", ""
 	if f.Moto != nil {
 		peer, ratio = f.Moto.String(), fmt.Sprintf("%.1f", f.Ratio)
+	}
+	if f.CPURatio > 0 {
+		ratio += fmt.Sprintf(" (cpu %.0f)", f.CPURatio)
+	}
+	if f.Bare != nil {
+		peer = "(the bare process: " + f.Bare.String() + ")"
 	}
 	text := f.Bastide.String()
 	if f.Note != "" {
@@ -82,6 +92,9 @@ func (s Sample) String() string {
 }
 
 func (f *Figure) compare() {
+	if f.Moto != nil {
+		f.CPURatio = f.Moto.ratio(f.Moto.CPU, f.Bastide.CPU)
+	}
 	switch b, m := f.Bastide, f.Moto; {
 	case m == nil:
 	case b.Rate > 0:

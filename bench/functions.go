@@ -3,11 +3,14 @@ package main
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -45,22 +48,46 @@ func lambda(method, path, body string) Request {
 	return Request{Service: "lambda", Method: method, Path: path, Body: body, Headers: map[string]string{"Content-Type": "application/json"}}
 }
 
-// runtime is the newest runtime of a family that this machine has.
-func (b *bench) runtime(family string) (string, error) {
+// bareProcess is what the interpreter takes by itself on the function's program.
+func (b *bench) bareProcess(ctx context.Context, h hello) (*Sample, error) {
+	_, interpreter, err := b.runtime(h.family)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(b.data, "bare-"+h.file)
+	if err := os.WriteFile(file, []byte(h.code), 0o600); err != nil {
+		return nil, err
+	}
+	var all []time.Duration
+	for range b.colds {
+		cmd := exec.CommandContext(ctx, interpreter, file)
+		cmd.Env = []string{"PATH=/usr/bin:/bin"}
+		begin := time.Now()
+		if err := cmd.Run(); err != nil {
+			return nil, fmt.Errorf("%s: %w", interpreter, err)
+		}
+		all = append(all, time.Since(begin))
+	}
+	s := sampleOf(all)
+	return &s, nil
+}
+
+// runtime is the newest runtime of a family that this machine has, and its interpreter.
+func (b *bench) runtime(family string) (name, path string, err error) {
 	out, err := exec.Command(b.binary, "runtimes", "list", "--data", b.data, "--output", "json").Output()
 	if err != nil {
-		return "", fmt.Errorf("bastide runtimes list: %w", err)
+		return "", "", fmt.Errorf("bastide runtimes list: %w", err)
 	}
 	var list []struct{ Runtime, Path string }
 	if err := json.Unmarshal(out, &list); err != nil {
-		return "", err
+		return "", "", err
 	}
 	for _, r := range list {
 		if strings.HasPrefix(r.Runtime, family) && r.Path != "" {
-			return r.Runtime, nil
+			return r.Runtime, r.Path, nil
 		}
 	}
-	return "", &unbuiltError{"no " + family + " on this machine"}
+	return "", "", &unbuiltError{"no " + family + " on this machine"}
 }
 
 // deploy makes the function, once, and returns its name.
@@ -69,7 +96,7 @@ func (b *bench) deploy(s *server, h hello) (string, error) {
 	if s.made(name) {
 		return name, nil
 	}
-	runtime, err := b.runtime(h.family)
+	runtime, _, err := b.runtime(h.family)
 	if err != nil {
 		return "", err
 	}
