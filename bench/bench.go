@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -221,6 +222,7 @@ func (b *bench) sample(ctx context.Context, c testCase, s *server) (Sample, erro
 	}
 	out := Sample{Count: r.Count, Failed: r.Failed, P50: ms(r.P50), P99: ms(r.P99)}
 	if c.single {
+		out.Best = ms(r.Best)
 		return out, nil // the pauses between are no part of a rate
 	}
 	if r.Count > 0 {
@@ -232,5 +234,5 @@ func (b *bench) sample(ctx context.Context, c testCase, s *server) (Sample, erro
 
 func sampleOf(all []time.Duration) Sample {
 	p50, p99 := quantiles(all)
-	return Sample{Count: len(all), P50: ms(p50), P99: ms(p99)}
+	return Sample{Count: len(all), P50: ms(p50), P99: ms(p99), Best: ms(slices.Min(all))}
 }

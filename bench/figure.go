@@ -27,6 +27,7 @@ type Figure struct {
 type Sample struct {
 	Count  int     `json:"count,omitempty"`
 	Failed int     `json:"failed,omitempty"`
+	Best   float64 `json:"fastest_ms,omitempty"` // what other work on the machine disturbs least
 	P50    float64 `json:"p50_ms,omitempty"`
 	P99    float64 `json:"p99_ms,omitempty"`
 	Rate   float64 `json:"per_second,omitempty"`
@@ -78,6 +79,9 @@ func (s Sample) String() string {
 	}
 	if s.P50 > 0 {
 		add("p50 %.2f p99 %.2f ms", s.P50, s.P99)
+	}
+	if s.Best > 0 {
+		add("best %.2f", s.Best)
 	}
 	if s.Rate > 0 {
 		add("%.0f/s", s.Rate)

@@ -36,6 +36,7 @@ type Plan struct {
 // Result is what came of a Plan.
 type Result struct {
 	Count, Failed int
+	Best          time.Duration
 	P50, P99      time.Duration
 	Elapsed       time.Duration
 	Failure       string // the first one's answer
@@ -108,6 +109,9 @@ func (p Plan) run() (Result, error) {
 	}
 	r.Count = len(all)
 	r.P50, r.P99 = quantiles(all)
+	if r.Count > 0 {
+		r.Best = all[0]
+	}
 	return r, nil
 }
 
