@@ -18,6 +18,7 @@ type journal struct {
 	job     gate.Job
 	at      place
 	op      string
+	runner  int64
 	secrets []string
 }
 
@@ -58,7 +59,7 @@ func (j *journal) write(ctx context.Context, row *deploy.Row, logicalID string, 
 		if err != nil {
 			return err
 		}
-		if beginning && (!ok || st.Op == nil || st.Op.ID != j.op) {
+		if beginning && (!ok || st.Op == nil || st.Op.ID != j.op || st.Op.Runner != j.runner) {
 			return deploy.ErrSuperseded
 		}
 		for _, e := range events {

@@ -59,7 +59,7 @@ func (s *Service) operating(ctx context.Context, g *gate.Gate, clk clock.Clock, 
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{s: s, job: s.job(g, "StackResource", p), at: p, op: o.op.ID, secrets: secrets}
+	j := &journal{s: s, job: s.job(g, "StackResource", p), at: p, op: o.op.ID, runner: o.op.Runner, secrets: secrets}
 	o.run = &deploy.Run{Stack: o.st.information(tags), Types: s.types, Base: gate.Making{Caller: o.caller()}, Journal: j, Op: o.op.ID, Rows: rows, Late: o.late}
 	return o, nil
 }
@@ -185,7 +185,7 @@ func (o *operating) turn(ctx context.Context, next phase, status, reason string,
 		if err != nil {
 			return err
 		}
-		if !ok || st.Op == nil || st.Op.ID != o.op.ID {
+		if !ok || st.Op == nil || st.Op.ID != o.op.ID || st.Op.Runner != o.op.Runner {
 			return deploy.ErrSuperseded
 		}
 		st.Op.Phase, st.Status, st.Reason = next, status, reason

@@ -132,7 +132,11 @@ func (s *Service) carry(ctx context.Context, g *gate.Gate, clk clock.Clock, m st
 			if done = !ok || !st.busy(); done {
 				return s.t.queue.Ack(tx, m)
 			}
-			return nil
+			if err := s.t.queue.Extend(tx, m, lease); err != nil {
+				return err
+			}
+			st.Op.Runner = m.Lease
+			return s.t.put(tx, &st)
 		})
 		if err != nil || done {
 			return err

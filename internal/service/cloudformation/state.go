@@ -58,6 +58,9 @@ type operation struct {
 	Begun     time.Time
 	Next      *version // of an UPDATE: what shall stand
 	ChangeSet string
+	// Runner is the claim under which the operation is carried out: one whose lease ran out may no
+	// longer begin anything.
+	Runner int64
 
 	DisableRollback, RetainExceptOnCreate bool
 

@@ -61,12 +61,19 @@ func createResource(ctx context.Context, m gate.Making, props map[string]any) (g
 	switch {
 	case err == nil:
 		d = out.TableDescription
-	case awserr.Is(err, "ResourceInUseException") && !named: // an earlier attempt made it
-		got, err := c.DescribeTable(ctx, &api.DescribeTableInput{TableName: name})
-		if err != nil {
-			return gate.Made{}, err
+	case awserr.Is(err, "ResourceInUseException") && (!named || m.Again): // an earlier attempt may have made it
+		got, gerr := c.DescribeTable(ctx, &api.DescribeTableInput{TableName: name})
+		if gerr != nil {
+			return gate.Made{}, gerr
 		}
 		d = got.Table
+		tags, gerr := c.ListTagsOfResource(ctx, &api.ListTagsOfResourceInput{ResourceArn: *d.TableArn})
+		if gerr != nil {
+			return gate.Made{}, gerr
+		}
+		if !m.Owns(name, tagMap(tags.Tags)) {
+			return gate.Made{}, err
+		}
 	default:
 		return gate.Made{}, err
 	}

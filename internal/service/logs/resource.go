@@ -40,7 +40,14 @@ func createGroup(ctx context.Context, m gate.Making, props map[string]any) (gate
 		in.DeletionProtectionEnabled = &protected
 	}
 	c := logs.Client{Caller: m.Caller}
-	if _, err := c.CreateLogGroup(ctx, in); err != nil {
+	_, err := c.CreateLogGroup(ctx, in)
+	if awserr.Is(err, "ResourceAlreadyExistsException") { // by an earlier attempt, or a stranger
+		have, terr := c.ListTagsForResource(ctx, &logs.ListTagsForResourceInput{ResourceArn: arn.New("logs", m.Region, m.Account, "log-group:"+name).String()})
+		if terr == nil && m.Owns(name, have.Tags) {
+			err = nil
+		}
+	}
+	if err != nil {
 		return gate.Made{}, err
 	}
 	return madeGroup(m, name), retain(ctx, c, name, props)

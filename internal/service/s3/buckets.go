@@ -96,8 +96,10 @@ func (s *Service) createBucket(c *gate.Call, in *api.CreateBucketInput) (*api.Cr
 		if err := checkTags(b.Tags, maxBucketTags); err != nil {
 			return nil, err
 		}
-		if err := noSystemTags(b.Tags); err != nil {
-			return nil, err
+		if len(c.Source().Via) == 0 { // CloudFormation names its stack in tags of the system's
+			if err := noSystemTags(b.Tags); err != nil {
+				return nil, err
+			}
 		}
 	}
 	location := "/" + in.Bucket

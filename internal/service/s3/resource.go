@@ -69,9 +69,10 @@ func createResource(ctx context.Context, m gate.Making, props map[string]any) (g
 	} else if err := strange(ctx, c, m, name); err != nil {
 		return gate.Made{}, err
 	}
-	in := &api.CreateBucketInput{Bucket: name}
+	// The tags come with the bucket: an attempt that is cut off right after is known by them.
+	in := &api.CreateBucketInput{Bucket: name, CreateBucketConfiguration: &api.CreateBucketConfiguration{Tags: want.tags}}
 	if m.Region != usEast1 {
-		in.CreateBucketConfiguration = &api.CreateBucketConfiguration{LocationConstraint: &m.Region}
+		in.CreateBucketConfiguration.LocationConstraint = &m.Region
 	}
 	if _, err := c.CreateBucket(ctx, in); err != nil && !awserr.Is(err, "BucketAlreadyOwnedByYou") {
 		return gate.Made{}, err
