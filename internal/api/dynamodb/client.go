@@ -36,6 +36,11 @@ func (c Client) DeleteTable(ctx context.Context, in *DeleteTableInput) (*DeleteT
 	return wire.Call[DeleteTableOutput](ctx, c.Caller, OpDeleteTable, in)
 }
 
+// DescribeContinuousBackups calls the operation; a failure is an *awserr.Error.
+func (c Client) DescribeContinuousBackups(ctx context.Context, in *DescribeContinuousBackupsInput) (*DescribeContinuousBackupsOutput, error) {
+	return wire.Call[DescribeContinuousBackupsOutput](ctx, c.Caller, OpDescribeContinuousBackups, in)
+}
+
 // DescribeEndpoints calls the operation; a failure is an *awserr.Error.
 func (c Client) DescribeEndpoints(ctx context.Context, in *DescribeEndpointsInput) (*DescribeEndpointsOutput, error) {
 	return wire.Call[DescribeEndpointsOutput](ctx, c.Caller, OpDescribeEndpoints, in)

@@ -26,6 +26,7 @@ var Service = wire.NewService(wire.Service{
 		OpCreateTable,
 		OpDeleteItem,
 		OpDeleteTable,
+		OpDescribeContinuousBackups,
 		OpDescribeEndpoints,
 		OpDescribeLimits,
 		OpDescribeTable,
@@ -51,7 +52,6 @@ var Service = wire.NewService(wire.Service{
 		{Name: "DeleteBackup"},
 		{Name: "DeleteResourcePolicy"},
 		{Name: "DescribeBackup"},
-		{Name: "DescribeContinuousBackups"},
 		{Name: "DescribeContributorInsights"},
 		{Name: "DescribeExport"},
 		{Name: "DescribeGlobalTable"},
@@ -136,6 +136,17 @@ var OpDeleteTable = &wire.Operation{
 	Out:    reflect.TypeFor[DeleteTableOutput](),
 	NewIn:  func() any { return new(DeleteTableInput) },
 	Errors: []wire.ErrorShape{errResourceInUseException, errResourceNotFoundException, errLimitExceededException, errInternalServerError},
+}
+
+// OpDescribeContinuousBackups is the operation DescribeContinuousBackups.
+var OpDescribeContinuousBackups = &wire.Operation{
+	Name:   "DescribeContinuousBackups",
+	Method: "POST",
+	Status: 200,
+	In:     reflect.TypeFor[DescribeContinuousBackupsInput](),
+	Out:    reflect.TypeFor[DescribeContinuousBackupsOutput](),
+	NewIn:  func() any { return new(DescribeContinuousBackupsInput) },
+	Errors: []wire.ErrorShape{errTableNotFoundException, errInternalServerError},
 }
 
 // OpDescribeEndpoints is the operation DescribeEndpoints.
@@ -335,6 +346,7 @@ var (
 	errRequestLimitExceeded                     = wire.ErrorShape{Name: "RequestLimitExceeded", Code: "RequestLimitExceeded", Status: 400}
 	errResourceInUseException                   = wire.ErrorShape{Name: "ResourceInUseException", Code: "ResourceInUseException", Status: 400}
 	errResourceNotFoundException                = wire.ErrorShape{Name: "ResourceNotFoundException", Code: "ResourceNotFoundException", Status: 400}
+	errTableNotFoundException                   = wire.ErrorShape{Name: "TableNotFoundException", Code: "TableNotFoundException", Status: 400}
 	errThrottlingException                      = wire.ErrorShape{Name: "ThrottlingException", Code: "ThrottlingException", Status: 400}
 	errTransactionCanceledException             = wire.ErrorShape{Name: "TransactionCanceledException", Code: "TransactionCanceledException", Status: 400}
 	errTransactionConflictException             = wire.ErrorShape{Name: "TransactionConflictException", Code: "TransactionConflictException", Status: 400}

@@ -107,6 +107,12 @@ type ConsumedCapacity struct {
 	GlobalSecondaryIndexes map[string]Capacity `wire:"GlobalSecondaryIndexes"`
 }
 
+// ContinuousBackupsDescription is a shape of the model.
+type ContinuousBackupsDescription struct {
+	ContinuousBackupsStatus        string                          `wire:"ContinuousBackupsStatus" opt:"required"`
+	PointInTimeRecoveryDescription *PointInTimeRecoveryDescription `wire:"PointInTimeRecoveryDescription"`
+}
+
 // CreateGlobalSecondaryIndexAction is a shape of the model.
 type CreateGlobalSecondaryIndexAction struct {
 	IndexName             string                 `wire:"IndexName" opt:"required" min:"3" max:"255" pattern:"[a-zA-Z0-9_.-]+"`
@@ -218,6 +224,16 @@ type DeleteTableInput struct {
 // DeleteTableOutput is a shape of the model.
 type DeleteTableOutput struct {
 	TableDescription *TableDescription `wire:"TableDescription"`
+}
+
+// DescribeContinuousBackupsInput is a shape of the model.
+type DescribeContinuousBackupsInput struct {
+	TableName string `wire:"TableName" opt:"required" min:"1" max:"1024"`
+}
+
+// DescribeContinuousBackupsOutput is a shape of the model.
+type DescribeContinuousBackupsOutput struct {
+	ContinuousBackupsDescription *ContinuousBackupsDescription `wire:"ContinuousBackupsDescription"`
 }
 
 // DescribeEndpointsInput is the model's DescribeEndpointsRequest.
@@ -427,6 +443,14 @@ type OnDemandThroughput struct {
 // OnDemandThroughputOverride is a shape of the model.
 type OnDemandThroughputOverride struct {
 	MaxReadRequestUnits *int64 `wire:"MaxReadRequestUnits"`
+}
+
+// PointInTimeRecoveryDescription is a shape of the model.
+type PointInTimeRecoveryDescription struct {
+	PointInTimeRecoveryStatus  *string    `wire:"PointInTimeRecoveryStatus"`
+	RecoveryPeriodInDays       *int32     `wire:"RecoveryPeriodInDays"`
+	EarliestRestorableDateTime *time.Time `wire:"EarliestRestorableDateTime"`
+	LatestRestorableDateTime   *time.Time `wire:"LatestRestorableDateTime"`
 }
 
 // Projection is a shape of the model.

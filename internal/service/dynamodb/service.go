@@ -47,6 +47,7 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(api.OpListTagsOfResource, gate.Read, s.needListTags, s.listTags),
 		gate.On(api.OpDescribeTimeToLive, gate.Read, needTable(s, "DescribeTimeToLive", func(in *api.DescribeTimeToLiveInput) string { return in.TableName }), s.describeTTL),
 		gate.On(api.OpUpdateTimeToLive, gate.Write, needTable(s, "UpdateTimeToLive", func(in *api.UpdateTimeToLiveInput) string { return in.TableName }), s.updateTTL),
+		gate.On(api.OpDescribeContinuousBackups, gate.Read, needTable(s, "DescribeContinuousBackups", func(in *api.DescribeContinuousBackupsInput) string { return in.TableName }), s.describeBackups),
 
 		gate.Recording(gate.On(api.OpPutItem, gate.Write, s.needPut, s.putItem), recordPut),
 		gate.Recording(gate.On(api.OpUpdateItem, gate.Write, s.needUpdate, s.updateItem), recordUpdate),

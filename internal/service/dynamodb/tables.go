@@ -133,6 +133,22 @@ func (s *Service) describeLimits(*gate.Call, *api.DescribeLimitsInput) (*api.Des
 		TableMaxReadCapacityUnits: ptr(int64(tableUnits)), TableMaxWriteCapacityUnits: ptr(int64(tableUnits))}, nil
 }
 
+// describeBackups says that a table has no backups and no point-in-time recovery, which is so until
+// they are built; Terraform's provider asks after every table.
+func (s *Service) describeBackups(c *gate.Call, in *api.DescribeContinuousBackupsInput) (*api.DescribeContinuousBackupsOutput, error) {
+	err := s.view(c, in.TableName, func(*store.Tx, *table) error { return nil })
+	if awserr.Is(err, "ResourceNotFoundException") {
+		return nil, awserr.New("TableNotFoundException", 400, "Table not found: %s", in.TableName)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &api.DescribeContinuousBackupsOutput{ContinuousBackupsDescription: &api.ContinuousBackupsDescription{
+		ContinuousBackupsStatus:        "DISABLED",
+		PointInTimeRecoveryDescription: &api.PointInTimeRecoveryDescription{PointInTimeRecoveryStatus: ptr("DISABLED")},
+	}}, nil
+}
+
 // describeEndpoints sends clients that discover endpoints back to the address that they came to.
 func (s *Service) describeEndpoints(c *gate.Call, _ *api.DescribeEndpointsInput) (*api.DescribeEndpointsOutput, error) {
 	return &api.DescribeEndpointsOutput{Endpoints: []api.Endpoint{{Address: c.Source().Host, CachePeriodInMinutes: 1440}}}, nil

@@ -137,6 +137,14 @@ func TestUpdatesOfATable(t *testing.T) {
 	r.ok("ListTagsOfResource", `{`+table+`}`, `{"Tags":[{"Key":"team","Value":"y"}]}`)
 }
 
+func TestNoTableHasBackups(t *testing.T) {
+	r := newRigOn(t, store.Options{})
+	r.ok("CreateTable", orders, "")
+	r.ok("DescribeContinuousBackups", `{"TableName":"orders"}`,
+		`{"ContinuousBackupsDescription":{"ContinuousBackupsStatus":"DISABLED","PointInTimeRecoveryDescription":{"PointInTimeRecoveryStatus":"DISABLED"}}}`)
+	r.fails("DescribeContinuousBackups", `{"TableName":"none"}`, "TableNotFoundException", "Table not found: none")
+}
+
 func TestTimeToLive(t *testing.T) {
 	r := newRigOn(t, store.Options{})
 	r.ok("CreateTable", orders, "")
