@@ -1,0 +1,178 @@
+import base64
+import io
+import json
+import zipfile
+
+from story import ACCOUNT, REGION, client, policy, trust, until, wrong
+
+fn, iam, s3, logs = client("lambda"), client("iam"), client("s3"), client("logs")
+NAME = "story-function"
+ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{NAME}"
+
+CODE = """
+import json, os, time, sys
+import boto3
+from botocore.exceptions import ClientError
+
+def handler(event, context):
+    what = event.get("what")
+    if what == "fail":
+        raise ValueError("as told")
+    if what == "sleep":
+        time.sleep(30)
+    if what == "exit":
+        sys.exit(3)
+    if what == "tables":
+        try:
+            return boto3.client("dynamodb").list_tables()["TableNames"]
+        except ClientError as e:
+            return e.response["Error"]["Code"]
+    print("said", event.get("say"))
+    return {"event": event, "env": os.environ.get("COLOUR"), "who": boto3.client("sts").get_caller_identity()["Arn"] if what == "who" else None,
+            "request": context.aws_request_id, "arn": context.invoked_function_arn, "memory": context.memory_limit_in_mb, "version": context.function_version}
+"""
+
+
+def package(text=CODE, name="app.py"):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as z:
+        z.writestr(name, text)
+    return out.getvalue()
+
+
+def invoke(payload, **more):
+    answer = fn.invoke(FunctionName=more.pop("name", NAME), Payload=json.dumps(payload), **more)
+    return answer, json.loads(answer["Payload"].read() or b"null")
+
+
+role = iam.create_role(RoleName="story-lambda", AssumeRolePolicyDocument=trust({"Service": "lambda.amazonaws.com"}))["Role"]["Arn"]
+iam.attach_role_policy(RoleName="story-lambda", PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole")
+assert fn.get_account_settings()["AccountLimit"]["ConcurrentExecutions"] > 0
+
+# Creation, and what it refuses.
+runtime = "python3.11"
+config = {"Runtime": runtime, "Role": role, "Handler": "app.handler", "Code": {"ZipFile": package()}}
+wrong("InvalidParameterValueException", fn.create_function, FunctionName=NAME, **{**config, "Role": f"arn:aws:iam::{ACCOUNT}:role/nobody"})
+wrong("InvalidParameterValueException", fn.create_function, FunctionName=NAME, **{**config, "Code": {"ZipFile": b"not a zip"}})
+other = iam.create_role(RoleName="story-not-lambda", AssumeRolePolicyDocument=trust({"Service": "ec2.amazonaws.com"}))["Role"]["Arn"]
+wrong("InvalidParameterValueException", fn.create_function, "The role defined for the function cannot be assumed by Lambda.", FunctionName=NAME, **{**config, "Role": other})
+made = fn.create_function(FunctionName=NAME, Timeout=3, MemorySize=256, Environment={"Variables": {"COLOUR": "blue"}}, Tags={"team": "blue"}, **config)
+assert made["FunctionArn"] == ARN and made["CodeSha256"] and made["Version"] == "$LATEST", made
+wrong("ResourceConflictException", fn.create_function, FunctionName=NAME, **config)
+fn.get_waiter("function_active_v2").wait(FunctionName=NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+assert fn.get_function(FunctionName=NAME)["Configuration"]["State"] == "Active"
+assert NAME in [f["FunctionName"] for f in fn.list_functions()["Functions"]]
+wrong("ResourceNotFoundException", fn.get_function, FunctionName="story-none")
+
+# Invocations.
+answer, got = invoke({"say": "hello"}, LogType="Tail")
+assert answer["StatusCode"] == 200 and "FunctionError" not in answer and answer["ExecutedVersion"] == "$LATEST", answer
+assert got["event"] == {"say": "hello"} and got["env"] == "blue" and got["arn"] == ARN and str(got["memory"]) == "256", got
+tail = base64.b64decode(answer["LogResult"]).decode()
+assert "said hello" in tail and f"START RequestId: {got['request']}" in tail and "REPORT RequestId" in tail, tail
+answer, got = invoke({"what": "who"})
+assert got["who"].startswith(f"arn:aws:sts::{ACCOUNT}:assumed-role/story-lambda/"), got
+answer, got = invoke({"what": "fail"})
+assert answer["FunctionError"] == "Unhandled" and got["errorType"] == "ValueError" and got["errorMessage"] == "as told" and got["stackTrace"], got
+answer, got = invoke({"what": "sleep"})
+assert answer["FunctionError"] == "Unhandled" and "Task timed out after 3.00 seconds" in got["errorMessage"], got
+answer, got = invoke({"what": "exit"})
+assert answer["FunctionError"] == "Unhandled" and got["errorType"] in ("Runtime.ExitError", "SystemExit"), got
+answer, got = invoke({"say": "again"})
+assert "FunctionError" not in answer, got
+assert fn.invoke(FunctionName=NAME, InvocationType="DryRun", Payload=b"{}")["StatusCode"] == 204
+assert fn.invoke(FunctionName=NAME, InvocationType="Event", Payload=b'{"say": "later"}')["StatusCode"] == 202
+wrong("InvalidRequestContentException", fn.invoke, FunctionName=NAME, Payload=b"{")
+wrong("ResourceNotFoundException", fn.invoke, FunctionName="story-none", Payload=b"{}")
+
+# A function may what its role may, at once.
+assert invoke({"what": "tables"})[1] == "AccessDeniedException"
+iam.put_role_policy(RoleName="story-lambda", PolicyName="tables", PolicyDocument=policy(("Allow", "dynamodb:ListTables", "*")))
+assert isinstance(invoke({"what": "tables"})[1], list)
+iam.delete_role_policy(RoleName="story-lambda", PolicyName="tables")
+
+# Its output is in its log group.
+group = f"/aws/lambda/{NAME}"
+until("the output of a later call", lambda: logs.filter_log_events(logGroupName=group, filterPattern="later")["events"])
+
+# Configuration and code, inline and from a bucket.
+fn.update_function_configuration(FunctionName=NAME, Environment={"Variables": {"COLOUR": "red"}}, MemorySize=128, Description="changed")
+fn.get_waiter("function_updated_v2").wait(FunctionName=NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+got = fn.get_function_configuration(FunctionName=NAME)
+assert got["Description"] == "changed" and got["Environment"]["Variables"] == {"COLOUR": "red"} and got["LastUpdateStatus"] == "Successful", got
+assert invoke({})[1]["env"] == "red"
+first = fn.publish_version(FunctionName=NAME, Description="first")
+assert first["Version"] == "1" and first["FunctionArn"] == ARN + ":1", first
+s3.create_bucket(Bucket="story-code")
+s3.put_object(Bucket="story-code", Key="two.zip", Body=package("def handler(event, context):\n    return 'two'\n"))
+fn.update_function_code(FunctionName=NAME, S3Bucket="story-code", S3Key="two.zip")
+fn.get_waiter("function_updated_v2").wait(FunctionName=NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+assert invoke({})[1] == "two"
+wrong("PreconditionFailedException", fn.update_function_code, FunctionName=NAME, ZipFile=package(), RevisionId="00000000-0000-0000-0000-000000000000")
+assert invoke({}, Qualifier="1")[1]["version"] == "1"
+second = fn.publish_version(FunctionName=NAME)["Version"]
+assert [v["Version"] for v in fn.list_versions_by_function(FunctionName=NAME)["Versions"]] == ["$LATEST", "1", second]
+
+# Aliases.
+fn.create_alias(FunctionName=NAME, Name="live", FunctionVersion="1")
+assert invoke({}, Qualifier="live")[1]["arn"] == ARN + ":live"
+wrong("ResourceConflictException", fn.create_alias, FunctionName=NAME, Name="live", FunctionVersion="1")
+fn.update_alias(FunctionName=NAME, Name="live", FunctionVersion=second)
+assert fn.get_alias(FunctionName=NAME, Name="live")["FunctionVersion"] == second
+assert invoke({}, Qualifier="live")[1] == "two"
+assert [a["Name"] for a in fn.list_aliases(FunctionName=NAME)["Aliases"]] == ["live"]
+
+# Permissions of others.
+fn.add_permission(FunctionName=NAME, StatementId="gateway", Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com", SourceArn=f"arn:aws:execute-api:{REGION}:{ACCOUNT}:abc/*")
+wrong("ResourceConflictException", fn.add_permission, FunctionName=NAME, StatementId="gateway", Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com")
+statement = json.loads(fn.get_policy(FunctionName=NAME)["Policy"])["Statement"][0]
+assert statement["Principal"] == {"Service": "apigateway.amazonaws.com"} and statement["Resource"] == ARN, statement
+fn.remove_permission(FunctionName=NAME, StatementId="gateway")
+wrong("ResourceNotFoundException", fn.get_policy, FunctionName=NAME)
+
+# Tags and concurrency.
+fn.tag_resource(Resource=ARN, Tags={"cost": "7"})
+fn.untag_resource(Resource=ARN, TagKeys=["team"])
+assert fn.list_tags(Resource=ARN)["Tags"] == {"cost": "7"}
+fn.put_function_concurrency(FunctionName=NAME, ReservedConcurrentExecutions=0)
+assert fn.get_function_concurrency(FunctionName=NAME)["ReservedConcurrentExecutions"] == 0
+wrong("TooManyRequestsException", fn.invoke, FunctionName=NAME, Payload=b"{}")
+fn.delete_function_concurrency(FunctionName=NAME)
+assert invoke({})[1] == "two"
+
+# Layers.
+layer = fn.publish_layer_version(LayerName="story-layer", Content={"ZipFile": package("WORD = 'layered'\n", "python/words.py")}, CompatibleRuntimes=[runtime], Description="words")
+assert layer["Version"] == 1 and layer["LayerVersionArn"] == f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:story-layer:1", layer
+assert fn.get_layer_version(LayerName="story-layer", VersionNumber=1)["Description"] == "words"
+assert fn.get_layer_version_by_arn(Arn=layer["LayerVersionArn"])["Version"] == 1
+assert [v["Version"] for v in fn.list_layer_versions(LayerName="story-layer")["LayerVersions"]] == [1]
+assert "story-layer" in [v["LayerName"] for v in fn.list_layers()["Layers"]]
+fn.create_function(FunctionName="story-layered", Layers=[layer["LayerVersionArn"]],
+                   **{**config, "Code": {"ZipFile": package("import words\ndef handler(event, context):\n    return words.WORD\n")}})
+fn.get_waiter("function_active_v2").wait(FunctionName="story-layered", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+assert invoke({}, name="story-layered")[1] == "layered"
+fn.delete_layer_version(LayerName="story-layer", VersionNumber=1)
+assert invoke({}, name="story-layered")[1] == "layered"  # functions that have it keep it
+
+# Who may not pass a role makes no function with it.
+iam.create_user(UserName="story-developer")
+iam.put_user_policy(UserName="story-developer", PolicyName="own", PolicyDocument=policy(("Allow", "lambda:*", "*")))
+keys = iam.create_access_key(UserName="story-developer")["AccessKey"]
+wrong("AccessDeniedException", client("lambda", keys).create_function, "iam:PassRole", FunctionName="story-passed", **config)
+
+# All gone again.
+fn.delete_alias(FunctionName=NAME, Name="live")
+wrong("ResourceNotFoundException", fn.get_alias, FunctionName=NAME, Name="live")
+fn.delete_function(FunctionName="story-layered")
+fn.delete_function(FunctionName=NAME)
+wrong("ResourceNotFoundException", fn.invoke, FunctionName=NAME, Payload=b"{}")
+s3.delete_object(Bucket="story-code", Key="two.zip")
+s3.delete_bucket(Bucket="story-code")
+logs.delete_log_group(logGroupName=group)
+logs.delete_log_group(logGroupName="/aws/lambda/story-layered")
+iam.delete_access_key(UserName="story-developer", AccessKeyId=keys["AccessKeyId"])
+iam.delete_user_policy(UserName="story-developer", PolicyName="own")
+iam.delete_user(UserName="story-developer")
+iam.detach_role_policy(RoleName="story-lambda", PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole")
+iam.delete_role(RoleName="story-lambda")
+iam.delete_role(RoleName="story-not-lambda")
