@@ -1,6 +1,7 @@
 import base64
 import io
 import json
+import sys
 import zipfile
 
 from story import ACCOUNT, REGION, client, policy, trust, until, wrong
@@ -50,7 +51,7 @@ iam.attach_role_policy(RoleName="story-lambda", PolicyArn="arn:aws:iam::aws:poli
 assert fn.get_account_settings()["AccountLimit"]["ConcurrentExecutions"] > 0
 
 # Creation, and what it refuses.
-runtime = "python3.11"
+runtime = f"python3.{sys.version_info.minor}"
 config = {"Runtime": runtime, "Role": role, "Handler": "app.handler", "Code": {"ZipFile": package()}}
 wrong("InvalidParameterValueException", fn.create_function, FunctionName=NAME, **{**config, "Role": f"arn:aws:iam::{ACCOUNT}:role/nobody"})
 wrong("InvalidParameterValueException", fn.create_function, FunctionName=NAME, **{**config, "Code": {"ZipFile": b"not a zip"}})
