@@ -27,7 +27,7 @@ func (s *Server) applications(http *apigatewayv2.Service, rest *apigateway.Servi
 // applicationsAt is where applications answer.
 func (s *Server) applicationsAt() string {
 	if s.apps != nil {
-		return "http://" + s.apps.Addr().String()
+		return "http://" + reachable(s.apps.Addr())
 	}
 	if s.api != nil {
 		return s.Address()

@@ -23,6 +23,7 @@ type Config struct {
 	OpenCredentials bool     // every access key is the administrator
 	Waive           []string // sandbox layers to do without, by name
 	TLSCert, TLSKey string   // serve TLS with these files too
+	Hosts           []string // names and addresses that other machines call this server by
 	Issuers         []string // origins of token issuers that may be fetched though they are on this machine
 }
 

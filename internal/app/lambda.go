@@ -37,9 +37,14 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	have := catalog(data)
+	available := func(ctx context.Context, name string) error {
+		_, err := have.Resolve(ctx, name)
+		return err
+	}
 	var service *lambda.Service
 	runner, err := fleet.New(fleet.Deps{
-		Driver: s.driver(), Runtimes: catalog(data), Logs: logsTo{&service}, CA: authority, Clock: s.clock, IDs: s.ids, Dir: filepath.Join(data, "fleet"),
+		Driver: s.driver(), Runtimes: have, Logs: logsTo{&service}, CA: authority, Clock: s.clock, IDs: s.ids, Dir: filepath.Join(data, "fleet"),
 		Credentials: func(ctx context.Context, f fleet.Function) (fleet.Credentials, error) {
 			c, err := service.Session(ctx, f)
 			return fleet.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: c.Expiration}, err
@@ -58,7 +63,7 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 		return nil, err
 	}
 	service = lambda.New(lambda.Deps{IDs: s.ids, Clock: s.clock, Sealer: s.sealer, Blobs: s.db.Blobs(), Code: code, Arch: processor(),
-		Changes: func() uint64 { return s.db.Changes("lambda") }, Runner: runner, Roles: executionRoles{s}, Chance: rand.Float64, Log: s.log})
+		Changes: func() uint64 { return s.db.Changes("lambda") }, Runner: runner, Runtime: available, Roles: executionRoles{s}, Chance: rand.Float64, Log: s.log})
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return service.Run(ctx, s.gate) })
 	r.jobs = append(r.jobs, func(ctx context.Context) error {
 		<-ctx.Done() // first, so that no event counts as failed because its instance is ended

@@ -147,7 +147,7 @@ func printLayers(t Terminal, layers []sandbox.Layer) error {
 func weaker(layers []sandbox.Layer) (names []string) {
 	for _, l := range layers {
 		if l.State != sandbox.Full {
-			names = append(names, l.Name+" ("+l.Detail+")")
+			names = append(names, l.Name)
 		}
 	}
 	return names

@@ -67,7 +67,7 @@ func (s *Server) wire(ctx context.Context) error {
 		functions.Unit(),
 		logsService.Unit(),
 		buckets.Unit(),
-		bastide.New(bastide.Deps{Server: s, Trail: s.trail, Live: live, Routes: routes{s}}).Unit(),
+		bastide.New(bastide.Deps{Server: s, Trail: s.trail, Live: live, Replaced: s.replaced, Routes: routes{s}}).Unit(),
 		httpAPIs.Unit(),
 		restAPIs.Unit(),
 		edge.Unit(),
@@ -126,6 +126,7 @@ func (s *Server) makeFront(ctx context.Context) (*front.Front, error) {
 		IDs:       s.ids,
 		Log:       s.log,
 		TLS:       config,
+		Hosts:     s.cfg.Hosts,
 	}), nil
 }
 

@@ -1,7 +1,9 @@
 package app
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"errors"
@@ -9,6 +11,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -39,11 +42,13 @@ type Server struct {
 	db     *store.DB
 	sealer *sealing.Sealer
 	trail  *audit.Trail
-	events *eventlog.Log
-	tokens *identity.Tokens
-	gate   *gate.Gate
-	front  *front.Front
-	rooms  *rooms
+	// replaced: the trail's key is not the one that this installation began with.
+	replaced bool
+	events   *eventlog.Log
+	tokens   *identity.Tokens
+	gate     *gate.Gate
+	front    *front.Front
+	rooms    *rooms
 
 	api, apps net.Listener
 }
@@ -102,6 +107,12 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.replaced, err = s.anotherTrail(ctx, key.Public().(ed25519.PublicKey)); err != nil {
+		return err
+	}
+	if s.replaced {
+		s.log.Error("the audit trail is not the one that this installation began with: its records have been removed")
+	}
 	if s.trail, err = audit.New(s.db, audit.Options{Node: node, Key: key, Account: s.cfg.Account, IDs: s.ids}); err != nil {
 		return err
 	}
@@ -155,8 +166,17 @@ func (s *Server) secret(ctx context.Context, purpose string) (key []byte, err er
 
 // Address is where the AWS API answers.
 func (s *Server) Address() string {
-	scheme := "http://"
-	return scheme + s.api.Addr().String()
+	return "http://" + reachable(s.api.Addr())
+}
+
+// reachable is an address that clients on this machine can call: a server that listens on every
+// address is called on loopback.
+func reachable(a net.Addr) string {
+	at, err := netip.ParseAddrPort(a.String())
+	if err != nil || !at.Addr().Unmap().IsUnspecified() {
+		return a.String()
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port()).String()
 }
 
 // garbage is how much may be allocated between two collections, in percent of what is alive. That is
@@ -170,7 +190,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	}
 	run := Run{Address: s.Address(), PID: os.Getpid(), Started: s.started, Account: s.cfg.Account, Region: s.cfg.Region, Open: s.cfg.OpenCredentials}
 	if s.apps != nil {
-		run.Apps = "http://" + s.apps.Addr().String()
+		run.Apps = "http://" + reachable(s.apps.Addr())
 	}
 	path := filepath.Join(s.cfg.Data, runFile)
 	if err := writePrivate(path, run); err != nil {
@@ -268,4 +288,27 @@ func (s *Server) sweep(ctx context.Context) error {
 			s.log.Error("unused blobs stay", "error", err)
 		}
 	}
+}
+
+// anotherTrail compares the trail's key with the one that was noted, sealed, when the installation
+// began: who removes the whole trail, its key too, is found by that.
+func (s *Server) anotherTrail(ctx context.Context, key ed25519.PublicKey) (another bool, err error) {
+	const purpose = "trail-key"
+	aad := []byte("app secret " + purpose)
+	err = s.db.Update(ctx, store.In("app"), func(tx *store.Tx) error {
+		sealed, ok, err := secrets().Get(tx, store.K(purpose))
+		if err != nil {
+			return err
+		}
+		if ok {
+			noted, err := s.sealer.Open(tx, aad, sealed)
+			another = !bytes.Equal(noted, key)
+			return err
+		}
+		if sealed, err = s.sealer.Seal(tx, sealing.Scope{Resource: "app/" + purpose}, aad, key); err != nil {
+			return err
+		}
+		return secrets().Put(tx, store.K(purpose), sealed)
+	})
+	return another, err
 }

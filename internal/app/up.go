@@ -47,7 +47,7 @@ func attach(ctx context.Context, cfg Config, version string, t Terminal) (contex
 		return nil, nil, err
 	}
 	if w := weaker(sandbox.Doctor(sandbox.Config{Waive: cfg.Waive})); len(w) > 0 {
-		t.Progress("this machine isolates functions less than it could; bastide doctor says how to mend it: %s", strings.Join(w, "; "))
+		t.Progress("this machine isolates functions less than it could; bastide doctor says how to mend it: %s", strings.Join(w, ", "))
 	}
 	serving, cancel := context.WithCancelCause(ctx)
 	ready, done := make(chan struct{}), make(chan error, 1)

@@ -143,7 +143,7 @@ func (f *Front) handle(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if msg := f.foreign(r); msg != "" {
-		http.Error(w, msg, http.StatusForbidden)
+		f.turnAway(w, r, msg)
 		return
 	}
 	switch r.URL.Path {

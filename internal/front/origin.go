@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
 )
 
 // foreign says why a request may not touch the AWS API: its Host is no name of this server (DNS
@@ -44,4 +46,12 @@ func (f *Front) known(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") ||
 		strings.HasSuffix(host, ".localhost.localstack.cloud") || host == "localhost.localstack.cloud" ||
 		strings.HasSuffix(host, ".amazonaws.com") || f.hosts[host]
+}
+
+// turnAway refuses a request at station 1, in its caller's protocol where it has one.
+func (f *Front) turnAway(w http.ResponseWriter, r *http.Request, why string) {
+	err := awserr.Of(awserr.AccessDenied, "%s", why)
+	f.Strangers.CountRefusal(sourceOf(r).IP.String(), err.Kind.String())
+	routed, _ := f.Router.Route(r, nil) // what it cannot be routed to is worded by the path's family
+	routed.Fail(w, err, f.IDs.UUID())
 }

@@ -47,7 +47,9 @@ type Deps struct {
 	Server Server
 	Trail  *audit.Trail
 	Live   *Live
-	Routes Routes
+	// Replaced: the trail is not the one that the installation began with.
+	Replaced bool
+	Routes   Routes
 }
 
 // Service is Bastide's own.

@@ -132,6 +132,10 @@ func (s *Service) verifyAudit(c *gate.Call, in *bastide.VerifyAuditInput) (*bast
 		records, unsigned = records+n.Sealed, unsigned+n.Unsealed
 	}
 	out.Records, out.Unsigned = &records, &unsigned
+	if s.Replaced {
+		out.Intact = new(false)
+		out.Faults = append(out.Faults, bastide.AuditFault{Position: new(int64(1)), Problem: new("the trail's key is not the one that this installation began with: the records before are gone")})
+	}
 	for _, p := range report.Problems {
 		out.Faults = append(out.Faults, bastide.AuditFault{Position: new(p.First), Problem: new(p.String())})
 	}

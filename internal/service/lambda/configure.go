@@ -8,6 +8,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/api/lambda"
 	"github.com/bastide-cloud/bastide/internal/base/arn"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
 	"github.com/bastide-cloud/bastide/internal/service/lambda/name"
 	"github.com/bastide-cloud/bastide/internal/service/lambda/pack"
@@ -265,6 +266,18 @@ func checkSize(v version) error {
 	}
 	if total > pack.MaxUnzipped {
 		return invalid("Function code combined with layers exceeds the maximum allowed size of %d bytes. The actual size is %d bytes.", int64(pack.MaxUnzipped), total)
+	}
+	return nil
+}
+
+// checkMachine wants a runtime that this machine has, so that a deployment fails rather than the
+// first call.
+func (s *Service) checkMachine(c *gate.Call, name string) error {
+	if s.Runtime == nil {
+		return nil
+	}
+	if err := s.Runtime(c.Context(), name); err != nil {
+		return invalid("%s", err.Error())
 	}
 	return nil
 }

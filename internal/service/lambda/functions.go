@@ -32,6 +32,9 @@ func (s *Service) createFunction(c *gate.Call, in *lambda.CreateFunctionInput) (
 	if err := s.checkArch(in.Architectures); err != nil {
 		return nil, err
 	}
+	if err := s.checkMachine(c, v.Runtime); err != nil {
+		return nil, err
+	}
 	if err := checkTags(c, in.Tags); err != nil {
 		return nil, err
 	}
@@ -322,6 +325,11 @@ func (s *Service) updateFunctionConfiguration(c *gate.Call, in *lambda.UpdateFun
 			nil, in.SnapStart, in.CapacityProviderConfig, in.DurableConfig, nil, nil}}
 	if err := c.View(func(tx *store.Tx) error { return s.t.current(tx, k, in.RevisionId) }); err != nil {
 		return nil, err
+	}
+	if in.Runtime != nil {
+		if err := s.checkMachine(c, *in.Runtime); err != nil {
+			return nil, err
+		}
 	}
 	if in.Role != nil {
 		if err := s.checkRole(c, k, *in.Role); err != nil {

@@ -28,6 +28,9 @@ type Deps struct {
 	// one count is fresh while the count stays.
 	Changes func() uint64
 	Runner  Runner
+	// Runtime reports whether functions of a runtime can start on this machine; its error says what
+	// to do.
+	Runtime func(ctx context.Context, name string) error
 	Arch    string // this machine's processor: "x86_64" or "arm64"
 	Roles   Roles
 	// Chance gives a number from 0 up to 1, for weighted aliases.
