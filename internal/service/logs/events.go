@@ -129,7 +129,7 @@ const (
 )
 
 func (s *Service) getLogEvents(c *gate.Call, in *logs.GetLogEventsInput) (*logs.GetLogEventsOutput, error) {
-	name := named(in.LogGroupName, in.LogGroupIdentifier)
+	name := ownNamed(c, in.LogGroupName, in.LogGroupIdentifier)
 	if name == nil {
 		return nil, invalid("Either logGroupName or logGroupIdentifier must be given.")
 	}
@@ -185,7 +185,7 @@ func (s *Service) filterLogEvents(c *gate.Call, in *logs.FilterLogEventsInput) (
 	if err != nil {
 		return nil, awserr.New("InvalidParameterException", 400, "Invalid filter pattern: %v", err)
 	}
-	g, err := s.read(c, named(in.LogGroupName, in.LogGroupIdentifier))
+	g, err := s.read(c, ownNamed(c, in.LogGroupName, in.LogGroupIdentifier))
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,23 @@ func groupOfARN(id string) string {
 	return name
 }
 
+// own is the group that an identifier names in the call's account and region; an ARN of another
+// account or region names none of ours.
+func own(c *gate.Call, id string) string {
+	if a, err := arn.Parse(id); err == nil && (a.Service != "logs" || a.Account != c.Account() || a.Region != c.Region()) {
+		return ""
+	}
+	return groupOfARN(id)
+}
+
+// ownNamed is named, within the call's account and region.
+func ownNamed(c *gate.Call, name, identifier *string) *string {
+	if name != nil || identifier == nil {
+		return name
+	}
+	return new(own(c, *identifier))
+}
+
 func orEmpty(s *string) *string {
 	if s == nil {
 		return new("")

@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -61,7 +62,7 @@ func (s *Service) describeLogStreams(c *gate.Call, in *logs.DescribeLogStreamsIn
 	if err != nil {
 		return nil, err
 	}
-	g, err := s.read(c, named(in.LogGroupName, in.LogGroupIdentifier))
+	g, err := s.read(c, ownNamed(c, in.LogGroupName, in.LogGroupIdentifier))
 	if err != nil {
 		return nil, err
 	}
@@ -89,27 +90,30 @@ func (s *Service) describeLogStreams(c *gate.Call, in *logs.DescribeLogStreamsIn
 		}
 		all = append(all, p)
 	}
-	if byTime {
-		slices.SortStableFunc(all, func(a, b logs.LogStream) int {
-			return int(wire.Val(a.LastEventTimestamp) - wire.Val(b.LastEventTimestamp))
-		})
+	place := func(l logs.LogStream) string {
+		if byTime {
+			return fmt.Sprintf("%020d %s", wire.Val(l.LastEventTimestamp), *l.LogStreamName)
+		}
+		return *l.LogStreamName
 	}
-	if wire.Val(in.Descending) {
-		slices.Reverse(all)
+	compare := func(a, b string) int {
+		if wire.Val(in.Descending) {
+			return strings.Compare(b, a)
+		}
+		return strings.Compare(a, b)
 	}
-	out := &logs.DescribeLogStreamsOutput{LogStreams: []logs.LogStream{}}
-	from := 0
+	slices.SortFunc(all, func(a, b logs.LogStream) int { return compare(place(a), place(b)) })
+	// A page goes on behind a place, so that a stream that is gone meanwhile takes no other with it.
 	if after != "" {
-		from = 1 + slices.IndexFunc(all, func(l logs.LogStream) bool { return *l.LogStreamName == after })
+		all = slices.DeleteFunc(all, func(l logs.LogStream) bool { return compare(place(l), after) <= 0 })
 	}
 	limit := pageOfGroups
 	if in.Limit != nil {
 		limit = int(*in.Limit)
 	}
-	until := min(len(all), from+limit)
-	out.LogStreams = append(out.LogStreams, all[from:until]...)
-	if until < len(all) {
-		out.NextToken = mark(*all[until-1].LogStreamName)
+	out := &logs.DescribeLogStreamsOutput{LogStreams: append([]logs.LogStream{}, all[:min(limit, len(all))]...)}
+	if len(all) > limit {
+		out.NextToken = mark(place(all[limit-1]))
 	}
 	return out, nil
 }

@@ -11,11 +11,19 @@ import (
 
 const maxTags = 50
 
-func (s *Service) tag(c *gate.Call, name string, add map[string]string) error {
-	for k := range add {
+// reserved refuses tags of AWS's own to all but the services that put them.
+func reserved(c *gate.Call, tags map[string]string) error {
+	for k := range tags {
 		if strings.HasPrefix(strings.ToLower(k), "aws:") && len(c.Source().Via) == 0 {
 			return invalid("Tag keys that begin with aws: are reserved.")
 		}
+	}
+	return nil
+}
+
+func (s *Service) tag(c *gate.Call, name string, add map[string]string) error {
+	if err := reserved(c, add); err != nil {
+		return err
 	}
 	return s.change(c, name, func(g *group) error {
 		all := map[string]string{}
@@ -47,15 +55,15 @@ func (s *Service) tags(c *gate.Call, name string) (map[string]string, error) {
 }
 
 func (s *Service) tagResource(c *gate.Call, in *logs.TagResourceInput) (*logs.TagResourceOutput, error) {
-	return &logs.TagResourceOutput{}, s.tag(c, groupOfARN(in.ResourceArn), in.Tags)
+	return &logs.TagResourceOutput{}, s.tag(c, own(c, in.ResourceArn), in.Tags)
 }
 
 func (s *Service) untagResource(c *gate.Call, in *logs.UntagResourceInput) (*logs.UntagResourceOutput, error) {
-	return &logs.UntagResourceOutput{}, s.untag(c, groupOfARN(in.ResourceArn), in.TagKeys)
+	return &logs.UntagResourceOutput{}, s.untag(c, own(c, in.ResourceArn), in.TagKeys)
 }
 
 func (s *Service) listTagsForResource(c *gate.Call, in *logs.ListTagsForResourceInput) (*logs.ListTagsForResourceOutput, error) {
-	tags, err := s.tags(c, groupOfARN(in.ResourceArn))
+	tags, err := s.tags(c, own(c, in.ResourceArn))
 	return &logs.ListTagsForResourceOutput{Tags: tags}, err
 }
 
