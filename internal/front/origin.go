@@ -48,10 +48,12 @@ func (f *Front) known(host string) bool {
 		strings.HasSuffix(host, ".amazonaws.com") || f.hosts[host]
 }
 
-// turnAway refuses a request at station 1, in its caller's protocol where it has one.
+// turnAway refuses a request at station 1, in its caller's protocol where it has one, and always
+// with status 403, which browsers and proxies understand too.
 func (f *Front) turnAway(w http.ResponseWriter, r *http.Request, why string) {
 	err := awserr.Of(awserr.AccessDenied, "%s", why)
 	f.Strangers.CountRefusal(sourceOf(r).IP.String(), err.Kind.String())
 	routed, _ := f.Router.Route(r, nil) // what it cannot be routed to is worded by the path's family
-	routed.Fail(w, err, f.IDs.UUID())
+	code, _ := routed.Code(err)
+	routed.Fail(w, awserr.New(code, http.StatusForbidden, "%s", why), f.IDs.UUID())
 }
