@@ -54,6 +54,7 @@ func (s *Service) listRoutes(c *gate.Call, _ *bastide.ListRoutesInput) (*bastide
 	}
 	out := &bastide.ListRoutesOutput{Routes: []bastide.Route{}}
 	err = c.View(func(tx *store.Tx) error {
+		out.Routes = out.Routes[:0]
 		for _, r := range routes {
 			a, ok, err := acknowledgements().Get(tx, routeKey(c.Account(), r.Name))
 			if err != nil {
