@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/bastide-cloud/bastide/internal/front"
 	"github.com/bastide-cloud/bastide/internal/sigv4"
 )
 
@@ -58,6 +59,11 @@ func (c Config) check() error {
 	return nil
 }
 
+// reachable tells whether other machines can call the server.
+func (c Config) reachable() bool {
+	return !front.Loopback(c.Listen) || c.ListenApps != "" && !front.Loopback(c.ListenApps)
+}
+
 // Run is run.json: where the process that owns a data directory answers.
 type Run struct {
 	Address string    `json:"address"`
@@ -67,6 +73,9 @@ type Run struct {
 	Account string    `json:"account"`
 	Region  string    `json:"region"`
 	Open    bool      `json:"openCredentials,omitempty"`
+	Issuers []string  `json:"allowIssuers,omitempty"`
+	// Reachable: other machines can call it.
+	Reachable bool `json:"reachable,omitempty"`
 }
 
 // NotRunningError says that no server owns a data directory, and what to do.

@@ -60,7 +60,7 @@ func Open(ctx context.Context, cfg Config, version string, log *slog.Logger) (s 
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	if cfg.OpenCredentials && (!front.Loopback(cfg.Listen) || cfg.ListenApps != "" && !front.Loopback(cfg.ListenApps)) {
+	if cfg.OpenCredentials && cfg.reachable() {
 		return nil, errors.New("--open-credentials answers this machine only; listen on 127.0.0.1")
 	}
 	s = &Server{cfg: cfg, version: version, log: log, clock: clock.System{}}
@@ -188,7 +188,8 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbage)
 	}
-	run := Run{Address: s.Address(), PID: os.Getpid(), Started: s.started, Account: s.cfg.Account, Region: s.cfg.Region, Open: s.cfg.OpenCredentials}
+	run := Run{Address: s.Address(), PID: os.Getpid(), Started: s.started, Account: s.cfg.Account, Region: s.cfg.Region, Open: s.cfg.OpenCredentials, Issuers: s.cfg.Issuers,
+		Reachable: s.cfg.reachable()}
 	if s.apps != nil {
 		run.Apps = "http://" + reachable(s.apps.Addr())
 	}

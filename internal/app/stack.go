@@ -73,6 +73,13 @@ func (r *Remote) bucket() string {
 
 // Deploy packages, uploads and deploys a template and prints what it made.
 func (r *Remote) Deploy(ctx context.Context, d Deployment) error {
+	facts, err := preflight(ctx, r.data, d, r.Term)
+	if err != nil {
+		return err
+	}
+	for _, o := range issuersOf(facts, r.run.Issuers) {
+		r.Term.Progress("%s", r.Term.paint(yellow, "tokens of "+o+" will be refused: the server was started without --allow-issuer "+o))
+	}
 	stop, err := r.builder(&d)
 	if err != nil {
 		return err
@@ -117,7 +124,7 @@ func (r *Remote) deploy(ctx context.Context, d Deployment) (*Stack, *pack.Packag
 	if client.Is(err, "ValidationError") && strings.Contains(err.Error(), "No updates are to be performed") {
 		r.Term.Progress("%s is as the template says", name)
 	} else if err != nil {
-		return nil, p, err
+		return nil, p, fmt.Errorf("%s: %w", p.File, err)
 	} else if err := r.await(ctx, name, begun); err != nil {
 		return nil, p, err
 	}
@@ -135,7 +142,7 @@ func (r *Remote) deploy(ctx context.Context, d Deployment) (*Stack, *pack.Packag
 
 // upload packages the template's code and puts what is new into the artifacts bucket.
 func (r *Remote) upload(ctx context.Context, d Deployment) (*pack.Package, error) {
-	o := pack.Options{Path: d.Path, Bucket: r.bucket()}
+	o := pack.Options{Path: d.Path, Bucket: r.bucket(), Parameters: d.Parameters}
 	if d.Build {
 		o.Build = func(folder, runtime string) (string, error) { return d.builder.Folder(ctx, folder, runtime) }
 	}
@@ -291,6 +298,9 @@ func (r *Remote) events(ctx context.Context, name string, begun time.Time) ([]st
 }
 
 func (r *Remote) event(e stackEvent) {
+	if strings.HasSuffix(e.ResourceStatus, "_IN_PROGRESS") && e.ResourceType != "AWS::CloudFormation::Stack" {
+		return // its end comes soon
+	}
 	colour := faint
 	switch {
 	case strings.HasSuffix(e.ResourceStatus, "_COMPLETE"):

@@ -1,12 +1,15 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // ExitError ends the process with a code of its own; Err, if any, is said.
@@ -28,22 +31,46 @@ type Terminal struct {
 	JSON bool
 
 	out, err io.Writer
+	in       *os.File // where answers come from; only a terminal is asked
 	colour   bool
 	mu       *sync.Mutex
 }
 
 // NewTerminal writes results to out and progress to err.
 func NewTerminal(out, err io.Writer, asJSON bool) Terminal {
-	return Terminal{JSON: asJSON, out: out, err: err, colour: !asJSON && isTerminal(out) && os.Getenv("NO_COLOR") == "", mu: new(sync.Mutex)}
+	colour := !asJSON && isTerminal(out) && isTerminal(err) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return Terminal{JSON: asJSON, out: out, err: err, in: os.Stdin, colour: colour, mu: new(sync.Mutex)}
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+func isTerminal(v any) bool {
+	f, ok := v.(*os.File)
 	if !ok {
 		return false
 	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// Ask asks a question that is answered with yes or no; nobody to ask is a no.
+func (t Terminal) Ask(ctx context.Context, format string, args ...any) bool {
+	if t.JSON || !isTerminal(t.in) || !isTerminal(t.err) {
+		return false
+	}
+	t.mu.Lock()
+	fmt.Fprint(t.err, plain(fmt.Sprintf(format, args...)), " [y/N] ")
+	t.mu.Unlock()
+	answer := make(chan string, 1)
+	go func() {
+		var word string
+		_, _ = fmt.Fscanln(t.in, &word) // an empty line is a no
+		answer <- word
+	}()
+	select {
+	case word := <-answer:
+		return strings.EqualFold(word, "y") || strings.EqualFold(word, "yes")
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // Print writes a value: as JSON on one line.

@@ -36,6 +36,48 @@ type record struct {
 	Resources []struct {
 		ARN string `json:"ARN"`
 	} `json:"resources"`
+	Parameters struct {
+		Method string `json:"httpMethod"`
+		Path   string `json:"path"`
+	} `json:"-"` // of an application's call; other calls' parameters are of any shape
+	More struct {
+		Phase string `json:"bastidePhase"`
+	} `json:"additionalEventData"`
+}
+
+// readRecord reads a record as the trail writes it.
+func readRecord(raw string) (record, error) {
+	var r record
+	if err := json.Unmarshal([]byte(raw), &r); err != nil {
+		return r, err
+	}
+	if r.EventSource != applications {
+		return r, nil
+	}
+	var in struct{ RequestParameters json.RawMessage }
+	err := json.Unmarshal([]byte(raw), &in)
+	if err == nil && len(in.RequestParameters) > 0 {
+		err = json.Unmarshal(in.RequestParameters, &r.Parameters)
+	}
+	return r, err
+}
+
+// applications is the source of applications' own calls.
+const applications = "execute-api.amazonaws.com"
+
+// inner tells whether a record is of what services do among themselves for a call that is shown, or
+// says that a call has begun whose end is shown.
+func (r record) inner() bool {
+	by := r.UserIdentity.InvokedBy
+	switch {
+	case r.denied():
+		return false
+	case r.More.Phase == "admitted", r.EventSource == "logs.amazonaws.com", by == "cloudformation.amazonaws.com":
+		return true
+	case by == "lambda.amazonaws.com", by == "apigateway.amazonaws.com":
+		return r.EventName == "AssumeRole" || r.EventName == "Invoke"
+	}
+	return false
 }
 
 // line is a record on one line of a terminal.
@@ -55,7 +97,11 @@ func (r record) line(t Terminal) string {
 		mark = t.paint(yellow, "failed ")
 	}
 	service, _, _ := strings.Cut(r.EventSource, ".")
-	s := fmt.Sprintf("%s %s %s:%s by %s", t.paint(faint, r.EventTime.Local().Format("15:04:05")), mark, service, plain(r.EventName), plain(shortARN(who)))
+	what := service + ":" + r.EventName
+	if r.Parameters.Path != "" {
+		what = r.Parameters.Method + " " + r.Parameters.Path
+	}
+	s := fmt.Sprintf("%s %s %s by %s", t.paint(faint, r.EventTime.Local().Format("15:04:05")), mark, plain(what), plain(shortARN(who)))
 	if len(r.Resources) > 0 {
 		s += " on " + plain(shortARN(r.Resources[0].ARN))
 	}
@@ -115,8 +161,8 @@ func (r *Remote) show(raw string) error {
 	if r.Term.JSON {
 		return r.Term.Line("%s", raw)
 	}
-	var rec record
-	if err := json.Unmarshal([]byte(raw), &rec); err != nil {
+	rec, err := readRecord(raw)
+	if err != nil {
 		return err
 	}
 	if err := r.Term.Line("%s", rec.line(r.Term)); err != nil || !rec.denied() {

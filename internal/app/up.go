@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,16 +13,16 @@ import (
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/app/pack"
-	"github.com/bastide-cloud/bastide/internal/front"
 	"github.com/bastide-cloud/bastide/internal/sandbox"
 )
 
 // Up runs `bastide up`: attach or start, deploy, show, deploy again on change.
 func Up(ctx context.Context, cfg Config, d Deployment, version string, t Terminal) error {
-	if _, err := pack.Find(d.Path); err != nil {
+	facts, err := preflight(ctx, cfg.Data, d, t)
+	if err != nil {
 		return err // before anything is started
 	}
-	serving, stop, err := attach(ctx, cfg, version, t)
+	serving, stop, err := attach(ctx, cfg, facts, version, t)
 	if err != nil {
 		return err
 	}
@@ -37,11 +36,15 @@ func Up(ctx context.Context, cfg Config, d Deployment, version string, t Termina
 
 // attach finds the data directory's server, or starts one within this process. The context that it
 // returns ends with the server; stop ends the server where it is ours.
-func attach(ctx context.Context, cfg Config, version string, t Terminal) (context.Context, func() error, error) {
+func attach(ctx context.Context, cfg Config, facts *pack.Facts, version string, t Terminal) (context.Context, func() error, error) {
 	if run, err := ReadRun(cfg.Data); err == nil && healthy(ctx, run.Address) {
 		t.Progress("using the server at %s", run.Address)
+		for _, o := range issuersOf(facts, run.Issuers) {
+			t.Progress("%s", t.paint(yellow, "tokens of "+o+" will be refused: that server was started without --allow-issuer "+o))
+		}
 		return ctx, func() error { return nil }, nil
 	}
+	askIssuers(ctx, &cfg, facts, t)
 	s, err := Open(ctx, cfg, version, slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		return nil, nil, err
@@ -63,10 +66,11 @@ func attach(ctx context.Context, cfg Config, version string, t Terminal) (contex
 		return nil, nil, err
 	}
 	t.Progress("serving at %s, data in %s", s.Address(), cfg.Data)
-	if !front.Loopback(cfg.Listen) || cfg.ListenApps != "" && !front.Loopback(cfg.ListenApps) {
+	if cfg.reachable() {
 		t.Progress("other machines can reach this server; routes without authorisation answer them only once acknowledged")
 	}
 	return serving, func() error {
+		t.Progress("stopping; what was deployed is kept in %s", cfg.Data)
 		cancel(nil)
 		return <-done
 	}, nil
@@ -102,7 +106,7 @@ func (r *Remote) up(ctx context.Context, d Deployment) error {
 	}
 	if err != nil {
 		r.Term.Progress("%s", r.Term.paint(red, err.Error()))
-	} else if err := r.showStack(s); err != nil {
+	} else if err := errors.Join(r.askRoutes(ctx, s), r.showStack(s)); err != nil {
 		return err
 	}
 	if d.Once {
@@ -137,7 +141,7 @@ func (r *Remote) up(ctx context.Context, d Deployment) error {
 			r.Term.Progress("%s", r.Term.paint(red, err.Error()))
 			continue
 		}
-		if err := r.showStack(s); err != nil {
+		if err := errors.Join(r.askRoutes(ctx, s), r.showStack(s)); err != nil {
 			return err
 		}
 	}
@@ -146,12 +150,12 @@ func (r *Remote) up(ctx context.Context, d Deployment) error {
 // live shows the calls of applications and functions, and every refusal; not those of the person
 // who watches.
 func (r *Remote) live(raw string) error {
-	var rec record
-	if err := json.Unmarshal([]byte(raw), &rec); err != nil {
+	rec, err := readRecord(raw)
+	if err != nil {
 		return err
 	}
 	own := strings.HasSuffix(rec.UserIdentity.ARN, ":user/"+adminName)
-	if own && !rec.denied() {
+	if own && !rec.denied() || rec.inner() {
 		return nil
 	}
 	return r.show(raw)

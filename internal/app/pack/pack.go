@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/bastide-cloud/bastide/internal/template"
 	"github.com/bastide-cloud/bastide/internal/template/tree"
 )
 
@@ -23,6 +22,8 @@ import (
 type Options struct {
 	Path   string // a template, or a folder that holds one
 	Bucket string // where the artifacts will be
+	// Parameters are those that the deployment gives; the template's defaults count for the others.
+	Parameters map[string]string
 	// Build makes a folder deployable (installs what it depends on) and returns where the result
 	// is; nil takes folders as they are.
 	Build func(folder, runtime string) (string, error)
@@ -66,24 +67,9 @@ func Find(path string) (string, error) {
 
 // Make reads the template and packages what it names.
 func Make(o Options) (*Package, error) {
-	file, err := Find(o.Path)
+	file, t, src, err := read(o.Path)
 	if err != nil {
 		return nil, err
-	}
-	info, err := os.Stat(file)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > maxTemplate {
-		return nil, fmt.Errorf("%s is larger than %d bytes", file, maxTemplate)
-	}
-	src, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	t, err := template.Parse(src)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	m := &maker{Options: o, dir: filepath.Dir(file), pkg: &Package{File: file}, made: map[string]string{}}
 	edits, err := m.walk(t.Root())
@@ -133,7 +119,7 @@ func (m *maker) walk(root *tree.Node) ([]edit, error) {
 		}
 	}
 	if n := global.Get("CodeUri"); n.Is(tree.String) {
-		one("Globals", text(root, global.Get("Runtime")), n, places["AWS::Serverless::Function"])
+		one("Globals", m.text(root, global.Get("Runtime")), n, places["AWS::Serverless::Function"])
 	}
 	resources := root.Get("Resources")
 	if resources == nil {
@@ -150,27 +136,13 @@ func (m *maker) walk(root *tree.Node) ([]edit, error) {
 		if !ok || !n.Is(tree.String) {
 			continue
 		}
-		runtime := text(root, props.Get("Runtime"))
+		runtime := m.text(root, props.Get("Runtime"))
 		if runtime == "" {
-			runtime = text(root, global.Get("Runtime"))
+			runtime = m.text(root, global.Get("Runtime"))
 		}
 		one(f.Key, runtime, n, p)
 	}
 	return edits, errors.Join(faults...)
-}
-
-// text is a string, or the default of the parameter that is referred to; "" where only the
-// deployment knows.
-func text(root, n *tree.Node) string {
-	if n.Is(tree.String) {
-		return n.Text
-	}
-	if ref := n.Get("Ref"); ref.Is(tree.String) {
-		if d := root.Get("Parameters").Get(ref.Text).Get("Default"); d.Is(tree.String) {
-			return d.Text
-		}
-	}
-	return ""
 }
 
 // one packages what a property names, unless it is in a bucket already.
