@@ -13,13 +13,19 @@ finish() {
 }
 trap finish EXIT
 
+fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
+command -v curl >/dev/null || fail "curl is not on this machine"
+[ -x "$bastide" ] || fail "build first: make build"
+
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '\n%s\n' "$*"; }
 
-# The runtimes: those that this machine has, or installed from the registries.
-node=$("$bastide" runtimes list --data "$data" -o json | examples/tasks/pick.sh nodejs)
-python=$("$bastide" runtimes list --data "$data" -o json | examples/tasks/pick.sh python)
-"$bastide" runtimes install --data "$data" "$node" "$python"
+# The runtimes: those that this machine has; node is installed from the registry where it has none.
+have=$("$bastide" runtimes list --data "$data" -o json)
+node=$(examples/tasks/pick.sh nodejs <<<"$have")
+python=$(examples/tasks/pick.sh python <<<"$have")
+"$bastide" runtimes install --data "$data" "$node" "$python" ||
+  fail "two functions of this application run on $node, two on $python; see above what is missing"
 
 say "An issuer of tokens, for trying the application"
 go build -o "$data/issuer" ./examples/tasks/issuer
@@ -30,16 +36,19 @@ issuer=$(sed -n 's/^ready //p' "$data/issuer.out")
 echo "$issuer"
 
 say "bastide serve, bastide up --once"
-"$bastide" serve --data "$data" --listen "${BASTIDE_DEMO_LISTEN:-127.0.0.1:4566}" --allow-issuer "$issuer" >"$data/serve.out" 2>"$data/serve.err" &
-pids+=($!)
-until grep -q ready "$data/serve.out"; do
-  kill -0 "${pids[1]}" 2>/dev/null || { cat "$data/serve.err" >&2; exit 1; }
-  sleep 0.1
-done
+# The usual port, or any other where that one is taken.
+serve() {
+  "$bastide" serve --data "$data" --listen "$1" --allow-issuer "$issuer" >"$data/serve.out" 2>"$data/serve.err" &
+  server=$!
+  until grep -q ready "$data/serve.out"; do kill -0 "$server" 2>/dev/null || return 1; sleep 0.1; done
+  pids+=("$server")
+}
+serve "${BASTIDE_DEMO_LISTEN:-127.0.0.1:4566}" || { grep -q -- --listen "$data/serve.err" && serve 127.0.0.1:0; } || fail "$(cat "$data/serve.err")"
 "$bastide" up examples/tasks --once --data "$data" --stack tasks -p "Issuer=$issuer" -p "NodeRuntime=$node" -p "PythonRuntime=$python"
 
 eval "$("$bastide" env --data "$data")"
 url=$("$bastide" acknowledge --data "$data" -o json | examples/tasks/url.sh)
+[ -n "$url" ] || fail "the application has no address"
 token=$(curl -sf "$issuer/token?sub=ana")
 
 say "Allowed: ana makes a task"
@@ -59,6 +68,8 @@ request=$(sed -nE 's/.*"requestId": ?"([^"]*)".*/\1/p' <<<"$refused")
 say "bastide why $request"
 "$bastide" why "$request" --data "$data"
 
-say "The application runs at $url until this ends; bastide audit query shows every call:"
+say "What the application's functions asked of the table, from the audit trail"
 "$bastide" audit query --data "$data" --source dynamodb.amazonaws.com --max 20
 "$bastide" audit verify --data "$data"
+
+say "That was all: the server has ended with this. To keep one: bin/bastide up examples/tasks -p Issuer=https://YOUR.ISSUER"
