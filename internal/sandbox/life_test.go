@@ -352,7 +352,7 @@ func TestOutliving(t *testing.T) {
 // TestInitKeepsNothing: once the function runs, the init has no capabilities either.
 func TestInitKeepsNothing(t *testing.T) {
 	l := newLab(t)
-	i := l.start(l.spec("tick"))
+	i := l.start(l.spec("wait"))
 	defer i.Kill()
 	// it gives them up after it has said that the process runs; Stop's answer comes after that
 	in := i.(*instance)
