@@ -7,7 +7,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
+	apitypes "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
 
 	"github.com/bastide-cloud/bastide/internal/api/bastide"
 	"github.com/bastide-cloud/bastide/internal/app/client"
@@ -55,7 +60,7 @@ func bastideStory(t *testing.T, s *harness.Server) {
 		t.Errorf("why of a request that never was: %v", err)
 	}
 	backup(t, s, c)
-	routes(t, c)
+	routes(t, s, c)
 	if err := c.REST(ctx, "bastide", http.MethodPost, "/_bastide/v1/reset", nil, nil); !client.Is(err, "AccessDenied", "AccessDeniedException") {
 		t.Errorf("a reset without --open-credentials: %v", err)
 	}
@@ -75,17 +80,46 @@ func backup(t *testing.T, s *harness.Server, c *client.Client) {
 	}
 }
 
-// routes acknowledges what is no route; an application's story opens and closes a real one.
-func routes(t *testing.T, c *client.Client) {
-	var out bastide.ListRoutesOutput
-	must(t, c.REST(context.Background(), "bastide", http.MethodGet, "/_bastide/v1/routes", nil, &out))
-	err := c.REST(context.Background(), "bastide", http.MethodPost, "/_bastide/v1/routes/acknowledgements", map[string]string{"Route": "none GET /"}, nil)
+// routes opens an application's route by name and closes it again.
+func routes(t *testing.T, s *harness.Server, c *client.Client) {
+	ctx, apis := context.Background(), apigatewayv2.NewFromConfig(s.SDK(t))
+	api, err := apis.CreateApi(ctx, &apigatewayv2.CreateApiInput{Name: aws.String("open"), ProtocolType: apitypes.ProtocolTypeHttp})
+	must(t, err)
+	fn, err := apis.CreateIntegration(ctx, &apigatewayv2.CreateIntegrationInput{ApiId: api.ApiId, IntegrationType: apitypes.IntegrationTypeAwsProxy, PayloadFormatVersion: aws.String("2.0"),
+		IntegrationUri: aws.String("arn:aws:lambda:" + harness.Region + ":" + harness.Account + ":function:open")})
+	must(t, err)
+	_, err = apis.CreateRoute(ctx, &apigatewayv2.CreateRouteInput{ApiId: api.ApiId, RouteKey: aws.String("GET /health"), Target: aws.String("integrations/" + *fn.IntegrationId)})
+	must(t, err)
+	_, err = apis.CreateStage(ctx, &apigatewayv2.CreateStageInput{ApiId: api.ApiId, StageName: aws.String("$default"), AutoDeploy: aws.Bool(true)})
+	must(t, err)
+	name := *api.ApiId + " GET /health"
+	route := func() bastide.Route {
+		var out bastide.ListRoutesOutput
+		must(t, c.REST(ctx, "bastide", http.MethodGet, "/_bastide/v1/routes", nil, &out))
+		for _, r := range out.Routes {
+			if *r.Route == name {
+				return r
+			}
+		}
+		t.Fatalf("no route %q among %d", name, len(out.Routes))
+		return bastide.Route{}
+	}
+	if r := route(); *r.Acknowledged || *r.Authorization != "NONE" {
+		t.Errorf("a new route: acknowledged %v, authorization %s", *r.Acknowledged, *r.Authorization)
+	}
+	must(t, c.REST(ctx, "bastide", http.MethodPost, "/_bastide/v1/routes/acknowledgements", map[string]string{"Route": name, "Reason": "probe"}, nil))
+	if r := route(); !*r.Acknowledged || *r.Reason != "probe" || !strings.HasSuffix(*r.By, ":user/admin") {
+		t.Errorf("an acknowledged route: %v %s %s", *r.Acknowledged, *r.Reason, *r.By)
+	}
+	must(t, c.REST(ctx, "bastide", http.MethodDelete, "/_bastide/v1/routes/acknowledgements?route="+strings.ReplaceAll(url.QueryEscape(name), "+", "%20"), nil, nil))
+	if *route().Acknowledged {
+		t.Error("a closed route is still open")
+	}
+	_, err = apis.DeleteApi(ctx, &apigatewayv2.DeleteApiInput{ApiId: api.ApiId})
+	must(t, err)
+	err = c.REST(ctx, "bastide", http.MethodPost, "/_bastide/v1/routes/acknowledgements", map[string]string{"Route": "none GET /"}, nil)
 	if !client.Is(err, "NotFoundException") {
 		t.Errorf("acknowledging no route: %v", err)
-	}
-	err = c.REST(context.Background(), "bastide", http.MethodDelete, "/_bastide/v1/routes/acknowledgements?route=none", nil, nil)
-	if !client.Is(err, "NotFoundException") {
-		t.Errorf("closing what is not open: %v", err)
 	}
 }
 

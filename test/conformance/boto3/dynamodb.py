@@ -104,6 +104,8 @@ assert table.get_item(Key={"customer": "res", "at": 5})["Item"]["price"] == Deci
 old = ddb.delete_item(TableName=TABLE, Key={"customer": S("res"), "at": N(5)}, ReturnValues="ALL_OLD")["Attributes"]
 assert old["price"] == N("12.34"), old
 
+assert ddb.describe_continuous_backups(TableName=TABLE)["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "DISABLED"
+
 # Time to live, tags, an index that comes later.
 assert ddb.describe_time_to_live(TableName=TABLE)["TimeToLiveDescription"]["TimeToLiveStatus"] == "DISABLED"
 ddb.update_time_to_live(TableName=TABLE, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"})
