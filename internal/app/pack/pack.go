@@ -71,7 +71,7 @@ func Make(o Options) (*Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &maker{Options: o, dir: filepath.Dir(file), pkg: &Package{File: file}, made: map[string]string{}}
+	m := &maker{Options: o, dir: filepath.Dir(file), pkg: &Package{File: file}, made: map[string]string{}, from: map[string]string{}}
 	edits, err := m.walk(t.Root())
 	if err != nil {
 		return nil, err
@@ -87,7 +87,8 @@ type maker struct {
 	Options
 	dir  string
 	pkg  *Package
-	made map[string]string // source → key
+	made map[string]string // source and runtime → key
+	from map[string]string // the same → the folder that was packaged
 }
 
 // place is where each type of resource names a local path, and how its answer is written.
@@ -141,16 +142,42 @@ func (m *maker) walk(root *tree.Node) ([]edit, error) {
 			runtime = m.text(root, global.Get("Runtime"))
 		}
 		one(f.Key, runtime, n, p)
+		folder := m.from[m.source(n)+"\x00"+runtime]
+		if folder == "" || suppliedElsewhere(props) || suppliedElsewhere(global) {
+			continue
+		}
+		handler := m.text(root, props.Get("Handler"))
+		if handler == "" {
+			handler = m.text(root, global.Get("Handler"))
+		}
+		if err := imports(folder, runtime, handler); err != nil {
+			faults = append(faults, fmt.Errorf("%s (%s): %w", f.Key, n.Pos, err))
+		}
 	}
 	return edits, errors.Join(faults...)
 }
+
+// suppliedElsewhere tells whether a function may find modules outside of its folder.
+func suppliedElsewhere(function *tree.Node) bool {
+	if !function.Get("Layers").Absent() {
+		return true
+	}
+	for _, name := range []string{"NODE_PATH", "PYTHONPATH", "AWS_LAMBDA_EXEC_WRAPPER"} {
+		if !function.Dig("Environment", "Variables", name).Absent() {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *maker) source(n *tree.Node) string { return filepath.Join(m.dir, filepath.FromSlash(n.Text)) }
 
 // one packages what a property names, unless it is in a bucket already.
 func (m *maker) one(id, runtime string, n *tree.Node, p place) (edit, bool, error) {
 	if strings.HasPrefix(n.Text, "s3://") || strings.HasPrefix(n.Text, "https://") || n.Text == "" {
 		return edit{}, false, nil
 	}
-	source := filepath.Join(m.dir, filepath.FromSlash(n.Text))
+	source := m.source(n)
 	key, ok := m.made[source+"\x00"+runtime]
 	if !ok {
 		body, ext, err := m.artifact(id, runtime, source, p)
@@ -186,17 +213,19 @@ func (m *maker) artifact(id, runtime, source string, p place) (body []byte, ext 
 		body, err = archiveFile(source, info)
 		return body, ".zip", err
 	}
-	if m.Build != nil && p.property == "CodeUri" {
-		if source, err = m.Build(source, runtime); err != nil {
-			return nil, "", err
-		}
-	}
+	folder := source
 	if p.property != "ContentUri" && p.property != "Content" {
-		if err := complete(source, runtime); err != nil {
+		if m.Build != nil {
+			if folder, err = m.Build(source, runtime); err != nil {
+				return nil, "", err
+			}
+		}
+		if err := complete(folder, runtime); err != nil {
 			return nil, "", err
 		}
+		m.from[source+"\x00"+runtime] = folder
 	}
-	body, err = archive(source)
+	body, err = archive(folder)
 	return body, ".zip", err
 }
 
