@@ -33,7 +33,7 @@ func compileREST(id string, stages []RESTStage) (*api, error) {
 			policy: s.Policy, binary: s.API.BinaryMediaTypes, stack: s.API.Tags[stackTag]}
 		authorizers := map[string]*authorizer{}
 		for i := range s.Authorizers {
-			auth, err := restAuthorizer(&s.Authorizers[i])
+			auth, err := restAuthorizer(&s.Authorizers[i], st.variables)
 			if err != nil {
 				return nil, err
 			}
@@ -69,7 +69,7 @@ func (st *stage) add(in *apigateway.Resource, settings *apigateway.Stage, author
 			if wire.Val(i.Type) == "MOCK" {
 				r.integration.mock = newMock(&m)
 			} else {
-				r.integration.function = functionOf(wire.Val(i.Uri))
+				r.integration.function = functionOf(expand(wire.Val(i.Uri), st.variables))
 			}
 		}
 		res.methods[method] = r
@@ -99,9 +99,21 @@ func methodLimit(s *apigateway.Stage, path, method string) limit {
 	return newLimit(rate, burst)
 }
 
-func restAuthorizer(in *apigateway.Authorizer) (*authorizer, error) {
-	a := &authorizer{id: wire.Val(in.Id), name: wire.Val(in.Name), kind: wire.Val(in.Type), uri: wire.Val(in.AuthorizerUri),
-		function: functionOf(wire.Val(in.AuthorizerUri)), validation: wire.Val(in.IdentityValidationExpression), ttl: defaultTTL}
+// variable is how a URI refers to a variable of the stage that it is called in.
+var variable = regexp.MustCompile(`\$\{stageVariables\.([A-Za-z0-9_]+)\}`)
+
+// expand puts a stage's variables into a URI, which is how one API calls another version of a function
+// in each of its stages. One that the stage lacks leaves nothing, and no function of that name.
+func expand(uri string, variables map[string]string) string {
+	return variable.ReplaceAllStringFunc(uri, func(ref string) string {
+		return variables[variable.FindStringSubmatch(ref)[1]]
+	})
+}
+
+func restAuthorizer(in *apigateway.Authorizer, variables map[string]string) (*authorizer, error) {
+	uri := expand(wire.Val(in.AuthorizerUri), variables)
+	a := &authorizer{id: wire.Val(in.Id), name: wire.Val(in.Name), kind: wire.Val(in.Type), uri: uri,
+		function: functionOf(uri), validation: wire.Val(in.IdentityValidationExpression), ttl: defaultTTL}
 	for s := range strings.SplitSeq(wire.Val(in.IdentitySource), ",") {
 		if s = strings.TrimSpace(s); s != "" {
 			a.sources = append(a.sources, s)

@@ -85,6 +85,32 @@ func TestResourcesOfREST(t *testing.T) {
 	r.want(request("GET", "/test/a"), 403, `{"message":"Forbidden"}`)
 }
 
+// One API calls another version of its function, and asks another authorizer, in each stage.
+func TestStagesFillInURIs(t *testing.T) {
+	r := newRig(t)
+	path := "arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/" + fn + ":${stageVariables.version}/invocations"
+	m := method("CUSTOM")
+	m.AuthorizerId, m.MethodIntegration.Uri = new("z1"), &path
+	s := r.restAPI(restResource("/", verbs{"GET": m}))
+	s.Authorizers = []apigateway.Authorizer{{Id: new("z1"), Name: new("guard"), Type: new("TOKEN"), IdentitySource: new("method.request.header.X-Token"),
+		AuthorizerUri: new(strings.Replace(path, fn+":", guard+"-", 1))}}
+	s.Stage.Variables = map[string]string{"version": "test"}
+	r.functions.code[fn+":test"] = hello
+	r.functions.allow(fn+":test", "*")
+	r.functions.allow(guard+"-test", "*")
+	r.functions.code[guard+"-test"] = func(e map[string]any) (any, error) {
+		return map[string]any{"principalId": "u", "policyDocument": map[string]any{"Version": "2012-10-17", "Statement": []any{
+			map[string]any{"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": e["methodArn"]}}}}, nil
+	}
+	r.want(request("GET", "/prod", "X-Token", "t"), 200, "hello")
+	s.Stage.Variables = nil
+	r.rest.version++
+	r.want(request("GET", "/prod", "X-Token", "t"), 500, "")
+	if n := r.functions.count(fn + ":test"); n != 1 {
+		t.Errorf("called %d times", n)
+	}
+}
+
 func TestAnswersOfREST(t *testing.T) {
 	r := newRig(t)
 	r.restAPI(restResource("/a", verbs{"GET": method("NONE")}))

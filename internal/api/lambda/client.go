@@ -61,6 +61,11 @@ func (c Client) GetFunction(ctx context.Context, in *GetFunctionInput) (*GetFunc
 	return wire.Call[GetFunctionOutput](ctx, c.Caller, OpGetFunction, in)
 }
 
+// GetFunctionCodeSigningConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) GetFunctionCodeSigningConfig(ctx context.Context, in *GetFunctionCodeSigningConfigInput) (*GetFunctionCodeSigningConfigOutput, error) {
+	return wire.Call[GetFunctionCodeSigningConfigOutput](ctx, c.Caller, OpGetFunctionCodeSigningConfig, in)
+}
+
 // GetFunctionConcurrency calls the operation; a failure is an *awserr.Error.
 func (c Client) GetFunctionConcurrency(ctx context.Context, in *GetFunctionConcurrencyInput) (*GetFunctionConcurrencyOutput, error) {
 	return wire.Call[GetFunctionConcurrencyOutput](ctx, c.Caller, OpGetFunctionConcurrency, in)

@@ -29,6 +29,7 @@ var Service = wire.NewService(wire.Service{
 		OpGetAccountSettings,
 		OpGetAlias,
 		OpGetFunction,
+		OpGetFunctionCodeSigningConfig,
 		OpGetFunctionConcurrency,
 		OpGetFunctionConfiguration,
 		OpGetLayerVersion,
@@ -71,7 +72,6 @@ var Service = wire.NewService(wire.Service{
 		{Name: "GetDurableExecutionHistory", Method: "GET", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/history"},
 		{Name: "GetDurableExecutionState", Method: "GET", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/state?CheckpointToken"},
 		{Name: "GetEventSourceMapping", Method: "GET", URI: "/2015-03-31/event-source-mappings/{UUID}"},
-		{Name: "GetFunctionCodeSigningConfig", Method: "GET", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config"},
 		{Name: "GetFunctionEventInvokeConfig", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config"},
 		{Name: "GetFunctionRecursionConfig", Method: "GET", URI: "/2024-08-31/functions/{FunctionName}/recursion-config"},
 		{Name: "GetFunctionScalingConfig", Method: "GET", URI: "/2025-11-30/functions/{FunctionName}/function-scaling-config?Qualifier"},
@@ -227,6 +227,18 @@ var OpGetFunction = &wire.Operation{
 	In:     reflect.TypeFor[GetFunctionInput](),
 	Out:    reflect.TypeFor[GetFunctionOutput](),
 	NewIn:  func() any { return new(GetFunctionInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
+// OpGetFunctionCodeSigningConfig is the operation GetFunctionCodeSigningConfig.
+var OpGetFunctionCodeSigningConfig = &wire.Operation{
+	Name:   "GetFunctionCodeSigningConfig",
+	Method: "GET",
+	URI:    "/2020-06-30/functions/{FunctionName}/code-signing-config",
+	Status: 200,
+	In:     reflect.TypeFor[GetFunctionCodeSigningConfigInput](),
+	Out:    reflect.TypeFor[GetFunctionCodeSigningConfigOutput](),
+	NewIn:  func() any { return new(GetFunctionCodeSigningConfigInput) },
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
 }
 

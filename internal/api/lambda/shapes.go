@@ -301,6 +301,17 @@ type GetAliasInput struct {
 	Name         string `wire:"Name" in:"uri" opt:"required" min:"1" max:"128"`
 }
 
+// GetFunctionCodeSigningConfigInput is the model's GetFunctionCodeSigningConfigRequest.
+type GetFunctionCodeSigningConfigInput struct {
+	FunctionName string `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
+}
+
+// GetFunctionCodeSigningConfigOutput is the model's GetFunctionCodeSigningConfigResponse.
+type GetFunctionCodeSigningConfigOutput struct {
+	CodeSigningConfigArn string `wire:"CodeSigningConfigArn" opt:"required"`
+	FunctionName         string `wire:"FunctionName" opt:"required"`
+}
+
 // GetFunctionConcurrencyInput is the model's GetFunctionConcurrencyRequest.
 type GetFunctionConcurrencyInput struct {
 	FunctionName string `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"`

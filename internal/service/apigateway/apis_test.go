@@ -110,19 +110,21 @@ func TestWhatIsNotBuiltIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) { refused(t, err, "NotImplemented", "") })
 	}
 	for name, in := range map[string]rest.PutIntegrationInput{
-		"HTTP":           {Type: "HTTP_PROXY", Uri: new("https://x")},
-		"AWS":            {Type: "AWS", Uri: new(fnPath)},
-		"service":        {Type: "AWS_PROXY", Uri: new("arn:aws:apigateway:eu-west-1:sqs:path/q"), IntegrationHttpMethod: new("POST")},
-		"credentials":    {Type: "AWS_PROXY", Uri: new(fnPath), IntegrationHttpMethod: new("POST"), Credentials: new("arn:aws:iam::*:user/*")},
-		"a template":     {Type: "MOCK", RequestTemplates: map[string]string{"application/json": `{"statusCode": $input.path('$.s')}`}},
-		"another":        {Type: "MOCK", RequestTemplates: map[string]string{"application/json": `#set($x=1){"statusCode":200}`}},
-		"no status":      {Type: "MOCK", RequestTemplates: map[string]string{"application/json": `{}`}},
-		"stage variable": {Type: "AWS_PROXY", IntegrationHttpMethod: new("POST"), Uri: new(strings.Replace(fnPath, "tasks", "${stageVariables.fn}", 1))},
+		"HTTP":                      {Type: "HTTP_PROXY", Uri: new("https://x")},
+		"AWS":                       {Type: "AWS", Uri: new(fnPath)},
+		"service":                   {Type: "AWS_PROXY", Uri: new("arn:aws:apigateway:eu-west-1:sqs:path/q"), IntegrationHttpMethod: new("POST")},
+		"credentials":               {Type: "AWS_PROXY", Uri: new(fnPath), IntegrationHttpMethod: new("POST"), Credentials: new("arn:aws:iam::*:user/*")},
+		"a template":                {Type: "MOCK", RequestTemplates: map[string]string{"application/json": `{"statusCode": $input.path('$.s')}`}},
+		"another":                   {Type: "MOCK", RequestTemplates: map[string]string{"application/json": `#set($x=1){"statusCode":200}`}},
+		"no status":                 {Type: "MOCK", RequestTemplates: map[string]string{"application/json": `{}`}},
+		"a variable of the request": {Type: "AWS_PROXY", IntegrationHttpMethod: new("POST"), Uri: new(strings.Replace(fnPath, "tasks", "${context.fn}", 1))},
 	} {
 		in.RestApiId, in.ResourceId, in.HttpMethod = api, res, "GET"
 		_, err := r.PutIntegration(ctx, &in)
 		t.Run(name, func(t *testing.T) { refused(t, err, "NotImplemented", "") })
 	}
+	must[*rest.Integration](t)(r.PutIntegration(ctx, &rest.PutIntegrationInput{RestApiId: api, ResourceId: res, HttpMethod: "GET", Type: "AWS_PROXY",
+		IntegrationHttpMethod: new("POST"), Uri: new(strings.Replace(fnPath, "tasks", "${stageVariables.fn}:${stageVariables.version}", 1))}))
 	_, err := r.PutMethod(ctx, &rest.PutMethodInput{RestApiId: api, ResourceId: res, HttpMethod: "GET", AuthorizationType: "NONE"})
 	refused(t, err, "ConflictException", "Method already exists")
 	_, err = r.CreateResource(ctx, &rest.CreateResourceInput{RestApiId: api, ParentId: res, PathPart: "a/b"})

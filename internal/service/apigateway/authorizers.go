@@ -48,7 +48,7 @@ func (r *record) checkAuthorizer(a *rest.Authorizer) error {
 	if a.AuthorizerCredentials != nil {
 		return notBuilt("Credentials of authorizers")
 	}
-	if _, ok := functionOf(wire.Val(a.AuthorizerUri)); !ok {
+	if !namesFunction(wire.Val(a.AuthorizerUri)) {
 		return bad("Invalid Authorizer URI: %s. Authorizer URI should be a valid API Gateway ARN that represents a Lambda function invocation.", wire.Val(a.AuthorizerUri))
 	}
 	if a.AuthorizerResultTtlInSeconds == nil {

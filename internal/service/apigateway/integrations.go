@@ -33,7 +33,7 @@ func (s *Service) putIntegration(c *gate.Call, in *rest.PutIntegrationInput) (*r
 func checkIntegration(i *rest.Integration) error {
 	switch kind := wire.Val(i.Type); kind {
 	case "AWS_PROXY":
-		if _, ok := functionOf(wire.Val(i.Uri)); !ok {
+		if !namesFunction(wire.Val(i.Uri)) {
 			return notBuilt("Integrations with AWS services other than functions, by the URI " + wire.Val(i.Uri))
 		}
 		if wire.Val(i.HttpMethod) != "POST" {
@@ -92,23 +92,25 @@ func fixedStatus(template string) bool {
 
 var statusForm = regexp.MustCompile(`^[1-5]\d\d$`)
 
-// functionOf is the function that a URI names:
-// arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/ARN/invocations.
-func functionOf(uri string) (string, bool) {
+// stageVariable is a part of a URI that each stage fills in.
+var stageVariable = regexp.MustCompile(`\$\{stageVariables\.[A-Za-z0-9_]+\}`)
+
+// namesFunction reports whether a URI names a function:
+// arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/ARN/invocations. Its name and its version
+// may be the stage's variables; the edge puts them in, and calls only what lets the API call it.
+func namesFunction(uri string) bool {
+	uri = stageVariable.ReplaceAllString(uri, "x")
 	rest, ok := strings.CutPrefix(uri, "arn:aws:apigateway:")
 	if !ok {
-		return "", false
+		return false
 	}
 	_, path, ok := strings.Cut(rest, ":lambda:path/2015-03-31/functions/")
 	if !ok {
-		return "", false
+		return false
 	}
 	name, ok := strings.CutSuffix(path, "/invocations")
 	a, err := arn.Parse(name)
-	if !ok || err != nil || a.Service != "lambda" || !strings.HasPrefix(a.Resource, "function:") || len(a.Resource) == len("function:") || strings.ContainsAny(name, "${}") {
-		return "", false
-	}
-	return name, true
+	return ok && err == nil && a.Service == "lambda" && strings.HasPrefix(a.Resource, "function:") && len(a.Resource) > len("function:") && !strings.ContainsAny(name, "${}")
 }
 
 func (s *Service) getIntegration(c *gate.Call, in *rest.GetIntegrationInput) (*rest.Integration, error) {

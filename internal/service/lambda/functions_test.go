@@ -276,6 +276,13 @@ func TestTagsAndConcurrency(t *testing.T) {
 		t.Errorf("%v", tags.Tags)
 	}
 	r.create("g")
+	signing, err := r.client.GetFunctionCodeSigningConfig(ctx, &api.GetFunctionCodeSigningConfigInput{FunctionName: "g"})
+	r.ok(err)
+	if signing.FunctionName != "g" || signing.CodeSigningConfigArn != "" {
+		t.Errorf("%+v", signing)
+	}
+	_, err = r.client.GetFunctionCodeSigningConfig(ctx, &api.GetFunctionCodeSigningConfigInput{FunctionName: "none"})
+	r.refused(err, "ResourceNotFoundException", "Function not found")
 	_, err = r.client.PutFunctionConcurrency(ctx, &api.PutFunctionConcurrencyInput{FunctionName: "g", ReservedConcurrentExecutions: 500})
 	r.ok(err)
 	_, err = r.client.PutFunctionConcurrency(ctx, &api.PutFunctionConcurrencyInput{FunctionName: "f", ReservedConcurrentExecutions: 401})

@@ -121,6 +121,7 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(lambda.OpPutFunctionConcurrency, gate.Write, onFunction(s, "lambda:PutFunctionConcurrency", func(in *lambda.PutFunctionConcurrencyInput) named { return named{in.FunctionName, nil} }), s.putConcurrency),
 		gate.On(lambda.OpGetFunctionConcurrency, gate.Read, onFunction(s, "lambda:GetFunctionConcurrency", func(in *lambda.GetFunctionConcurrencyInput) named { return named{in.FunctionName, nil} }), s.getConcurrency),
 		gate.On(lambda.OpDeleteFunctionConcurrency, gate.Write, onFunction(s, "lambda:DeleteFunctionConcurrency", func(in *lambda.DeleteFunctionConcurrencyInput) named { return named{in.FunctionName, nil} }), s.deleteConcurrency),
+		gate.On(lambda.OpGetFunctionCodeSigningConfig, gate.Read, onFunction(s, "lambda:GetFunctionCodeSigningConfig", func(in *lambda.GetFunctionCodeSigningConfigInput) named { return named{in.FunctionName, nil} }), s.getCodeSigning),
 		gate.On(lambda.OpGetAccountSettings, gate.Read, onEverything[lambda.GetAccountSettingsInput]("lambda:GetAccountSettings"), s.getAccountSettings),
 	}
 }
