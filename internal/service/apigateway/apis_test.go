@@ -124,7 +124,7 @@ func TestWhatIsNotBuiltIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) { refused(t, err, "NotImplemented", "") })
 	}
 	must[*rest.Integration](t)(r.PutIntegration(ctx, &rest.PutIntegrationInput{RestApiId: api, ResourceId: res, HttpMethod: "GET", Type: "AWS_PROXY",
-		IntegrationHttpMethod: new("POST"), Uri: new(strings.Replace(fnPath, "tasks", "${stageVariables.fn}:${stageVariables.version}", 1))}))
+		IntegrationHttpMethod: new("POST"), CacheKeyParameters: []string{"method.request.path.id"}, Uri: new(strings.Replace(fnPath, "tasks", "${stageVariables.fn}:${stageVariables.version}", 1))}))
 	_, err := r.PutMethod(ctx, &rest.PutMethodInput{RestApiId: api, ResourceId: res, HttpMethod: "GET", AuthorizationType: "NONE"})
 	refused(t, err, "ConflictException", "Method already exists")
 	_, err = r.CreateResource(ctx, &rest.CreateResourceInput{RestApiId: api, ParentId: res, PathPart: "a/b"})

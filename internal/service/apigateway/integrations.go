@@ -29,7 +29,8 @@ func (s *Service) putIntegration(c *gate.Call, in *rest.PutIntegrationInput) (*r
 	})
 }
 
-// checkIntegration refuses what is neither a Lambda proxy nor a mock with a fixed answer.
+// checkIntegration refuses what is neither a Lambda proxy nor a mock with a fixed answer. Parameters of
+// a cache's key are kept as they are: only a stage can switch a cache on, and none may.
 func checkIntegration(i *rest.Integration) error {
 	switch kind := wire.Val(i.Type); kind {
 	case "AWS_PROXY":
@@ -60,8 +61,6 @@ func checkIntegration(i *rest.Integration) error {
 		return notBuilt("Parameter mapping")
 	case i.ContentHandling != nil:
 		return notBuilt("Content handling")
-	case len(i.CacheKeyParameters) > 0:
-		return notBuilt("Caching")
 	case i.TlsConfig != nil:
 		return notBuilt("TLS configuration of integrations")
 	case wire.Val(i.ResponseTransferMode) == "STREAM":
