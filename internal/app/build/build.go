@@ -224,7 +224,11 @@ func (b *Builder) run(ctx context.Context, in installer, rt *runtimes.Runtime, d
 	select {
 	case exit = <-box.Wait():
 	case <-ctx.Done():
-		err = errors.Join(fmt.Errorf("%s did not end within %v: %w", in.words, limitTime, context.Cause(ctx)), box.Kill())
+		why := fmt.Errorf("%s was interrupted: %w", in.words, context.Cause(ctx))
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			why = fmt.Errorf("%s did not end within %v", in.words, limitTime)
+		}
+		err = errors.Join(why, box.Kill())
 	}
 	err = errors.Join(err, out.Close())
 	fault := <-unpacked
