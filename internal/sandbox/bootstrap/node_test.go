@@ -56,6 +56,12 @@ exports.done = (event, context) => context.done(null, 'done');
 exports.fail = (event, context) => context.fail(new Error('failed'));
 exports.silent = (event, context, callback) => {};
 exports.twice = (event, context, callback) => { callback(null, 1); callback(null, 2) };
+exports.both = async (event, context, callback) => { callback(null, 'callback'); return 'promise' };
+exports.router = (event, context) => {
+  context.callbackWaitsForEmptyEventLoop = false;
+  return Promise.resolve().then(() => context.done(null, 'context')) };
+exports.now = (event, context) => { setTimeout(() => {}, 60000); context.succeed('now') };
+exports.error = (event, context, callback) => { setTimeout(() => {}, 60000); callback(new Error('at once')) };
 `}
 	node(t, func(t *testing.T, in interpreter, start starter) {
 		if !in.callbacks() {
@@ -78,11 +84,13 @@ exports.twice = (event, context, callback) => { callback(null, 1); callback(null
 		wantFailure(t, start("app.says", files).ready().invoke(`{}`), "string", `"errorMessage":"text"`, `"trace":[]`)
 		g = start("app.twice", files).ready()
 		for range 3 {
-			r := g.invoke(`{}`)
-			if r.Failed {
-				t.Errorf("got %s", r.Payload)
-			}
+			wantResult(t, g.invoke(`{}`), `1`)
 		}
+		// Whatever answers first counts, though a promise follows; only a callback's result waits.
+		wantResult(t, start("app.both", files).ready().invoke(`{}`), `"callback"`)
+		wantResult(t, start("app.router", files).ready().invoke(`{}`), `"context"`)
+		wantResult(t, start("app.now", files).ready().invoke(`{}`), `"now"`)
+		wantFailure(t, start("app.error", files).ready().invoke(`{}`), "Error", `"errorMessage":"at once"`)
 	})
 }
 

@@ -74,19 +74,23 @@ function answer(seq, value) {
   channel.send(KIND.response, seq, text);
 }
 
-// addLegacy gives the ways to answer through a callback or the context, which end with node 24. They
-// wait until the event loop is empty unless the context says otherwise.
-function addLegacy(context, finish) {
+// addLegacy gives the ways to answer through a callback or the context, which end with node 24. A
+// callback's result waits until the event loop is empty unless the context says otherwise; an error
+// and what the context is given do not wait.
+function addLegacy(context, decide, finish) {
   const settle = (error, value) => {
     const failed = error !== null && error !== undefined;
-    const result = failed ? error : value;
-    if (context.callbackWaitsForEmptyEventLoop) atExit = () => finish(failed, result);
-    else setImmediate(finish, failed, result);
+    setImmediate(finish, failed, failed ? error : value);
   };
-  context.succeed = (value) => settle(null, value);
-  context.fail = (error) => settle(error ?? 'handled');
-  context.done = settle;
-  return settle;
+  const callback = (error, value) => {
+    const failed = error !== null && error !== undefined;
+    if (!failed && context.callbackWaitsForEmptyEventLoop) atExit = () => finish(false, value);
+    else settle(error, value);
+  };
+  context.done = decide(settle);
+  context.succeed = decide((value) => settle(null, value));
+  context.fail = decide((error) => settle(error ?? 'handled'));
+  return decide(callback);
 }
 
 function run(handler) {
@@ -107,19 +111,25 @@ function run(handler) {
     (failed ? answerError : answer)(inv.seq, value);
     setImmediate(run, handler); // what is already due runs before the process is frozen
   };
+  let decided = false; // the first of a callback, the context, the promise and an exception counts
+  const decide = (way) => (...args) => {
+    if (decided) return;
+    decided = true;
+    way(...args);
+  };
   running = true;
   atExit = () => finish(false, null); // nothing is left that could still answer
   try {
     const context = makeContext(inv);
-    const callback = callbacksAllowed ? addLegacy(context, finish) : undefined;
+    const callback = callbacksAllowed ? addLegacy(context, decide, finish) : undefined;
     const result = handler(JSON.parse(inv.payload), context, callback);
     if (result !== null && result !== undefined && typeof result.then === 'function') {
-      result.then((value) => finish(false, value), (error) => finish(true, error));
+      result.then(decide((value) => finish(false, value)), decide((error) => finish(true, error)));
     } else if (!callbacksAllowed) {
       finish(false, result);
     }
   } catch (error) {
-    finish(true, error);
+    decide(finish)(true, error);
   }
 }
 
