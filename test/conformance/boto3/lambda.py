@@ -140,6 +140,9 @@ assert fn.get_function_concurrency(FunctionName=NAME)["ReservedConcurrentExecuti
 wrong("TooManyRequestsException", fn.invoke, FunctionName=NAME, Payload=b"{}")
 fn.delete_function_concurrency(FunctionName=NAME)
 assert invoke({})[1] == "two"
+signing = fn.get_function_code_signing_config(FunctionName=NAME)
+assert signing["FunctionName"] == NAME and not signing.get("CodeSigningConfigArn"), signing
+wrong("ResourceNotFoundException", fn.get_function_code_signing_config, FunctionName="story-nobody")
 
 # Layers.
 layer = fn.publish_layer_version(LayerName="story-layer", Content={"ZipFile": package("WORD = 'layered'\n", "python/words.py")}, CompatibleRuntimes=[runtime], Description="words")
