@@ -162,6 +162,9 @@ func (x *exchange) read(w http.ResponseWriter) error {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return refusal{reason: tooLarge}
 		}
+		if a, ok := errors.AsType[*awserr.Error](err); ok && a.Kind == awserr.Throttled {
+			return refusal{reason: throttled, why: err}
+		}
 		return refusal{reason: badRequest, why: err}
 	}
 	x.body = body

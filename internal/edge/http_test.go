@@ -3,10 +3,12 @@ package edge
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -320,6 +322,9 @@ func TestLimits(t *testing.T) {
 	q = withBody(request("POST", "/a"), strings.Repeat("x", maxBody+1))
 	q.ContentLength = -1 // as with chunks
 	r.want(q, 413, `{"message":"Request Entity Too Large"}`)
+	q = request("POST", "/a")
+	q.Body = io.NopCloser(iotest.ErrReader(awserr.Of(awserr.Throttled, "no room"))) // as front says
+	r.want(q, 429, `{"message":"Too Many Requests"}`)
 	r.want(request("POST", "/a", "X-Long", strings.Repeat("x", maxHead)), 431, "")
 	if len(r.functions.events) != 0 {
 		t.Error("an oversized request reached the function")

@@ -2,6 +2,7 @@ package front
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -19,12 +20,14 @@ type raw struct {
 	id     string
 	source gate.Source
 	body   []byte
+	held   *heldBody // what body takes of the room for senders not yet known
 	stream bool
 }
 
 // api walks one request of the AWS API through the ten stations.
 func (f *Front) api(w http.ResponseWriter, r *http.Request, from gate.Source) {
 	in, err := f.accept(w, r, from)
+	defer in.held.release()
 	routed, unrouted := f.Router.Route(r, in.body)
 	var out any
 	var who identity.Principal
@@ -42,6 +45,7 @@ func (f *Front) api(w http.ResponseWriter, r *http.Request, from gate.Source) {
 
 func (f *Front) call(in raw, routed wire.Routed, unrouted error) (out any, who identity.Principal, err error) {
 	verified, who, err := f.identify(in, routed, unrouted)
+	in.held.release()
 	if err != nil {
 		return nil, who, err
 	}
@@ -86,10 +90,18 @@ func (f *Front) accept(w http.ResponseWriter, r *http.Request, from gate.Source)
 	if r.ContentLength > limit {
 		return in, tooLarge(limit)
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if r.Body == nil || r.Body == http.NoBody {
+		in.body = []byte{} // there is none, which is not the same as one that streams
+		return in, nil
+	}
+	in.held = f.calls.body(r.Context(), r.Body)
+	body, err := io.ReadAll(http.MaxBytesReader(w, in.held, limit))
 	if err != nil {
 		if _, ok := err.(*http.MaxBytesError); ok {
 			return in, tooLarge(limit)
+		}
+		if known, ok := errors.AsType[*awserr.Error](err); ok {
+			return in, known
 		}
 		return in, awserr.Of(awserr.Malformed, "The request body could not be read.")
 	}

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/bastide-cloud/bastide/internal/base/clock"
 	"github.com/bastide-cloud/bastide/internal/base/ids"
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/sigv4"
@@ -41,26 +42,32 @@ type Deps struct {
 	Log       *slog.Logger
 	TLS       *tls.Config // nil serves plain HTTP only
 	Hosts     []string    // further names that this server goes by
+	Clock     clock.Clock // the machine's if nil
+	Limits    Limits
 }
 
 // Front serves; make it with New.
 type Front struct {
 	Deps
-	hosts map[string]bool
+	hosts      map[string]bool
+	calls, app *held // bodies of each kind of traffic
 }
 
 // New makes a Front.
 func New(d Deps) *Front {
 	f := &Front{Deps: d, hosts: map[string]bool{}}
+	f.Limits = d.Limits.orDefault()
+	if f.Clock == nil {
+		f.Clock = clock.System{}
+	}
+	f.calls, f.app = newHeld(f.Limits, f.Clock), newHeld(f.Limits, f.Clock)
 	for _, h := range d.Hosts {
 		f.hosts[h] = true
 	}
 	return f
 }
 
-// Limits of a connection, against slow and swollen requests.
 const (
-	headTimeout = 10 * time.Second
 	idleTimeout = 2 * time.Minute
 	maxHead     = 64 << 10 // bytes
 )
@@ -95,16 +102,14 @@ func (f *Front) Serve(ctx context.Context, l net.Listener) error {
 
 // ServeApps answers applications alone on l.
 func (f *Front) ServeApps(ctx context.Context, l net.Listener) error {
-	return f.serve(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f.Apps.ServeHTTP(w, r)
-	}))
+	return f.serve(ctx, l, http.HandlerFunc(f.application))
 }
 
 // ServeDoor answers the AWS API on a listener inside a function's sandbox.
 func (f *Front) ServeDoor(ctx context.Context, l net.Listener) error {
 	return f.serve(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if f.Apps.Owns(r) {
-			f.Apps.ServeHTTP(w, r)
+			f.application(w, r)
 			return
 		}
 		f.api(w, r, gate.Source{UserAgent: r.UserAgent(), TLS: r.TLS != nil, TLSVersion: tlsVersion(r), Host: r.Host})
@@ -114,7 +119,7 @@ func (f *Front) ServeDoor(ctx context.Context, l net.Listener) error {
 const shutdownGrace = 5 * time.Second
 
 func (f *Front) serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	srv := &http.Server{Handler: paced(h), ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
+	srv := &http.Server{Handler: f.paced(h), ReadHeaderTimeout: f.Limits.Head, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
 		ErrorLog: slog.NewLogLogger(f.Log.Handler(), slog.LevelDebug)}
 	done := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -125,7 +130,7 @@ func (f *Front) serve(ctx context.Context, l net.Listener, h http.Handler) error
 			srv.Close()
 		}
 	})
-	err := srv.Serve(newMixed(l, f.TLS))
+	err := srv.Serve(newMixed(l, f.TLS, f.Limits.Head))
 	if stop() {
 		return err // it failed by itself
 	}
@@ -139,7 +144,7 @@ func (f *Front) serve(ctx context.Context, l net.Listener, h http.Handler) error
 // handle is the developer's single port: Bastide's own paths, applications, the AWS API.
 func (f *Front) handle(w http.ResponseWriter, r *http.Request) {
 	if f.Apps.Owns(r) {
-		f.Apps.ServeHTTP(w, r)
+		f.application(w, r)
 		return
 	}
 	if msg := f.foreign(r); msg != "" {
@@ -152,6 +157,16 @@ func (f *Front) handle(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.api(w, r, sourceOf(r))
+}
+
+// application hands a request to the edge, which reads bodies of senders that it may never know.
+func (f *Front) application(w http.ResponseWriter, r *http.Request) {
+	if r.Body != nil && r.Body != http.NoBody {
+		body := f.app.body(r.Context(), r.Body)
+		defer body.release()
+		r.Body = body
+	}
+	f.Apps.ServeHTTP(w, r)
 }
 
 // sourceOf is where a request came from.

@@ -80,6 +80,10 @@ func (a *apps) Owns(r *http.Request) bool { return strings.HasPrefix(r.Host, "ap
 
 func (a *apps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.calls++
+	if _, err := io.ReadAll(r.Body); err != nil {
+		http.Error(w, err.Error(), http.StatusTooManyRequests)
+		return
+	}
 	io.WriteString(w, "the application")
 }
 

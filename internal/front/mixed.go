@@ -14,6 +14,7 @@ import (
 type mixed struct {
 	net.Listener
 	config *tls.Config
+	head   time.Duration
 	ready  chan accepted
 	done   chan struct{}
 	close  sync.Once
@@ -24,11 +25,11 @@ type accepted struct {
 	err  error
 }
 
-func newMixed(l net.Listener, config *tls.Config) net.Listener {
+func newMixed(l net.Listener, config *tls.Config, head time.Duration) net.Listener {
 	if config == nil {
 		return l
 	}
-	m := &mixed{Listener: l, config: config, ready: make(chan accepted), done: make(chan struct{})}
+	m := &mixed{Listener: l, config: config, head: head, ready: make(chan accepted), done: make(chan struct{})}
 	go m.accept()
 	return m
 }
@@ -70,7 +71,7 @@ const handshake = 22
 
 func (m *mixed) settle(c net.Conn) {
 	first := make([]byte, 1)
-	c.SetReadDeadline(time.Now().Add(headTimeout))
+	c.SetReadDeadline(time.Now().Add(m.head))
 	if _, err := c.Read(first); err != nil {
 		c.Close()
 		return
