@@ -61,7 +61,8 @@ func (f *Front) call(in raw, routed wire.Routed, unrouted error) (out any, who i
 		return nil, who, err
 	}
 	if verified.AccessKeyID() != "" {
-		in.source.Signature = gate.Signature{SignedAt: verified.SignedAt(), Presigned: verified.Presigned(), Payload: verified.PayloadHash()}
+		in.source.Signature = gate.Signature{SignedAt: verified.SignedAt(), Presigned: verified.Presigned(), Legacy: verified.Legacy(),
+			Payload: verified.PayloadHash()}
 	}
 	out, err = f.Gate.Do(in.Context(), gate.Entry{Principal: who, In: input, Region: routed.Region,
 		RequestID: in.id, Source: in.source})
@@ -128,7 +129,7 @@ func (f *Front) identify(in raw, routed wire.Routed, unrouted error) (sigv4.Veri
 		verified, err := sigv4.Unsigned(in.Request)
 		return verified, identity.Anonymous(), err
 	}
-	opts := sigv4.SigningOptions{Services: []string{svc.SigningName}, S3: svc.ID == "s3"}
+	opts := sigv4.SigningOptions{Services: []string{svc.SigningName}, S3: svc.ID == "s3", Bucket: routed.HostBucket()}
 	body := in.body
 	if in.stream || opts.S3 {
 		body = nil // checked while it is read

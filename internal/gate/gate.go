@@ -103,6 +103,7 @@ type Source struct {
 type Signature struct {
 	SignedAt  time.Time
 	Presigned bool
+	Legacy    bool   // of version 2; without SignedAt
 	Payload   string // what it says of the body: a hash, UNSIGNED-PAYLOAD or STREAMING-…
 }
 

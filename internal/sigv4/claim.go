@@ -21,7 +21,7 @@ type claim struct {
 	timestamp                          string // ISO 8601 basic
 	at                                 time.Time
 	expires                            time.Duration // of a presigned URL
-	presigned                          bool
+	presigned, legacy                  bool          // legacy: of version 2
 }
 
 // Signed reports whether the request carries authentication information of any version, so that

@@ -10,6 +10,9 @@
 // which decodes aws-chunked framing and checks chunk signatures, the declared SHA-256, the length
 // and trailing checksums; an error from its Read means that nothing of it may be committed.
 //
+// S3's presigned URLs of version 2 are checked too, since boto3 makes them by default; no other
+// signature of version 2 is.
+//
 // A Signer does the opposite, for Bastide's own clients. Asymmetric signatures (SigV4a) are
 // refused.
 //

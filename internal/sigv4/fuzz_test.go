@@ -36,6 +36,7 @@ func FuzzAuthorization(f *testing.F) {
 func FuzzVerify(f *testing.F) {
 	f.Add("GET", "/a%20b", "x=1", "localhost", "AWS4-HMAC-SHA256 Credential=A/20240101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature="+emptySHA256, "20240101T120000Z", "X-Amz-Acl", "v", true)
 	f.Add("PUT", "/", "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=A%2F20240101%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=20240101T120000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature="+emptySHA256, "h", "", "", "X-Amz-Content-Sha256", streamTrailer, true)
+	f.Add("GET", "/b/k", "acl&x-amz-acl=v&AWSAccessKeyId=A&Signature=NpgCjnDzrM%2BWFzoENXmpNDUsSn8%3D&Expires=1804111000", "h", "", "", "X-Amz-Meta-A", "v", true)
 	v := New(Options{Keys: keyring{"A": {AccessKeyID: "A", SecretAccessKey: "not to be guessed"}}, Clock: clock.NewManual(noon)})
 	f.Fuzz(func(t *testing.T, method, path, query, host, auth, date, name, value string, s3 bool) {
 		r := &http.Request{Method: method, Host: host, Header: http.Header{}, URL: &url.URL{Path: path, RawPath: path, RawQuery: query}, ContentLength: 3}

@@ -47,6 +47,8 @@ type SigningOptions struct {
 	// S3 selects S3's rules: the path is signed as it is sent, the payload hash comes from
 	// x-amz-content-sha256, bodies may be unsigned or streamed, errors are S3's.
 	S3 bool
+	// Bucket that the host names, for S3; version 2 signs it as part of the path.
+	Bucket string
 	// UnsignedPayload lets a header signature leave the body out, as a few operations' models say.
 	UnsignedPayload bool
 	// TokenOutside: the session token joins after signing and is no part of it. It is still bound
@@ -102,6 +104,9 @@ func (v Verified) SignedAt() time.Time { return v.c.at }
 // Presigned: the signature came in the query.
 func (v Verified) Presigned() bool { return v.c.presigned }
 
+// Legacy: the URL was presigned with version 2, which S3 alone takes. It has no region, scope or SignedAt.
+func (v Verified) Legacy() bool { return v.c.legacy }
+
 // Expires is how long after SignedAt a presigned URL is good; 0 otherwise.
 func (v Verified) Expires() time.Duration { return v.c.expires }
 
@@ -136,11 +141,14 @@ func (v *Verifier) verify(r *http.Request, body []byte, svc SigningOptions, rule
 	if !s.parseQuery(r.URL.RawQuery) || !ok {
 		return Verified{}, awserr.Of(awserr.Malformed, "The request URI is too long or holds an invalid escape sequence.")
 	}
+	now := v.clock.Now()
+	if svc.S3 && s.legacy(r) {
+		return v.verifyLegacy(s, r, path, svc, now)
+	}
 	c, err := s.readClaim(r, &f)
 	if err != nil {
 		return Verified{}, err
 	}
-	now := v.clock.Now()
 	if err := v.checkClaim(c, r, svc, f, now); err != nil {
 		return Verified{}, err
 	}

@@ -284,7 +284,7 @@ func TestPresigned(t *testing.T) {
 		{"parameter changed", 0, query("versionId=1", "versionId=2"), "SignatureDoesNotMatch"},
 		{"host", 0, func(r *http.Request) { r.Host = "other.s3.localhost" }, "SignatureDoesNotMatch"},
 		{"with Authorization", 0, func(r *http.Request) { r.Header.Set("Authorization", "x") }, "InvalidArgument: Only one auth mechanism"},
-		{"SigV2", 0, func(r *http.Request) { r.URL.RawQuery = "AWSAccessKeyId=a&Signature=b&Expires=1" }, "InvalidRequest: The authorization mechanism you have provided is not supported."},
+		{"SigV2", 0, func(r *http.Request) { r.URL.RawQuery = "AWSAccessKeyId=a&Signature=b&Expires=1" }, "AccessDenied: Request has expired"},
 	} {
 		for _, creds := range []Credentials{userKey, tempKey} {
 			t.Run(c.name+"/"+creds.AccessKeyID, func(t *testing.T) {

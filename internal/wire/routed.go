@@ -31,6 +31,14 @@ type Routed struct {
 	form   string // of the query protocol: where the Action was found
 }
 
+// HostBucket is the bucket that a request to S3 names in its host; empty where it names none there.
+func (r Routed) HostBucket() string {
+	if r.Service == nil || r.Service.ID != "s3" {
+		return ""
+	}
+	return bucketOf(r.req.Host)
+}
+
 // Label is a decoded part of the path ("Bucket", "FunctionName"), by the model's name for it.
 func (r Routed) Label(name string) (string, bool) {
 	for _, l := range r.labels {
@@ -111,7 +119,8 @@ func (r Routed) headers() http.Header {
 	if r.Service.ID != "s3" {
 		return h
 	}
-	if _, presigned := r.query["X-Amz-Signature"]; presigned {
+	_, presigned := r.query["X-Amz-Signature"]
+	if _, legacy := r.query["AWSAccessKeyId"]; presigned || legacy {
 		h = h.Clone()
 		for name, values := range r.query {
 			key := http.CanonicalHeaderKey(name)

@@ -71,7 +71,7 @@ func signature(a *gate.Ask) func(string) policy.Values {
 		if key == "s3:tlsversion" && src.TLSVersion != "" {
 			return policy.One(src.TLSVersion)
 		}
-		if sig.SignedAt.IsZero() || anonymous(a.Principal()) {
+		if sig == (gate.Signature{}) || anonymous(a.Principal()) {
 			return policy.Values{}
 		}
 		switch key {
@@ -81,9 +81,12 @@ func signature(a *gate.Ask) func(string) policy.Values {
 			}
 			return policy.One("REST-HEADER")
 		case "s3:signatureversion":
+			if sig.Legacy {
+				return policy.One("AWS")
+			}
 			return policy.One("AWS4-HMAC-SHA256")
 		case "s3:signatureage":
-			if sig.Presigned {
+			if sig.Presigned && !sig.Legacy {
 				return policy.One(strconv.FormatInt(max(a.Now().Sub(sig.SignedAt).Milliseconds(), 0), 10))
 			}
 		case "s3:x-amz-content-sha256":

@@ -116,13 +116,22 @@ into = io.BytesIO()
 s3.download_fileobj(BUCKET, "transfer", into)
 assert into.getvalue() == content
 
-# Presigned URLs. boto3 signs them with the old version 2 unless told; S3 refuses that for buckets
-# made since 2020, and so do we.
-try:
-    urllib.request.urlopen(s3.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "empty"}, ExpiresIn=60))
-    raise AssertionError("a signature of version 2 was taken")
-except urllib.error.HTTPError as e:
-    assert e.code == 400 and b"AWS4-HMAC-SHA256" in e.read(), e
+# Presigned URLs. boto3 signs them with version 2 unless told.
+link = s3.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": odd, "ResponseContentType": "text/odd"}, ExpiresIn=60)
+assert "AWSAccessKeyId" in link, link
+answer = urllib.request.urlopen(link)
+assert answer.read() == b"odd" and answer.headers["Content-Type"] == "text/odd", answer.headers
+for worse in (link.replace("%20", "%21"), link.replace("Expires=", "Expires=9"), link + "&attributes", link + "&x-amz-acl=public-read"):
+    try:
+        urllib.request.urlopen(worse)
+        raise AssertionError("taken: " + worse)
+    except urllib.error.HTTPError as e:
+        assert e.code == 403, e
+link = s3.generate_presigned_url("put_object", Params={"Bucket": BUCKET, "Key": "signed2", "ContentType": "text/x", "Metadata": {"who": "ann"}}, ExpiresIn=60)
+urllib.request.urlopen(urllib.request.Request(link, data=b"by URL", method="PUT", headers={"Content-Type": "text/x"}))
+assert body("signed2") == b"by URL" and s3.head_object(Bucket=BUCKET, Key="signed2")["Metadata"] == {"who": "ann"}
+link = s3.generate_presigned_url("list_objects_v2", Params={"Bucket": BUCKET, "Prefix": "signed2"}, ExpiresIn=60)
+assert b"<Key>signed2</Key>" in urllib.request.urlopen(link).read()
 signing = client("s3", signature_version="s3v4")
 link = signing.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": odd}, ExpiresIn=60)
 assert urllib.request.urlopen(link).read() == b"odd"
