@@ -120,7 +120,7 @@ func runWorker(ctx context.Context, db *store.DB, trail *audit.Trail, w, units i
 	for i := next; err == nil && i < next+units; i++ {
 		var ref *blob.Ref
 		if i%3 == 0 {
-			r, err := db.Blobs().Put(ctx, bytes.NewReader(pad(w, i, 9000)), -1)
+			r, err := db.Blobs().Put(ctx, bytes.NewReader(body(w, i)), -1)
 			if err != nil {
 				return err
 			}
@@ -138,6 +138,15 @@ func runWorker(ctx context.Context, db *store.DB, trail *audit.Trail, w, units i
 
 func pad(w, i, n int) []byte {
 	return bytes.Repeat(fmt.Appendf(nil, "%d.%d,", w, i), 1+n*((i*7+w)%5)/20)
+}
+
+// body is a blob's content: by turns one that stays in a row, and one that goes to a file.
+func body(w, i int) []byte {
+	b := pad(w, i, 9000)
+	if i%2 == 0 {
+		return b
+	}
+	return append(b, bytes.Repeat([]byte{byte(i)}, 66_000)...)
 }
 
 func unit(ctx context.Context, db *store.DB, trail *audit.Trail, w, i int, ref *blob.Ref) error {

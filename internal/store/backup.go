@@ -70,7 +70,7 @@ func (db *DB) Backup(ctx context.Context, w io.Writer) (err error) {
 	if err := out.add(dbFile, snapshot); err != nil {
 		return err
 	}
-	err = db.blobs.Walk(func(id string, _ int64, _ time.Time) error {
+	err = db.blobs.Area.Walk(func(id string, _ int64, _ time.Time) error {
 		rel, err := blob.Path(id)
 		if err != nil {
 			return err

@@ -27,7 +27,11 @@ func TestBackupWhileWriting(t *testing.T) {
 	db := open(t, store.Options{})
 	rows := store.NewTable[pair]("town", "pairs")
 	write := func(w, i int) error {
-		ref, err := db.Blobs().Put(t.Context(), strings.NewReader(fmt.Sprint(w, i)), -1)
+		body := fmt.Sprint(w, i)
+		if i%2 == 0 {
+			body = strings.Repeat(body, 40_000) // a file
+		}
+		ref, err := db.Blobs().Put(t.Context(), strings.NewReader(body), -1)
 		if err != nil {
 			return err
 		}
@@ -112,7 +116,7 @@ func checkPairs(t *testing.T, dir string, rows store.Table[pair]) {
 
 func TestRestoreRefuses(t *testing.T) {
 	db := open(t, store.Options{})
-	if _, err := db.Blobs().Put(t.Context(), strings.NewReader("content of a blob"), -1); err != nil {
+	if _, err := db.Blobs().Put(t.Context(), strings.NewReader("content of a blob"+strings.Repeat(".", 80_000)), -1); err != nil {
 		t.Fatal(err)
 	}
 	var good bytes.Buffer

@@ -5,10 +5,13 @@ import (
 	"fmt"
 )
 
-// Clear removes every row of the named spaces, in one transaction: a reset. Blobs that those rows
-// referred to stay; nobody can name them any more.
+// Clear removes every row of the named spaces and drops the blobs that they kept, in one
+// transaction: a reset.
 func (db *DB) Clear(ctx context.Context, spaces ...string) error {
 	return db.Update(ctx, Scope{Spaces: spaces}, func(tx *Tx) error {
+		if err := dropOf(tx, spaces); err != nil {
+			return err
+		}
 		version := tx.NextSeq()
 		for _, sp := range spaces {
 			if err := tx.c.clear(sp); err != nil {

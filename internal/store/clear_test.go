@@ -2,9 +2,14 @@ package store_test
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/bastide-cloud/bastide/internal/base/clock"
 	"github.com/bastide-cloud/bastide/internal/store"
+	"github.com/bastide-cloud/bastide/internal/store/blob"
 )
 
 func TestClearEmptiesTheNamedSpacesOnly(t *testing.T) {
@@ -59,5 +64,41 @@ func TestClearEmptiesTheNamedSpacesOnly(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestClearDropsBlobs: after a reset nothing is left of the blobs of the spaces that were cleared,
+// in rows at once and in files after the next sweep, and everything of those of others.
+func TestClearDropsBlobs(t *testing.T) {
+	clk := clock.NewManual(time.Now())
+	db := open(t, store.Options{Clock: clk})
+	b := db.Blobs()
+	refs := map[string][]blob.Ref{}
+	for _, space := range []string{"s3", "audit"} {
+		for _, size := range []int{10, 100_000} {
+			ref, err := b.Put(t.Context(), strings.NewReader(strings.Repeat("x", size)), -1)
+			if err == nil {
+				err = db.Update(t.Context(), store.In(space), func(tx *store.Tx) error { return b.Keep(tx, ref) })
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			refs[space] = append(refs[space], ref)
+		}
+	}
+	if err := db.Clear(t.Context(), "s3"); err != nil {
+		t.Fatal(err)
+	}
+	clk.Advance(2 * store.Grace)
+	if n, err := b.Sweep(t.Context()); err != nil || n != 1 {
+		t.Errorf("%d swept, %v", n, err)
+	}
+	for i := range 2 {
+		if _, err := b.Open(refs["s3"][i].ID); !errors.Is(err, blob.ErrNotFound) {
+			t.Errorf("blob %d of what was cleared: %v", i, err)
+		}
+		if err := b.Verify(t.Context(), refs["audit"][i]); err != nil {
+			t.Errorf("blob %d of another space: %v", i, err)
+		}
 	}
 }

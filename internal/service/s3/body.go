@@ -35,7 +35,7 @@ type declared struct {
 	sums      map[string]string // by algorithm: what the client computed
 }
 
-// taken is a body that has arrived, is durable and is as declared, but belongs to nobody yet.
+// taken is a body that has arrived and is as declared, but belongs to nobody yet.
 type taken struct {
 	ref  blob.Ref
 	key  []byte
@@ -44,8 +44,8 @@ type taken struct {
 	sum  sum
 }
 
-// take streams a body into the blob area, sealed. Nothing remains of one that does not arrive whole or is not
-// what was declared.
+// take streams a body into a blob, sealed. Nothing remains of one that does not arrive whole or is
+// not what was declared.
 func (s *Service) take(ctx context.Context, body io.Reader, want declared) (*taken, error) {
 	if want.length != nil && *want.length > maxSingle {
 		return nil, entityTooLarge()
@@ -76,7 +76,11 @@ func (s *Service) take(ctx context.Context, body io.Reader, want declared) (*tak
 	for _, h := range hashes {
 		to = append(to, h)
 	}
-	if t.size, err = pump(ctx, io.MultiWriter(to...), body); err != nil {
+	room := int64(copySize)
+	if want.length != nil {
+		room = min(room, max(*want.length, 0)+1) // one more, so that its end is read with it
+	}
+	if t.size, err = pump(ctx, io.MultiWriter(to...), body, room); err != nil {
 		return nil, err
 	}
 	if err := want.check(t.size, digest, hashes); err != nil {
@@ -97,11 +101,11 @@ func newSum(algorithm string) hash.Hash {
 	return checksum.New(checksum.Prefix + strings.ToLower(algorithm))
 }
 
-func pump(ctx context.Context, to io.Writer, body io.Reader) (size int64, err error) {
+func pump(ctx context.Context, to io.Writer, body io.Reader, room int64) (size int64, err error) {
 	if body == nil {
 		return 0, nil
 	}
-	buf := make([]byte, copySize)
+	buf := make([]byte, room)
 	for {
 		if err := ctx.Err(); err != nil {
 			return size, err

@@ -231,7 +231,7 @@ func (r *rig) bucket(name string) {
 func (r *rig) blobs() int {
 	r.Helper()
 	n := 0
-	if err := r.db.Blobs().Walk(func(string, int64, time.Time) error { n++; return nil }); err != nil {
+	if err := r.db.Blobs().Walk(r.Context(), func(string, int64) error { n++; return nil }); err != nil {
 		r.Fatal(err)
 	}
 	return n

@@ -1,5 +1,6 @@
 // Package blob is the area for bytes too large for rows: objects, function code, audit segments.
-// A blob is written once, under a random name, and never changes:
+// (store.Blobs, through which others reach it, keeps small ones in rows all the same.) A blob is
+// written once, under a random name, and never changes:
 //
 //	ref, err := area.Put(ctx, body, limit) // durable when it returns
 //	f, err := area.Open(ref.ID)            // io.ReaderAt, io.ReadSeeker
@@ -30,6 +31,9 @@ type Ref struct {
 	ID     string `json:"id"`
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
+
+	// Content is that of a blob small enough for a row, from its writing until it is kept.
+	Content string `json:"-"`
 }
 
 // Errors that a caller may branch on.
@@ -81,23 +85,32 @@ func (a *Area) Put(ctx context.Context, r io.Reader, limit int64) (Ref, error) {
 		return Ref{}, err
 	}
 	defer w.Abort()
+	if err := Fill(ctx, w, r, limit); err != nil {
+		return Ref{}, err
+	}
+	return w.Commit()
+}
+
+// Fill writes all of r to w, at most limit bytes (no limit when negative). Errors: ErrTooLarge, the
+// context's, r's own, w's own.
+func Fill(ctx context.Context, w io.Writer, r io.Reader, limit int64) error {
 	buf := make([]byte, 128<<10)
-	for {
+	for size := int64(0); ; {
 		if err := ctx.Err(); err != nil {
-			return Ref{}, err
+			return err
 		}
 		n, err := r.Read(buf)
-		if limit >= 0 && w.size+int64(n) > limit {
-			return Ref{}, ErrTooLarge
+		if size += int64(n); limit >= 0 && size > limit {
+			return ErrTooLarge
 		}
 		if _, werr := w.Write(buf[:n]); werr != nil {
-			return Ref{}, werr
+			return werr
 		}
 		if errors.Is(err, io.EOF) {
-			return w.Commit()
+			return nil
 		}
 		if err != nil {
-			return Ref{}, err
+			return err
 		}
 	}
 }
@@ -192,10 +205,15 @@ func (a *Area) Range(id string, off, n int64) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
+	return Section(f, off, n), nil
+}
+
+// Section reads n bytes of f from off, and closes f when it is closed.
+func Section(f File, off, n int64) io.ReadCloser {
 	return struct {
 		io.Reader
 		io.Closer
-	}{io.NewSectionReader(f, off, n), f}, nil
+	}{io.NewSectionReader(f, off, n), f}
 }
 
 // Verify reads the blob and compares it with its reference. Errors: ErrNotFound, ErrDamaged.
@@ -204,7 +222,11 @@ func (a *Area) Verify(ctx context.Context, ref Ref) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	return errors.Join(ref.Matches(ctx, f), f.Close())
+}
+
+// Matches compares all that r gives with the reference. Errors: ErrDamaged, r's own, the context's.
+func (ref Ref) Matches(ctx context.Context, r io.Reader) error {
 	h := sha256.New()
 	buf := make([]byte, 128<<10)
 	var size int64
@@ -212,7 +234,7 @@ func (a *Area) Verify(ctx context.Context, ref Ref) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, err := f.Read(buf)
+		n, err := r.Read(buf)
 		h.Write(buf[:n])
 		size += int64(n)
 		if errors.Is(err, io.EOF) {

@@ -49,6 +49,8 @@ var tests = map[string]func(*suite){
 	"outbox":       outbox,
 	"limits":       limits,
 	"blobs":        blobs,
+	"smallBlobs":   smallBlobs,
+	"blobSizes":    blobSizes,
 	"hooks":        hooks,
 	"kept":         kept,
 	"keptTogether": keptTogether,

@@ -379,3 +379,86 @@ func blobs(s *suite) {
 		s.Fatalf("the dropped blob is there: %v", err)
 	}
 }
+
+// smallBlobs are rows of the transaction that keeps them: there with it, gone with it.
+func smallBlobs(s *suite) {
+	db := s.db()
+	b := db.Blobs()
+	ref, err := b.Put(s.Context(), strings.NewReader("a pebble"), 8)
+	s.ok(err)
+	if _, err := b.Put(s.Context(), strings.NewReader("a pebble"), 7); !errors.Is(err, blob.ErrTooLarge) {
+		s.Errorf("beyond its limit: %v", err)
+	}
+	absent := func(when string) {
+		s.Helper()
+		if _, err := b.Open(ref.ID); !errors.Is(err, blob.ErrNotFound) {
+			s.Errorf("%s: %v", when, err)
+		}
+	}
+	absent("before it is kept")
+	no := errors.New("no")
+	err = db.Update(s.Context(), store.In("town"), func(tx *store.Tx) error { return errors.Join(b.Keep(tx, ref), no) })
+	if !errors.Is(err, no) {
+		s.Fatal(err)
+	}
+	absent("after a transaction that failed")
+	s.update(db, func(tx *store.Tx) error { return b.Keep(tx, ref) })
+	s.ok(b.Verify(s.Context(), ref))
+	stored := ref
+	stored.Content = "" // as a row has it
+	if err := db.Update(s.Context(), store.In("town"), func(tx *store.Tx) error { return b.Keep(tx, stored) }); err == nil {
+		s.Error("a reference without its content was kept")
+	}
+	part, err := b.Range(ref.ID, 2, 3)
+	s.ok(err)
+	if text, err := io.ReadAll(part); err != nil || string(text) != "peb" {
+		s.Errorf("range: %q %v", text, err)
+	}
+	open, err := b.Open(ref.ID)
+	s.ok(err)
+	s.update(db, func(tx *store.Tx) error { return b.Drop(tx, ref.ID) })
+	s.ok(b.Verify(s.Context(), ref)) // who read the reference before may still come
+	s.clk.Advance(2 * store.Grace)
+	if n, err := b.Sweep(s.Context()); err != nil || n != 1 {
+		s.Errorf("swept %d, %v", n, err)
+	}
+	absent("after the sweep")
+	if text, err := io.ReadAll(open); err != nil || string(text) != "a pebble" {
+		s.Errorf("an open blob: %q %v", text, err)
+	}
+}
+
+// blobSizes walks around the length at which a blob becomes a file.
+func blobSizes(s *suite) {
+	db := s.db()
+	b := db.Blobs()
+	want := map[string]int64{}
+	for _, size := range []int{0, 1, 64 << 10, 64<<10 + 64, 64<<10 + 65, 200_000} {
+		w, err := b.Create()
+		s.ok(err)
+		for left := bytes.Repeat([]byte("stone"), size)[:size]; len(left) > 0; { // in pieces
+			n, err := w.Write(left[:min(len(left), 1000)])
+			s.ok(err)
+			left = left[n:]
+		}
+		ref, err := w.Commit()
+		s.ok(err)
+		w.Abort()
+		if _, err := w.Write([]byte("x")); err == nil {
+			s.Error("written to after its end")
+		}
+		s.update(db, func(tx *store.Tx) error { return b.Keep(tx, ref) })
+		s.ok(b.Verify(s.Context(), ref))
+		want[ref.ID] = int64(size)
+	}
+	s.ok(b.Walk(s.Context(), func(id string, size int64) error {
+		if want[id] != size {
+			s.Errorf("%s has %d bytes, not %d", id, size, want[id])
+		}
+		delete(want, id)
+		return nil
+	}))
+	if len(want) > 0 {
+		s.Errorf("not met: %v", want)
+	}
+}
