@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bastide-cloud/bastide/internal/template"
+	"github.com/bastide-cloud/bastide/internal/template/sam"
 	"github.com/bastide-cloud/bastide/internal/template/tree"
 )
 
@@ -18,10 +19,21 @@ type fault struct {
 
 // Check finds everything in the graph that could not be deployed: types, properties and attributes
 // that are not built, references to services that are not. Nothing has been made when it fails. The
-// error is a *tree.Error that lists each with line and column.
-func (t Types) Check(g *template.Graph) error {
+// error is a *tree.Error that lists each with line and column, in one list with what binding the
+// template has found already.
+func (t Types) Check(g *template.Graph, found ...*tree.Error) error {
 	var faults []fault
+	for _, e := range found {
+		f := fault{what: strings.TrimSuffix(e.Message, ".")}
+		if len(e.At) > 0 {
+			f.at = e.At[0]
+		}
+		faults = append(faults, f)
+	}
 	for _, m := range g.Unsupported(t.Has) {
+		if strings.HasPrefix(m.Type, sam.Placeholder) {
+			continue // found
+		}
 		faults = append(faults, fault{m.Pos, fmt.Sprintf("%s: the type %s is not built", m.LogicalID, m.Type)})
 	}
 	for _, r := range g.Resources {

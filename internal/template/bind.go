@@ -52,12 +52,45 @@ type Output struct {
 
 // Bind transforms the template as it asks for (Template.Transform), checks every reference and
 // evaluates what does not wait for a resource. Errors are of type *tree.Error, or tree.Errors for
-// several found at once.
+// several found at once. Where something is not built the error says all of it, and the graph that
+// comes back beside it, if what is left could be bound, holds the rest: whoever knows which resources
+// are built can then say everything at once.
 func (t *Template) Bind(in Inputs) (*Graph, error) {
 	done, err := t.Transform(in)
-	if err != nil {
+	if done == nil {
 		return nil, err
 	}
+	missing := unbuilt(err)
+	if err != nil && len(missing) == 0 {
+		return nil, err
+	}
+	g, err := done.bind(in)
+	if g != nil {
+		for _, p := range g.Parameters {
+			if p.unbuilt != nil {
+				missing = append(missing, p.unbuilt)
+			}
+		}
+	}
+	if len(missing) > 0 {
+		return g, &tree.Error{Message: "The template uses what is not built.", Unbuilt: true, Causes: missing}
+	}
+	return g, err
+}
+
+// unbuilt are the single things that an error says are not built.
+func unbuilt(err error) []*tree.Error {
+	e, ok := err.(*tree.Error)
+	switch {
+	case !ok || !e.Unbuilt:
+		return nil
+	case len(e.Causes) > 0:
+		return e.Causes
+	}
+	return []*tree.Error{e}
+}
+
+func (done *Template) bind(in Inputs) (*Graph, error) {
 	params, err := done.bindParameters(in.Parameters)
 	if err != nil {
 		return nil, err

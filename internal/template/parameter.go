@@ -23,11 +23,23 @@ type Parameter struct {
 	NoEcho bool
 	Pos    Pos
 
-	def *Node
+	def     *Node
+	unbuilt *tree.Error // its type is one that Bastide has not built
 }
 
 // Parameters lists what the template declares, without values, in its order.
 func (t *Template) Parameters() ([]Parameter, error) {
+	out, err := t.declarations()
+	for _, p := range out {
+		if err == nil && p.unbuilt != nil {
+			return nil, p.unbuilt
+		}
+	}
+	return out, err
+}
+
+// declarations are the parameters, also those whose type is not built.
+func (t *Template) declarations() ([]Parameter, error) {
 	var out []Parameter
 	sec := t.root.Get("Parameters")
 	if sec == nil {
@@ -53,10 +65,11 @@ func declared(f tree.Field) (Parameter, error) {
 		return p, tree.Errorf(f.Pos, "Template format error: Every Parameters object must contain a Type attribute.")
 	}
 	p.Type = typ.Text
-	if !knownType(p.Type) {
-		if strings.HasPrefix(p.Type, "AWS::SSM::Parameter::") {
-			return p, tree.Unbuiltf(typ.Pos, "The parameter %s has type %s: reading parameters from Systems Manager is not built.", p.Name, p.Type)
-		}
+	switch {
+	case knownType(p.Type):
+	case strings.HasPrefix(p.Type, "AWS::SSM::Parameter::"):
+		p.unbuilt = tree.Unbuiltf(typ.Pos, "The parameter %s has type %s: reading parameters from Systems Manager is not built.", p.Name, p.Type)
+	default:
 		return p, tree.Errorf(typ.Pos, "Template format error: Unrecognized parameter type: %s", p.Type)
 	}
 	for _, k := range f.Value.Fields {
@@ -103,7 +116,7 @@ func (p *Parameter) list() bool {
 
 // bindParameters gives every parameter its value and checks it.
 func (t *Template) bindParameters(given map[string]string) ([]Parameter, error) {
-	params, err := t.Parameters()
+	params, err := t.declarations()
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,8 @@ import (
 )
 
 // Transform applies the transforms that the template names, in CloudFormation's order: the
-// language extensions first, then SAM. A template without any is returned as it is.
+// language extensions first, then SAM. A template without any is returned as it is. Where something
+// is not built, the error says all of it, and the template that comes back holds the rest.
 func (t *Template) Transform(in Inputs) (*Template, error) {
 	out := t
 	if t.uses(LanguageExtensions) {
@@ -33,11 +34,14 @@ func (t *Template) Transform(in Inputs) (*Template, error) {
 			given[p.Name] = tree.Str(p.Given)
 		}
 		root, err := sam.Transform(out.root, sam.Options{Parameters: given, Partition: in.partition(), Load: in.Load})
-		if err != nil {
+		if root == nil {
 			return nil, err
 		}
 		out = &Template{root: root, transforms: t.transforms}
-		return out, out.resourceOutline()
+		if bad := out.resourceOutline(); bad != nil && err == nil {
+			return out, bad
+		}
+		return out, err
 	}
 	return out, nil
 }

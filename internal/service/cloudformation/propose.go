@@ -47,6 +47,9 @@ func (s *Service) propose(c *gate.Call, st *stack, w wish) (*proposal, error) {
 		p.graph, err = s.bind(tx, st, t, given)
 		return err
 	})
+	if e, ok := errors.AsType[*tree.Error](err); ok && e.Unbuilt && p.graph != nil {
+		err = s.types.Check(p.graph, e.Causes...)
+	}
 	if err != nil {
 		return nil, wireError(err)
 	}

@@ -1,10 +1,12 @@
 package cloudformation
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	api "github.com/bastide-cloud/bastide/internal/api/cloudformation"
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
 )
 
 func TestChangeSets(t *testing.T) {
@@ -63,6 +65,63 @@ func TestChangeSets(t *testing.T) {
 	r.refused(err, "ChangeSetNotFound", "ChangeSet [same] does not exist")
 	_, err = c.CreateChangeSet(t.Context(), &api.CreateChangeSetInput{StackName: "nobody", ChangeSetName: "x", TemplateBody: new(pair)})
 	r.refused(err, "ValidationError", "Stack [nobody] does not exist")
+}
+
+// What the transform does not build, parameters, types, properties and references stand in one list,
+// in the template's order, whoever asks.
+func TestOneListOfWhatIsNotBuilt(t *testing.T) {
+	r := newRig(t)
+	c := r.client()
+	src := `Transform: AWS::Serverless-2016-10-31
+Parameters:
+  Image: {Type: "AWS::SSM::Parameter::Value<String>", Default: /image}
+Resources:
+  Web:
+    Type: AWS::Serverless::HttpApi
+    Properties: {Domain: {DomainName: example.org}, DefinitionBody: {openapi: 3.0.1, paths: {}}}
+  F:
+    Type: AWS::Serverless::Function
+    Connectors: {C: {Properties: {}}}
+    Properties:
+      DeploymentPreference: {Type: AllAtOnce}
+      Events:
+        Timer: {Type: Schedule, Properties: {Schedule: rate(1 minute)}}
+  Steps:
+    Type: AWS::Serverless::StateMachine
+    Properties: {DefinitionUri: s.json}
+  Queue:
+    Type: AWS::SQS::Queue
+    Properties: {Name: !GetAtt Steps.Arn}
+  Thing:
+    Type: Test::Door::Thing
+    Properties: {Unheard: !Ref Image, Value: "{{resolve:ssm:x}}"}
+Outputs:
+  Steps: {Value: !Ref Steps}
+`
+	_, err := c.CreateStack(t.Context(), &api.CreateStackInput{StackName: "new", TemplateBody: &src})
+	e, ok := errors.AsType[*awserr.Error](err)
+	if !ok || e.Kind != awserr.NotImplemented {
+		t.Fatalf("%v", err)
+	}
+	want := strings.Join([]string{"The template needs what Bastide has not built:",
+		"  line 3, column 17: The parameter Image has type AWS::SSM::Parameter::Value<String>: reading parameters from Systems Manager is not built",
+		"  line 5, column 3: Web: the type AWS::ApiGatewayV2::Api is not built", // in this rig
+		"  line 5, column 3: WebApiGatewayDefaultStage: the type AWS::ApiGatewayV2::Stage is not built",
+		"  line 7, column 26: Domain (of Web) is not built",
+		"  line 10, column 5: Connectors (of F) are not built",
+		"  line 12, column 29: DeploymentPreference (of F) is not built",
+		"  line 14, column 23: The event type Schedule (of F, event Timer) is not built",
+		"  line 16, column 11: The resource type AWS::Serverless::StateMachine (of Steps) is not built",
+		"  line 19, column 11: Queue: the type AWS::SQS::Queue is not built",
+		"  line 23, column 18: Thing: the property Unheard of Test::Door::Thing is not built",
+		"  line 23, column 46: the dynamic reference {{resolve:ssm:x}} is not built"}, "\n")
+	if e.Message != want {
+		t.Errorf("%s\nwant\n%s", e.Message, want)
+	}
+	_, set := c.CreateChangeSet(t.Context(), &api.CreateChangeSetInput{StackName: "new", ChangeSetName: "x", ChangeSetType: new("CREATE"), TemplateBody: &src})
+	if set == nil || set.Error() != err.Error() {
+		t.Errorf("a change set is refused with %v", set)
+	}
 }
 
 const roles2 = `

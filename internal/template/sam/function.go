@@ -36,14 +36,12 @@ func (f target) condition() string {
 // destinations, role and what its events need.
 func (m *macro) function() ([]*generated, error) {
 	if c := m.get("CapacityProviderConfig"); c != nil {
-		return nil, tree.Unbuiltf(c.Pos, "CapacityProviderConfig (of %s) is not built.", m.id)
+		m.t.note(c.Pos, "CapacityProviderConfig (of %s) is not built.", m.id)
 	}
 	if p := m.get("VersionDeletionPolicy"); p != nil && m.get("AutoPublishAlias") == nil {
 		return nil, m.errorf(p, "'VersionDeletionPolicy' requires 'AutoPublishAlias'.")
 	}
-	if err := m.deploymentPreference(); err != nil {
-		return nil, err
-	}
+	m.deploymentPreference()
 	if err := m.expandPolicies(); err != nil {
 		return nil, err
 	}
@@ -87,16 +85,16 @@ func (m *macro) function() ([]*generated, error) {
 	return made, nil
 }
 
-func (m *macro) deploymentPreference() error {
+func (m *macro) deploymentPreference() {
 	d := m.get("DeploymentPreference")
 	if d.Empty() {
-		return nil
+		return
 	}
 	on := m.t.resolve(d.Get("Enabled").Clone())
 	if on != nil && (on.IsString("false") || on.IsString("False") || on.Empty()) {
-		return nil
+		return
 	}
-	return tree.Unbuiltf(d.Pos, "DeploymentPreference (of %s) is not built.", m.id)
+	m.t.note(d.Pos, "DeploymentPreference (of %s) is not built.", m.id)
 }
 
 func (m *macro) lambda() (*generated, error) {

@@ -10,7 +10,7 @@ import (
 // permissions of its authorizers.
 func (m *macro) httpAPI() ([]*generated, error) {
 	if d := m.get("Domain"); !d.Empty() {
-		return nil, tree.Unbuiltf(d.Pos, "Domain (of %s) is not built.", m.id)
+		m.t.note(d.Pos, "Domain (of %s) is not built.", m.id)
 	}
 	if c := m.get("CorsConfiguration"); c != nil {
 		m.props.Set("CorsConfiguration", m.t.resolve(c))

@@ -177,9 +177,7 @@ func eventError(ev tree.Field, err error) error {
 	if len(e.At) == 0 {
 		e.At = []tree.Pos{ev.Pos}
 	}
-	if !e.Unbuilt {
-		e.Message = "Event with id [" + ev.Key + "] is invalid. " + e.Message
-	}
+	e.Message = "Event with id [" + ev.Key + "] is invalid. " + e.Message
 	return e
 }
 

@@ -14,10 +14,10 @@ var openAPIVersion = regexp.MustCompile(`^[2-3](\.\d)(\.\d)?$`)
 // permissions of its authorizers, and a usage plan.
 func (m *macro) restAPI() ([]*generated, error) {
 	if d := m.get("Domain"); !d.Empty() {
-		return nil, tree.Unbuiltf(d.Pos, "Domain (of %s) is not built.", m.id)
+		m.t.note(d.Pos, "Domain (of %s) is not built.", m.id)
 	}
 	if d := m.get("AlwaysDeploy"); d.True() {
-		return nil, tree.Unbuiltf(d.Pos, "AlwaysDeploy (of %s) is not built: a name would change at each reading.", m.id)
+		m.t.note(d.Pos, "AlwaysDeploy (of %s) is not built: a name would change at each reading.", m.id)
 	}
 	for _, k := range []string{"BinaryMediaTypes", "Auth"} {
 		if v := m.get(k); v != nil {

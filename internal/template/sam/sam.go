@@ -16,6 +16,7 @@ package sam
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/bastide-cloud/bastide/internal/template/tree"
@@ -42,6 +43,7 @@ type transformer struct {
 	doc     *Node
 	out     *Node
 	errs    []*tree.Error
+	unbuilt []*tree.Error
 	refs    map[string]string // "Function.Alias" → the id of the generated resource
 	renamed map[string]string // ids that changed: layers get a hash
 	plan    sharedPlan
@@ -50,7 +52,9 @@ type transformer struct {
 }
 
 // Transform returns the template without its serverless resources, Globals and Transform. root is
-// not changed. All that is wrong is reported at once, as one *tree.Error with causes.
+// not changed. All that is wrong is reported at once, as one *tree.Error with causes; where
+// something is not built, that alone, and the template that comes back with the error holds what is
+// left: a resource that is not built keeps its place under a type that nothing knows.
 func Transform(root *Node, o Options) (*Node, error) {
 	t := &transformer{opt: o, doc: root.Clone(), refs: map[string]string{}, renamed: map[string]string{}}
 	steps := []func(){t.refuse, t.defaultBodies, t.implicitAPIs, t.mergeGlobals}
@@ -65,11 +69,27 @@ func Transform(root *Node, o Options) (*Node, error) {
 	for _, id := range t.sequence() {
 		t.resource(id)
 	}
-	if len(t.errs) > 0 {
+	if len(t.errs) > 0 && len(t.unbuilt) == 0 {
 		return nil, t.failure()
 	}
 	t.rewrite(t.out)
+	if len(t.unbuilt) > 0 {
+		return t.out, t.failure()
+	}
 	return t.out, nil
+}
+
+// Placeholder begins the type of a resource that was not transformed.
+const Placeholder = "Unbuilt::Serverless::"
+
+// hold keeps a resource's place.
+func hold(res *Node) {
+	typ := res.Get("Type")
+	res.Set("Type", tree.Str(Placeholder+typ.Text[len(prefix):]).At(typ.Pos))
+}
+
+func (t *transformer) note(p tree.Pos, format string, args ...any) {
+	t.unbuilt = append(t.unbuilt, tree.Unbuiltf(p, format, args...))
 }
 
 func (t *transformer) resources() *Node { return t.doc.Get("Resources") }
@@ -116,6 +136,7 @@ func (t *transformer) resource(id string) {
 	made, err := t.generate(id, def.Value)
 	if err != nil {
 		t.fail(id, err)
+		hold(t.out.Get("Resources").Get(id))
 		return
 	}
 	dst := t.out.Get("Resources")
@@ -167,14 +188,15 @@ func (t *transformer) generate(id string, def *Node) ([]*generated, error) {
 	case "LayerVersion":
 		return m.layer()
 	}
-	return nil, tree.Unbuiltf(def.Get("Type").Pos, "The resource type %s%s is not built.", prefix, m.typ)
+	return nil, fmt.Errorf("sam: %s%s came past refuse", prefix, m.typ)
 }
 
-// refuse lists what is not built before anything else is done, so that one run names all of it.
+// refuse lists what is not built, and takes it away, so that one run names all there is.
 func (t *transformer) refuse() {
 	for _, f := range t.resources().Fields {
 		if c := f.Value.Field("Connectors"); c != nil {
-			t.errs = append(t.errs, tree.Unbuiltf(c.Pos, "Connectors (of %s) are not built.", f.Key))
+			t.note(c.Pos, "Connectors (of %s) are not built.", f.Key)
+			f.Value.Delete("Connectors")
 		}
 		if !serverless(f.Value) {
 			continue
@@ -185,7 +207,8 @@ func (t *transformer) refuse() {
 			t.refuseEvents(f.Key, f.Value.Dig("Properties", "Events"))
 		case "Api", "HttpApi", "SimpleTable", "LayerVersion":
 		default:
-			t.errs = append(t.errs, tree.Unbuiltf(typ.Pos, "The resource type %s (of %s) is not built.", typ.Text, f.Key))
+			t.note(typ.Pos, "The resource type %s (of %s) is not built.", typ.Text, f.Key)
+			hold(f.Value)
 		}
 	}
 }
@@ -194,11 +217,12 @@ func (t *transformer) refuseEvents(id string, events *Node) {
 	if !events.Is(tree.Map) {
 		return
 	}
-	for _, e := range events.Fields {
+	for _, e := range slices.Clone(events.Fields) {
 		switch typ := e.Value.Get("Type"); {
 		case typ.IsString("Api"), typ.IsString("HttpApi"):
 		case typ.Is(tree.String):
-			t.errs = append(t.errs, tree.Unbuiltf(typ.Pos, "The event type %s (of %s, event %s) is not built.", typ.Text, id, e.Key))
+			t.note(typ.Pos, "The event type %s (of %s, event %s) is not built.", typ.Text, id, e.Key)
+			events.Delete(e.Key)
 		default:
 			t.errs = append(t.errs, tree.Errorf(e.Pos, "Resource with id [%s] is invalid. Event with id [%s] is invalid. Missing required property 'Type'.", id, e.Key))
 		}
@@ -215,22 +239,14 @@ func (t *transformer) fail(id string, err error) {
 	if len(c.At) == 0 {
 		c.At = []tree.Pos{t.resources().Field(id).Pos}
 	}
-	if !c.Unbuilt {
-		c.Message = fmt.Sprintf("Resource with id [%s] is invalid. %s", id, c.Message)
-	}
+	c.Message = fmt.Sprintf("Resource with id [%s] is invalid. %s", id, c.Message)
 	t.errs = append(t.errs, &c)
 }
 
 // failure is all errors as one. When something is not built, that alone is reported.
 func (t *transformer) failure() error {
-	var unbuilt []*tree.Error
-	for _, e := range t.errs {
-		if e.Unbuilt {
-			unbuilt = append(unbuilt, e)
-		}
-	}
-	if len(unbuilt) > 0 {
-		return &tree.Error{Message: "The template uses what is not built.", Unbuilt: true, Causes: unbuilt}
+	if len(t.unbuilt) > 0 {
+		return &tree.Error{Message: "The template uses what is not built.", Unbuilt: true, Causes: t.unbuilt}
 	}
 	return &tree.Error{Message: fmt.Sprintf("Transform AWS::Serverless-2016-10-31 failed with: Invalid Serverless Application Specification document. Number of errors found: %d.", len(t.errs)), Causes: t.errs}
 }
