@@ -211,12 +211,12 @@ func (b *bench) sample(ctx context.Context, c testCase, s *server) (Sample, erro
 	if plan.For == 0 {
 		plan.For = b.each
 	}
-	before := s.spent()
+	before, inside := s.spent(), s.inside()
 	r, err := load(ctx, plan)
 	if err != nil {
 		return Sample{}, fmt.Errorf("%s: %w", c.key, err)
 	}
-	spent := s.spent() - before
+	spent, inside := s.spent()-before, s.inside()-inside
 	if r.Failed > 0 {
 		fmt.Fprintf(os.Stderr, "bench: %s on %s: %d calls failed: %s\n", c.key, s.name, r.Failed, r.Failure)
 	}
@@ -228,6 +228,9 @@ func (b *bench) sample(ctx context.Context, c testCase, s *server) (Sample, erro
 	if r.Count > 0 {
 		out.Rate = float64(r.Count) / r.Elapsed.Seconds()
 		out.CPU = float64(spent) / float64(time.Microsecond) / float64(r.Count)
+		if c.inside {
+			out.Inside = float64(inside) / float64(time.Microsecond) / float64(r.Count)
+		}
 	}
 	return out, nil
 }

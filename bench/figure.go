@@ -31,7 +31,8 @@ type Sample struct {
 	P50    float64 `json:"p50_ms,omitempty"`
 	P99    float64 `json:"p99_ms,omitempty"`
 	Rate   float64 `json:"per_second,omitempty"`
-	CPU    float64 `json:"server_cpu_us_per_request,omitempty"` // user and system time of the server
+	CPU    float64 `json:"server_cpu_us_per_request,omitempty"`   // user and system time of the server
+	Inside float64 `json:"function_cpu_us_per_request,omitempty"` // the same of the functions' sandboxes
 	Bytes  int64   `json:"bytes,omitempty"`
 	Nanos  float64 `json:"ns,omitempty"`
 }
@@ -88,6 +89,9 @@ func (s Sample) String() string {
 	}
 	if s.CPU > 0 {
 		add("cpu %.0f µs", s.CPU)
+	}
+	if s.Inside > 0 {
+		add("inside %.0f µs", s.Inside)
 	}
 	if s.Failed > 0 {
 		add("%d FAILED", s.Failed)

@@ -4,7 +4,8 @@
 // An instance is one sandbox with one runtime in it. It serves one event at a time, is frozen when it
 // has been idle for a moment, ended when it has been idle for long, when its role's credentials draw
 // to their end, and when the function's code or configuration changes. It is never shared between
-// functions, versions or accounts.
+// functions, versions or accounts. Events of a function that answers at once take turns on a few
+// instances that stay warm, rather than each having one.
 //
 //	f := fleet.New(fleet.Deps{…})
 //	out, err := f.Invoke(ctx, fn, fleet.Event{RequestID: id, ARN: arn, Payload: event})

@@ -16,24 +16,32 @@ type Fleet struct {
 	bundle string // file of the roots that functions trust
 
 	mu       sync.Mutex
-	groups   map[string]*group // by function and version
-	accounts map[string]int    // invocations running without a reservation, by account and region
-	reserved map[string]int    // invocations running, by function
+	turns    int
+	groups   map[groupKey]*group
+	accounts map[string]int // invocations running without a reservation, by account and region
+	reserved map[string]int // invocations running, by function
 	living   map[*instance]bool
 	starting int
 	closed   bool
 }
 
+// groupKey names a version of a function.
+type groupKey struct{ arn, version string }
+
 // group are the instances of one revision of one version.
 type group struct {
-	key, arn, revision string
-	idle               []*instance // the most recently used last
-	retired            bool        // by a newer revision: instances end when they are done
+	key      groupKey
+	revision string
+	idle     []*instance // the most recently used last
+	retired  bool        // by a newer revision: instances end when they are done
+
+	busy  int // invocations that have an instance, or are starting one
+	queue queue
 }
 
 // New makes a fleet.
 func New(d Deps) (*Fleet, error) {
-	f := &Fleet{deps: d.withDefaults(), groups: map[string]*group{}, accounts: map[string]int{}, reserved: map[string]int{},
+	f := &Fleet{deps: d.withDefaults(), turns: turns(), groups: map[groupKey]*group{}, accounts: map[string]int{}, reserved: map[string]int{},
 		living: map[*instance]bool{}}
 	if err := os.MkdirAll(d.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("fleet: %w", err)
@@ -100,20 +108,28 @@ func (f *Fleet) leave(fn *Function) {
 	}
 }
 
-// take finds a resting instance, or room for a new one: then it returns nil and the caller starts
-// one, which it reports with started.
+// take finds an instance that rests or is given back, or room for a new one: then it returns nil and
+// the caller starts one, which it reports with started. The group counts the invocation as busy until
+// done.
 func (f *Fleet) take(fn *Function) (*instance, *group, error) {
-	for {
-		i, g, end, err := f.pick(fn)
-		for _, old := range end {
+	for may := true; ; may = false {
+		p, err := f.pick(fn, may)
+		for _, old := range p.end {
 			go old.close()
 		}
+		i := p.instance
+		if p.turn != nil {
+			if i = <-p.turn; i == nil {
+				continue
+			}
+		}
 		if i == nil || err != nil {
-			return nil, g, err
+			return nil, p.group, err
 		}
 		if i.wake() && f.fresh(i, fn) {
-			return i, g, nil
+			return i, p.group, nil
 		}
+		f.done(p.group)
 		go i.close()
 	}
 }
@@ -123,33 +139,57 @@ func (f *Fleet) fresh(i *instance, fn *Function) bool {
 	return i.expires.IsZero() || i.expires.After(f.deps.Clock.Now().Add(fn.Timeout+time.Minute))
 }
 
-func (f *Fleet) pick(fn *Function) (i *instance, g *group, end []*instance, err error) {
+// picked is an instance, a turn in the queue for one, or neither: then there is room for a new one.
+type picked struct {
+	instance *instance
+	turn     chan *instance
+	group    *group
+	end      []*instance // that the caller ends
+}
+
+// pick chooses; an event may queue once.
+func (f *Fleet) pick(fn *Function, mayQueue bool) (p picked, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	key := fn.ARN + ":" + fn.Version
-	g = f.groups[key]
+	key := groupKey{fn.ARN, fn.Version}
+	g := f.groups[key]
 	if g != nil && g.revision != fn.Revision {
-		end = f.retire(g)
+		p.end = f.retire(g)
 		g = nil
 	}
 	if g == nil {
-		g = &group{key: key, arn: fn.ARN, revision: fn.Revision}
+		g = &group{key: key, revision: fn.Revision}
 		f.groups[key] = g
 	}
+	p.group = g
+	if now := f.deps.Clock.Now(); mayQueue && g.busy >= f.turns && g.queue.quick(now) {
+		p.turn = g.queue.join(now, func() { f.still(g) }).instance
+		return p, nil
+	}
 	if n := len(g.idle); n > 0 {
-		i = g.idle[n-1]
+		p.instance = g.idle[n-1]
 		g.idle = g.idle[:n-1]
-		return i, g, end, nil
+		g.busy++
+		return p, nil
 	}
 	if len(f.living)+f.starting >= f.deps.Instances {
 		oldest := f.oldest()
 		if oldest == nil {
-			return nil, g, end, &ThrottledError{ConcurrentExceeded}
+			return p, &ThrottledError{ConcurrentExceeded}
 		}
-		end = append(end, oldest)
+		p.end = append(p.end, oldest)
 	}
 	f.starting++
-	return nil, g, end, nil
+	g.busy++
+	return p, nil
+}
+
+// done counts the end of an invocation that has no instance to give back.
+func (f *Fleet) done(g *group) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	g.busy--
+	g.queue.pass(nil, f.deps.Clock.Now())
 }
 
 // oldest removes the instance that a function has left longest in its row of idle ones.
@@ -170,6 +210,7 @@ func (f *Fleet) retire(g *group) []*instance {
 	g.retired = true
 	end := g.idle
 	g.idle = nil
+	g.queue.dissolve(f.deps.Clock.Now()) // its events run on the newer one
 	if f.groups[g.key] == g {
 		delete(f.groups, g.key)
 	}
@@ -191,13 +232,22 @@ func (f *Fleet) started(i *instance) {
 	}
 }
 
-// put gives an instance back after an invocation, or ends it.
-func (f *Fleet) put(i *instance, keep bool) {
+// put gives an instance back after an invocation that took so long, to the next event or to rest, or
+// ends it.
+func (f *Fleet) put(i *instance, took time.Duration, keep bool) {
+	g, now := i.group, f.deps.Clock.Now()
 	f.mu.Lock()
-	keep = keep && !f.closed && !i.group.retired && f.living[i]
-	if keep {
+	g.queue.learn(took)
+	keep = keep && !f.closed && !g.retired && f.living[i]
+	switch {
+	case keep && g.queue.pass(i, now): // as busy as it was
+	case keep:
+		g.busy--
 		i.sleep()
-		i.group.idle = append(i.group.idle, i)
+		g.idle = append(g.idle, i)
+	default:
+		g.busy--
+		g.queue.pass(nil, now)
 	}
 	f.mu.Unlock()
 	if !keep {
@@ -236,7 +286,7 @@ func (f *Fleet) Retire(functionARN string) {
 	f.mu.Lock()
 	var end []*instance
 	for _, g := range f.groups {
-		if g.arn == functionARN {
+		if g.key.arn == functionARN {
 			end = append(end, f.retire(g)...)
 		}
 	}

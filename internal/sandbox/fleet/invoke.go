@@ -50,10 +50,11 @@ func (f *Fleet) Invoke(ctx context.Context, fn Function, ev Event) (Outcome, err
 	} else {
 		f.started(nil)
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		return i.run(ev, i.initTime), nil
-	case i == nil || i.box == nil:
+	}
+	f.done(g)
+	if i == nil || i.box == nil {
 		return f.noEntry(err)
 	}
 	return i.failedStart(ev, err)
@@ -117,7 +118,7 @@ func (i *instance) run(ev Event, initTime time.Duration) Outcome {
 	}
 	i.report.end(ev.RequestID, m)
 	out.LogTail = i.report.journal.end()
-	i.fleet.put(i, err == nil && !res.Spent)
+	i.fleet.put(i, m.duration, err == nil && !res.Spent)
 	return out
 }
 
