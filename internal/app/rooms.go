@@ -177,7 +177,7 @@ func (s *Server) Status(context.Context) (bastide.Status, error) {
 }
 
 // Backup writes everything that is kept; never the root key.
-func (s *Server) Backup(ctx context.Context, w io.Writer) error { return s.db.Backup(ctx, w) }
+func (s *Server) Backup(ctx context.Context, w io.Writer) error { return s.db.Backup(ctx, w, s.events) }
 
 // Reset empties every service and makes a new administrator; the trail and the installation's own
 // keys stay. Only under open credentials.
@@ -189,7 +189,12 @@ func (s *Server) Reset(ctx context.Context) error {
 	for _, u := range s.rooms.units {
 		spaces = append(spaces, u.Model.ID)
 	}
-	if err := s.db.Clear(ctx, spaces...); err != nil {
+	// The events go first, so that a crash in between leaves no events of groups that nobody knows any
+	// more; and again, since functions go on speaking meanwhile.
+	if err := s.events.Clear(ctx); err != nil {
+		return err
+	}
+	if err := errors.Join(s.db.Clear(ctx, spaces...), s.events.Clear(ctx)); err != nil {
 		return err
 	}
 	if err := os.Remove(filepath.Join(s.cfg.Data, credentialsFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -21,6 +21,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/audit"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/store"
+	"github.com/bastide-cloud/bastide/internal/store/eventlog"
 )
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -373,6 +374,9 @@ func TestBackupAndRestore(t *testing.T) {
 	s := start(t, config(data))
 	r, _ := command(t, data)
 	iamCall(t, r, "CreateUser", "UserName", "ann")
+	if err := s.events.Append(eventlog.Stream{Group: "g", Name: "s"}, 1, []eventlog.Event{{At: 1, Message: "said"}}); err != nil {
+		t.Fatal(err)
+	}
 	file := filepath.Join(t.TempDir(), "backup")
 	if err := r.Backup(t.Context(), file); err != nil {
 		t.Fatal(err)
@@ -403,7 +407,10 @@ func TestBackupAndRestore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	start(t, config(copied))
+	restored := start(t, config(copied))
+	if n, err := restored.events.Size(t.Context(), "g"); err != nil || n != int64(len("said"))+26 {
+		t.Errorf("after the restore there are %d bytes of events (%v)", n, err)
+	}
 	again, _ := command(t, copied)
 	if got := iamCall(t, again, "GetUser", "UserName", "ann"); !strings.Contains(got, "user/ann") {
 		t.Errorf("after the restore: %s", got)
@@ -448,11 +455,17 @@ func TestOpenCredentials(t *testing.T) {
 		res.Body.Close()
 		return res.StatusCode
 	}
+	if err := s.events.Append(eventlog.Stream{Group: "g", Name: "s"}, 1, []eventlog.Event{{At: 1, Message: "said"}}); err != nil {
+		t.Fatal(err)
+	}
 	if got := reset(""); got != 403 {
 		t.Errorf("a reset without its header: %d", got)
 	}
 	if got := reset(resetHeader); got != 204 {
 		t.Errorf("a reset: %d", got)
+	}
+	if n, err := s.events.Size(t.Context(), "g"); err != nil || n != 0 {
+		t.Errorf("after the reset there are %d bytes of events (%v)", n, err)
 	}
 	if got := iamCall(t, r, "ListUsers", "MaxItems", "10"); strings.Contains(got, "ann") || !strings.Contains(got, "admin") {
 		t.Errorf("after the reset: %s", got)

@@ -17,9 +17,10 @@ import (
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/store/blob"
+	"github.com/bastide-cloud/bastide/internal/store/eventlog"
 )
 
-// A backup is a tar stream: the database, the blobs, and at the end a manifest with the size and
+// A backup is a tar stream: the database, the event log, the blobs, and at the end a manifest with the size and
 // hash of each, without which the backup is incomplete. It holds nothing else of the data
 // directory: the root key, in particular, is never in it.
 const (
@@ -43,9 +44,10 @@ type backupFile struct {
 	SHA256 string `json:"sha256"`
 }
 
-// Backup writes a consistent copy of everything to w while others go on reading and writing. It
-// needs room for a copy of the database on the data disk meanwhile.
-func (db *DB) Backup(ctx context.Context, w io.Writer) (err error) {
+// Backup writes a consistent copy of everything to w while others go on reading and writing; events
+// is the log that belongs to the database, nil for none. It needs room for a copy of the larger of
+// the two on the data disk meanwhile.
+func (db *DB) Backup(ctx context.Context, w io.Writer, events *eventlog.Log) (err error) {
 	if db.closed.Load() {
 		return ErrClosed
 	}
@@ -67,8 +69,19 @@ func (db *DB) Backup(ctx context.Context, w io.Writer) (err error) {
 		return fmt.Errorf("store: backup: %w", err)
 	}
 	out := backupWriter{ctx: ctx, tar: tar.NewWriter(w), now: db.opt.Clock.Now().UTC(), files: map[string]backupFile{}}
-	if err := out.add(dbFile, snapshot); err != nil {
+	if err := errors.Join(out.add(dbFile, snapshot), os.Remove(snapshot)); err != nil {
 		return err
+	}
+	// The events come after the groups that they belong to: those of a group made in between are
+	// nobody's, where otherwise events that somebody had been told are kept would be missing.
+	if events != nil {
+		snapshot = filepath.Join(dir, eventlog.File)
+		if err := events.CopyTo(ctx, snapshot); err != nil {
+			return fmt.Errorf("store: backup: %w", err)
+		}
+		if err := errors.Join(out.add(eventlog.File, snapshot), os.Remove(snapshot)); err != nil {
+			return err
+		}
 	}
 	err = db.blobs.Area.Walk(func(id string, _ int64, _ time.Time) error {
 		rel, err := blob.Path(id)
@@ -154,7 +167,7 @@ func Restore(ctx context.Context, dir string, r io.Reader) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(db.Check(ctx), db.Close(), os.Remove(filepath.Join(tmp, lockFile))); err != nil {
+	if err := errors.Join(db.Check(ctx), db.Close(), checkEvents(ctx, tmp), os.Remove(filepath.Join(tmp, lockFile))); err != nil {
 		return fmt.Errorf("store: restore: %w", err)
 	}
 	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -164,6 +177,18 @@ func Restore(ctx context.Context, dir string, r io.Reader) (err error) {
 		return fmt.Errorf("store: restore: %w", err)
 	}
 	return syncDir(filepath.Dir(dir))
+}
+
+// checkEvents examines the event log, where the backup had one.
+func checkEvents(ctx context.Context, dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, eventlog.File)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	l, err := eventlog.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(l.Check(ctx), l.Close())
 }
 
 func unpack(ctx context.Context, dir string, r io.Reader) error {
@@ -195,10 +220,11 @@ func unpack(ctx context.Context, dir string, r io.Reader) error {
 	}
 }
 
-// backupPath is where a backup's file goes; only the database and well-formed blob names have a place.
+// backupPath is where a backup's file goes; only the database, the event log and
+// well-formed blob names have a place.
 func backupPath(dir, name string) (string, bool) {
-	if name == dbFile {
-		return filepath.Join(dir, dbFile), true
+	if name == dbFile || name == eventlog.File {
+		return filepath.Join(dir, name), true
 	}
 	id := name[strings.LastIndexByte(name, '/')+1:]
 	rel, err := blob.Path(id)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bastide-cloud/bastide/internal/store"
 	"github.com/bastide-cloud/bastide/internal/store/blob"
+	"github.com/bastide-cloud/bastide/internal/store/eventlog"
 )
 
 type pair struct {
@@ -21,15 +22,27 @@ type pair struct {
 	Blob blob.Ref
 }
 
-// TestBackupWhileWriting backs up under writers that change two rows together, and looks whether
-// the copy holds them together, with their blobs.
+// TestBackupWhileWriting backs up under writers that log an event and then change two rows together,
+// and looks whether the copy holds the rows together, with their blobs, and the events before them.
 func TestBackupWhileWriting(t *testing.T) {
 	db := open(t, store.Options{})
+	events, err := eventlog.Open(db.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := events.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	rows := store.NewTable[pair]("town", "pairs")
 	write := func(w, i int) error {
 		body := fmt.Sprint(w, i)
 		if i%2 == 0 {
 			body = strings.Repeat(body, 40_000) // a file
+		}
+		if err := events.Append(eventlog.Stream{Group: "town", Name: fmt.Sprint(w)}, 1, []eventlog.Event{{At: 1, Message: fmt.Sprint(i)}}); err != nil {
+			return err
 		}
 		ref, err := db.Blobs().Put(t.Context(), strings.NewReader(body), -1)
 		if err != nil {
@@ -64,7 +77,7 @@ func TestBackupWhileWriting(t *testing.T) {
 	}
 	var copies [3]bytes.Buffer
 	for i := range copies {
-		if err := db.Backup(t.Context(), &copies[i]); err != nil {
+		if err := db.Backup(t.Context(), &copies[i], events); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -96,6 +109,15 @@ func checkPairs(t *testing.T, dir string, rows store.Table[pair]) {
 			t.Error(err)
 		}
 	}()
+	events, err := eventlog.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := events.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	err = db.View(t.Context(), store.In("town"), func(tx *store.Tx) error {
 		for w := range 3 {
 			a, ok, err := rows.Get(tx, store.K(w, "a"))
@@ -105,6 +127,16 @@ func checkPairs(t *testing.T, dir string, rows store.Table[pair]) {
 			}
 			if err := db.Blobs().Verify(t.Context(), a.Blob); err != nil {
 				return err
+			}
+			found := false
+			for e, err := range events.Read(t.Context(), eventlog.Query{Group: "town", Streams: []string{fmt.Sprint(w)}}) {
+				if err != nil {
+					return err
+				}
+				found = found || e.Message == fmt.Sprint(a.N)
+			}
+			if !found {
+				return fmt.Errorf("the event before pair %d of %d is not there", a.N, w)
 			}
 		}
 		return nil
@@ -120,7 +152,7 @@ func TestRestoreRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	var good bytes.Buffer
-	if err := db.Backup(t.Context(), &good); err != nil {
+	if err := db.Backup(t.Context(), &good, nil); err != nil {
 		t.Fatal(err)
 	}
 	crafted := func(name string, typ byte) []byte {
@@ -141,6 +173,7 @@ func TestRestoreRefuses(t *testing.T) {
 		"absolute":        crafted("/tmp/evil", tar.TypeReg),
 		"blob outside":    crafted("blobs/../../"+strings.Repeat("a", 32), tar.TypeReg),
 		"link":            crafted("bastide.db", tar.TypeSymlink),
+		"events' link":    crafted("events.db", tar.TypeSymlink),
 		"key":             crafted("root.key", tar.TypeReg),
 	} {
 		dir := filepath.Join(t.TempDir(), "restored")

@@ -419,7 +419,7 @@ func TestRoutes(t *testing.T) {
 func TestBackups(t *testing.T) {
 	r := newRig(t)
 	ctx := t.Context()
-	r.backup = func(ctx context.Context, w io.Writer) error { return r.db.Backup(ctx, w) }
+	r.backup = func(ctx context.Context, w io.Writer) error { return r.db.Backup(ctx, w, nil) }
 	out, err := r.CreateBackup(ctx, &bastide.CreateBackupInput{})
 	r.check(err)
 	b, err := io.ReadAll(out.Body)

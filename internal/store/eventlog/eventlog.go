@@ -85,6 +85,9 @@ const (
 	maxBuffer  = 16 << 20 // bytes; appending waits beyond it
 )
 
+// File is the log's name in its directory.
+const File = "events.db"
+
 // ErrClosed: the log takes no more events.
 var ErrClosed = errors.New("eventlog: closed")
 
@@ -95,7 +98,7 @@ func Open(dir string) (*Log, error) {
 	for _, p := range []string{"journal_mode(wal)", "synchronous(normal)", "busy_timeout(10000)", "trusted_schema(off)", "wal_autocheckpoint(256)"} {
 		q.Add("_pragma", p)
 	}
-	path := filepath.Join(dir, "events.db")
+	path := filepath.Join(dir, File)
 	// For the owner only, also where the directory is not; SQLite gives its other files the same mode.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -303,6 +306,43 @@ func (l *Log) Delete(ctx context.Context, s Stream, before int64) error {
 	defer l.writing.Unlock()
 	if _, err := l.db.ExecContext(ctx, text, args...); err != nil {
 		return fmt.Errorf("eventlog: %w", err)
+	}
+	return nil
+}
+
+// Clear removes everything.
+func (l *Log) Clear(ctx context.Context) error {
+	if err := l.Flush(); err != nil {
+		return err
+	}
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if _, err := l.db.ExecContext(ctx, `DELETE FROM event`); err != nil {
+		return fmt.Errorf("eventlog: %w", err)
+	}
+	return nil
+}
+
+// CopyTo writes a consistent copy, which holds at least what was appended before, to a file that does
+// not exist yet, while others go on reading and appending.
+func (l *Log) CopyTo(ctx context.Context, path string) error {
+	if err := l.Flush(); err != nil {
+		return err
+	}
+	if _, err := l.db.ExecContext(ctx, `VACUUM INTO ?`, path); err != nil {
+		return fmt.Errorf("eventlog: %w", err)
+	}
+	return nil
+}
+
+// Check has SQLite examine the file; nil when it is sound.
+func (l *Log) Check(ctx context.Context) error {
+	var said string
+	if err := l.db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&said); err != nil {
+		return fmt.Errorf("eventlog: %w", err)
+	}
+	if said != "ok" {
+		return fmt.Errorf("eventlog: integrity check: %s", said)
 	}
 	return nil
 }
