@@ -77,3 +77,20 @@ func BenchmarkSeal(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkFlush is what a noted record costs until it is durable.
+func BenchmarkFlush(b *testing.B) {
+	_, trail, r := benchTrail(b)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		if err := trail.Note(b.Context(), r); err != nil {
+			b.Fatal(err)
+		}
+		if i%400 == 399 {
+			if err := trail.Flush(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}

@@ -132,6 +132,9 @@ func runWorker(ctx context.Context, db *store.DB, trail *audit.Trail, w, units i
 		if err = unit(ctx, db, trail, w, i, ref); err == nil && !early {
 			say("ack %d %d", w, i)
 		}
+		for n := 0; err == nil && n < (i+w)%5; n++ { // as many in a row as come between two heads
+			err = trail.Note(ctx, audit.Record{EventName: noted, RequestID: fmt.Sprintf("note-%d-%d-%d", w, i, n)})
+		}
 	}
 	return err
 }
@@ -139,6 +142,9 @@ func runWorker(ctx context.Context, db *store.DB, trail *audit.Trail, w, units i
 func pad(w, i, n int) []byte {
 	return bytes.Repeat(fmt.Appendf(nil, "%d.%d,", w, i), 1+n*((i*7+w)%5)/20)
 }
+
+// noted is the event of records that tell of no change. An exported head promises those before it.
+const noted = "Noted"
 
 // body is a blob's content: by turns one that stays in a row, and one that goes to a file.
 func body(w, i int) []byte {
@@ -261,12 +267,22 @@ func (p *promise) keptIn(ctx context.Context, dir string) (err error) {
 	if !r.OK() {
 		return fmt.Errorf("the trail does not verify: %v", r.Problems)
 	}
-	recorded := map[string]int{}
+	recorded, notes := map[string]int{}, map[string]bool{}
 	for r, err := range trail.Query(ctx, audit.Filter{}) {
 		if err != nil {
 			return err
 		}
+		if r.EventName == noted {
+			if notes[r.RequestID] {
+				return fmt.Errorf("%s is there twice", r.RequestID)
+			}
+			notes[r.RequestID] = true
+			continue
+		}
 		recorded[r.RequestID]++
+	}
+	if all := int64(len(notes) + len(recorded)); p.head != nil && all < p.head.Records {
+		return fmt.Errorf("%d records, the exported head promises %d", all, p.head.Records)
 	}
 	total := 0
 	for w := range workers {

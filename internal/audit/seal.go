@@ -48,7 +48,7 @@ func member(raw []byte, name string) (string, bool) {
 	return "", false
 }
 
-// Seal chains the records that were committed since the last head, in spans of at most
+// Seal chains the records that were committed since the last head, in spans of about
 // SealRecords, and signs each span's head. A View shows every record up to its newest: sequence
 // numbers are given out in commit order, so none can appear below one already seen.
 func (t *Trail) Seal(ctx context.Context) error {
@@ -77,16 +77,20 @@ func (t *Trail) sealSpan(ctx context.Context) (more bool, err error) {
 		}
 		s = span{First: end.Records + 1, After: end.Seq, Prev: end.Hash, Head: Head{Node: node, Records: end.Records, Hash: end.Hash, Seq: end.Seq}}
 		index, n = nil, 0
+		var row []entry
 		for e, err := range records().Scan(tx, store.K(node), store.Range{After: store.K(node, end.Seq), Limit: t.opt.SealRecords}) {
 			if err != nil {
 				return err
 			}
-			seq := e.Key.Int(1)
-			id := s.take(seq, e.Value)
-			if id != "" {
-				index = append(index, requestHash(id))
+			row = entries(row[:0], e)
+			for _, r := range row {
+				if id := s.take(r.seq, r.raw); id != "" {
+					index = append(index, requestHash(id))
+				}
 			}
-			n++
+			if n += len(row); n >= t.opt.SealRecords {
+				break // at the end of a row
+			}
 		}
 		return nil
 	})
@@ -95,7 +99,7 @@ func (t *Trail) sealSpan(ctx context.Context) (more bool, err error) {
 	}
 	s.Head.Time = t.db.Clock().Now().UTC()
 	s.Head.sign("head", t.opt.Key)
-	return n == t.opt.SealRecords, t.db.Update(ctx, store.In(Space), func(tx *store.Tx) error {
+	return n >= t.opt.SealRecords, t.db.Update(ctx, store.In(Space), func(tx *store.Tx) error {
 		end, err := last(tx, node)
 		if err != nil {
 			return err

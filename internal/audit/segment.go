@@ -143,16 +143,22 @@ type entry struct {
 	raw []byte
 }
 
-// page reads the next rows of s behind sequence number at.
+// pageRecords is about how many records are read in one transaction.
+const pageRecords = 500
+
+// page reads the next records of s behind sequence number at, where a row ends. The page ends with
+// a row too.
 func (t *Trail) page(ctx context.Context, s span, at int64) (out []entry, err error) {
 	node := s.Head.Node
 	err = t.db.View(ctx, store.In(Space), func(tx *store.Tx) error {
 		out = nil
-		for e, err := range records().Scan(tx, store.K(node), store.Range{After: store.K(node, at), To: store.K(node, s.Head.Seq+1), Limit: 500}) {
+		for e, err := range records().Scan(tx, store.K(node), store.Range{After: store.K(node, at), To: store.K(node, s.Head.Seq+1), Limit: pageRecords}) {
 			if err != nil {
 				return err
 			}
-			out = append(out, entry{e.Key.Int(1), e.Value})
+			if out = entries(out, e); len(out) >= pageRecords {
+				break
+			}
 		}
 		return nil
 	})

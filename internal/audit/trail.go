@@ -65,7 +65,8 @@ type Trail struct {
 }
 
 // records are the events as they were encoded, by node and sequence number, which is the order of
-// their commits. Everything of the trail may use the disk reserve: a delete needs its record.
+// their commits; a row may hold several (see batch). Everything of the trail may use the disk
+// reserve: a delete needs its record.
 func records() store.Table[[]byte] { return store.NewTable[[]byte](Space, "records").UseReserve() }
 
 type keyRow struct {
@@ -221,7 +222,7 @@ func (t *Trail) poke() {
 }
 
 // flushBatch bounds the noted records of one transaction.
-const flushBatch = 256
+const flushBatch = 1024
 
 // Flush makes the records noted so far durable. Records that could not be written are kept for the
 // next Flush.
@@ -241,20 +242,40 @@ func (t *Trail) Flush(ctx context.Context) error {
 		if len(t.pending) == 0 {
 			return nil
 		}
-		err := t.db.Update(ctx, store.In(Space), func(tx *store.Tx) error {
-			for _, r := range t.pending {
-				if err := t.Append(tx, r); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
+		if err := t.appendAll(ctx, t.pending); err != nil {
 			return fmt.Errorf("audit: flush: %w", err)
 		}
+		clear(t.pending) // what they point to may go
 		t.pending = t.pending[:0]
 	}
 	return nil
+}
+
+// appendAll writes noted records in one transaction, several a row. They are encoded before it
+// begins: others wait for it.
+func (t *Trail) appendAll(ctx context.Context, noted []Record) error {
+	raws := make([][]byte, len(noted))
+	for i := range noted {
+		r := noted[i] // a copy: what encoding fills in is of this attempt
+		var err error
+		if raws[i], err = t.encode(&r, r.EventTime); err != nil {
+			return err
+		}
+	}
+	return t.db.Update(ctx, store.In(Space), func(tx *store.Tx) error {
+		var b batch
+		for i, raw := range raws {
+			b.add(tx.NextSeq(), raw)
+			if i < len(raws)-1 && !b.full() {
+				continue
+			}
+			if err := records().Put(tx, store.K(t.opt.Node, b.last), b.row()); err != nil {
+				return err
+			}
+			b = batch{}
+		}
+		return nil
+	})
 }
 
 // Close makes everything noted durable, signs a last head and takes no more records. It does not
