@@ -122,7 +122,7 @@ func (s *Service) checkArch(asked []string) error {
 
 // checkRole takes the role once, as Lambda does before it accepts a function.
 func (s *Service) checkRole(c *gate.Call, k functionKey, role string) error {
-	a := Assumption{k.Account, k.Region, role, k.arn(""), k.Name}
+	a := Assumption{k.Account, k.Region, role, k.arn(""), sessionName(k.Name)}
 	cred, err := s.Roles.Assume(c.Context(), a)
 	if err == nil {
 		s.renew(a, cred)

@@ -55,7 +55,16 @@ func (s *Service) Session(ctx context.Context, f fleet.Function) (Credentials, e
 }
 
 func assumption(f fleet.Function) Assumption {
-	return Assumption{Account: f.Account, Region: f.Region, RoleARN: f.Role, FunctionARN: f.ARN, SessionName: f.Name}
+	return Assumption{Account: f.Account, Region: f.Region, RoleARN: f.Role, FunctionARN: f.ARN, SessionName: sessionName(f.Name)}
+}
+
+// sessionName is what a function's sessions are called: its name, which may be of one character where
+// a session's has two at least.
+func sessionName(function string) string {
+	if len(function) < 2 {
+		return function + "-"
+	}
+	return function
 }
 
 // renew replaces a session that may have been taken before the role was made anew.
@@ -67,7 +76,8 @@ func (s *Service) renew(a Assumption, cred Credentials) {
 
 // logsOf acts at the door for the role that writes a stream.
 func (s *Service) logsOf(ctx context.Context, st fleet.Stream) (wire.Caller, error) {
-	cred, err := s.session(ctx, Assumption{st.Account, st.Region, st.Role, st.FunctionARN, st.FunctionARN[strings.LastIndexByte(st.FunctionARN, ':')+1:]}, time.Minute)
+	name := st.FunctionARN[strings.LastIndexByte(st.FunctionARN, ':')+1:]
+	cred, err := s.session(ctx, Assumption{st.Account, st.Region, st.Role, st.FunctionARN, sessionName(name)}, time.Minute)
 	if err != nil {
 		return nil, err
 	}
