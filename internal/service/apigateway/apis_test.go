@@ -36,6 +36,7 @@ func TestDeploymentsAreSnapshots(t *testing.T) {
 	_, err := r.CreateDeployment(ctx, &rest.CreateDeploymentInput{RestApiId: api})
 	refused(t, err, "BadRequestException", "No integration defined for method")
 	must[*rest.DeleteMethodOutput](t)(r.DeleteMethod(ctx, &rest.DeleteMethodInput{RestApiId: api, ResourceId: res, HttpMethod: "POST"}))
+	must[*rest.Deployment](t)(r.CreateDeployment(ctx, &rest.CreateDeploymentInput{RestApiId: api, StageName: new("")})) // of no stage
 	d := must[*rest.Deployment](t)(r.CreateDeployment(ctx, &rest.CreateDeploymentInput{RestApiId: api, StageName: new("prod")}))
 	must[*rest.DeleteMethodOutput](t)(r.DeleteMethod(ctx, &rest.DeleteMethodInput{RestApiId: api, ResourceId: res, HttpMethod: "GET"}))
 	must[*rest.RestApi](t)(r.UpdateRestApi(ctx, &rest.UpdateRestApiInput{RestApiId: api, PatchOperations: []rest.PatchOperation{

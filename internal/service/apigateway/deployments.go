@@ -26,7 +26,7 @@ func (s *Service) createDeployment(c *gate.Call, in *rest.CreateDeploymentInput)
 		if err := s.t.deployments.Put(tx, r.deploymentKey(id), snapshot); err != nil {
 			return nil, err
 		}
-		if in.StageName == nil {
+		if wire.Val(in.StageName) == "" { // terraform's provider sends the name that it does not have
 			return &d, nil
 		}
 		st, err := r.stage(*in.StageName)
