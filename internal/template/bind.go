@@ -108,6 +108,23 @@ func (done *Template) bind(in Inputs) (*Graph, error) {
 	return g, nil
 }
 
+// CheckReferences refuses names that nothing in the template defines, as far as that can be told
+// without a stack: what a transform will define is not known, so a template with one is not checked.
+func (t *Template) CheckReferences() error {
+	if len(t.Transforms()) > 0 {
+		return nil
+	}
+	params, err := t.Parameters()
+	if err != nil {
+		return err
+	}
+	g := &Graph{t: t, values: Inputs{}.pseudo()}
+	for _, p := range params {
+		g.values[p.Name] = tree.Str("")
+	}
+	return g.checkReferences()
+}
+
 // Template is the processed template: transformed, with the functions still in it.
 func (g *Graph) Template() *Template { return g.t }
 

@@ -214,6 +214,14 @@ func TestTemplatesCanBeReadBack(t *testing.T) {
 	if err != nil || len(v.Parameters) != 2 || *v.Parameters[0].DefaultValue != "one" || !*v.Parameters[1].NoEcho || v.Capabilities != nil {
 		t.Errorf("%+v %v", v, err)
 	}
+	for _, bad := range []string{`{"Resources": {"T": {"Type": "A::B::C", "Properties": {"N": {"Ref": "Gone"}}}}}`, `{"Resources": {"Gone": {"Type": "A::B::C"}, "T": {"Type": "A::B::C", "Properties": {"N": {"Fn::Sub": "${Gone}/${AWS::Region}/${Lost}"}}}}}`} {
+		_, err = c.ValidateTemplate(t.Context(), &api.ValidateTemplateInput{TemplateBody: &bad})
+		r.refused(err, "ValidationError", "Template format error: Unresolved resource dependencies [")
+	}
+	// What a transform will define is not known yet.
+	if _, err = c.ValidateTemplate(t.Context(), &api.ValidateTemplateInput{TemplateBody: new(`{"Transform": "AWS::Serverless-2016-10-31", "Resources": {"T": {"Type": "A::B::C", "Properties": {"N": {"Ref": "ServerlessRestApi"}}}}}`)}); err != nil {
+		t.Error(err)
+	}
 	sum, err := c.GetTemplateSummary(t.Context(), &api.GetTemplateSummaryInput{TemplateBody: new(roles2)})
 	if err != nil || sum.ResourceTypes[0] != "AWS::IAM::Role" || strings.Join(sum.Capabilities, ",") != "CAPABILITY_IAM,CAPABILITY_AUTO_EXPAND" {
 		t.Errorf("%+v %v", sum, err)

@@ -64,6 +64,9 @@ func (s *Service) validateTemplate(c *gate.Call, in *api.ValidateTemplateInput) 
 	if err != nil {
 		return nil, wireError(err)
 	}
+	if err := t.CheckReferences(); err != nil {
+		return nil, wireError(err)
+	}
 	out := &api.ValidateTemplateOutput{Description: optional(t.Description()), Parameters: []api.TemplateParameter{}, DeclaredTransforms: t.Transforms()}
 	for _, p := range declared {
 		out.Parameters = append(out.Parameters, api.TemplateParameter{ParameterKey: new(p.Name), DefaultValue: defaultOf(p), NoEcho: new(p.NoEcho), Description: optional(p.Description)})
