@@ -10,17 +10,18 @@ import (
 	"github.com/bastide-cloud/bastide/internal/service/apigateway"
 	"github.com/bastide-cloud/bastide/internal/service/apigatewayv2"
 	"github.com/bastide-cloud/bastide/internal/service/bastide"
+	"github.com/bastide-cloud/bastide/internal/service/lambda"
 	"github.com/bastide-cloud/bastide/internal/sigv4"
 )
 
 // applications makes the edge, which the gate must be there for.
-func (s *Server) applications(http *apigatewayv2.Service, rest *apigateway.Service) (*edge.Edge, error) {
+func (s *Server) applications(http *apigatewayv2.Service, rest *apigateway.Service, functions *lambda.Service) (*edge.Edge, error) {
 	out, err := s.issuers()
 	if err != nil {
 		return nil, err
 	}
 	return edge.New(edge.Deps{Gate: s.gate, HTTP: httpAPIs{apigatewayv2.NewDirectory(http, s.db)}, REST: restAPIs{apigateway.NewDirectory(rest, s.db)},
-		Signatures: signatures{s.verifier()}, JWT: jwt.New(jwt.Options{Fetch: out, Clock: s.clock}),
+		URLs: functionURLs{lambda.NewDirectory(functions, s.db)}, Signatures: signatures{s.verifier()}, JWT: jwt.New(jwt.Options{Fetch: out, Clock: s.clock}),
 		Acknowledgements: bastide.Acknowledged{DB: s.db}, Strangers: s.trail, Clock: s.clock, IDs: s.ids, Log: s.log, Base: s.applicationsAt}), nil
 }
 
@@ -37,15 +38,21 @@ func (s *Server) applicationsAt() string {
 
 // endpoint is the URL of an API by its host.
 func (s *Server) endpoint(apiID, _ string) string {
-	byHost, _ := edge.URLs(s.applicationsAt(), apiID, "$default")
+	byHost, _ := edge.APIURLs(s.applicationsAt(), apiID, "$default")
 	return byHost
 }
 
-// signatures verifies requests to routes of AWS_IAM.
+// functionURL is a function URL by its host.
+func (s *Server) functionURL(id string) string {
+	byHost, _ := edge.FunctionURLs(s.applicationsAt(), id)
+	return byHost
+}
+
+// signatures verifies requests to routes and function URLs of AWS_IAM.
 type signatures struct{ *sigv4.Verifier }
 
-func (v signatures) Identify(r *http.Request, body []byte, region string) (identity.Principal, error) {
-	verified, err := v.Verify(r, body, sigv4.SigningOptions{Services: []string{"execute-api"}, Region: region})
+func (v signatures) Identify(r *http.Request, body []byte, service, region string) (identity.Principal, error) {
+	verified, err := v.Verify(r, body, sigv4.SigningOptions{Services: []string{service}, Region: region})
 	if err != nil {
 		return identity.Anonymous(), err
 	}
@@ -74,6 +81,14 @@ func (r restAPIs) Stages(ctx context.Context, id string) ([]edge.RESTStage, bool
 		out = append(out, edge.RESTStage(st))
 	}
 	return out, known, err
+}
+
+// functionURLs shows service/lambda's to the edge.
+type functionURLs struct{ *lambda.Directory }
+
+func (f functionURLs) URL(ctx context.Context, id string) (*edge.FunctionURL, error) {
+	served, err := f.Directory.URL(ctx, id)
+	return (*edge.FunctionURL)(served), err
 }
 
 // routes lists those of all applications, for Bastide's own service.

@@ -70,8 +70,8 @@ func (s *Server) wire(ctx context.Context) error {
 		bastide.New(bastide.Deps{Server: s, Trail: s.trail, Live: live, Replaced: s.replaced, Routes: routes{s}}).Unit(),
 		httpAPIs.Unit(),
 		restAPIs.Unit(),
-		edge.Unit(),
 	}
+	r.units = append(r.units, edge.Units()...)
 	r.resources = slices.Concat(r.resources, iamService.Resources(), ddb.Resources(), functions.Resources(), logsService.Resources(), httpAPIs.Resources(), buckets.Resources(), restAPIs.Resources())
 	stacks, err := s.cloudFormation(r)
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *Server) wire(ctx context.Context) error {
 	if s.gate, err = gate.New(gate.Deps{Store: s.db, Trail: gate.NewTrail(s.trail), Directory: r.directory, Clock: s.clock, IDs: s.ids}, r.units...); err != nil {
 		return err
 	}
-	if r.edge, err = s.applications(httpAPIs, restAPIs); err != nil {
+	if r.edge, err = s.applications(httpAPIs, restAPIs, functions); err != nil {
 		return err
 	}
 	s.front, err = s.makeFront(ctx)
@@ -111,7 +111,7 @@ func (s *Server) makeFront(ctx context.Context) (*front.Front, error) {
 	}
 	var models []*wire.Service
 	for _, u := range s.rooms.units {
-		if u.Model == edge.Service {
+		if u.Model == edge.Service || u.Model == edge.URLService {
 			continue // applications are reached by their own addresses
 		}
 		models = append(models, u.Model)

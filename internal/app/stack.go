@@ -338,6 +338,12 @@ func (r *Remote) complete(ctx context.Context, s *Stack) error {
 					s.Routes = append(s.Routes, route)
 				}
 			}
+		case "AWS::Lambda::Url": // known by the ARN of its function
+			for _, route := range routes {
+				if route.Target == res.PhysicalResourceId && strings.Contains(route.Url, ".lambda-url.") {
+					s.Routes = append(s.Routes, route)
+				}
+			}
 		}
 	}
 	return nil

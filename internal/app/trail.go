@@ -51,7 +51,7 @@ func readRecord(raw string) (record, error) {
 	if err := json.Unmarshal([]byte(raw), &r); err != nil {
 		return r, err
 	}
-	if r.EventSource != applications {
+	if r.EventSource != applications && r.EventName != urlCall {
 		return r, nil
 	}
 	var in struct{ RequestParameters json.RawMessage }
@@ -64,6 +64,9 @@ func readRecord(raw string) (record, error) {
 
 // applications is the source of applications' own calls.
 const applications = "execute-api.amazonaws.com"
+
+// urlCall is the event of a call of a function URL.
+const urlCall = "InvokeFunctionUrl"
 
 // inner tells whether a record is of what services do among themselves for a call that is shown, or
 // says that a call has begun whose end is shown.

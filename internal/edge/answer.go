@@ -23,16 +23,31 @@ var (
 func (x *exchange) answer(payload string, result []byte) (*response, error) {
 	switch payload {
 	case "2.0":
-		return answerV2(result)
+		return answerV2(result, "text/plain;charset=UTF-8")
+	case payloadURL:
+		return x.answerURL(result)
 	case "1.0":
 		return answerV1(result)
 	}
 	return x.answerREST(result)
 }
 
-// answerV2 is payload 2.0: a result that names no statusCode is itself the body. Source: API
-// Gateway Developer Guide, "Lambda function response for format 2.0".
-func answerV2(result []byte) (*response, error) {
+// answerURL is payload 2.0 of a function URL, which renames the headers that a REST API does. Source:
+// AWS Lambda Developer Guide, "Invoking Lambda function URLs", and answers of the service.
+func (x *exchange) answerURL(result []byte) (*response, error) {
+	out, err := answerV2(result, "application/json")
+	if err != nil {
+		return nil, err
+	}
+	out.header = remapped(out.header)
+	out.header.Set("X-Amzn-Trace-Id", x.trace)
+	return out, nil
+}
+
+// answerV2 is payload 2.0: a result that names no statusCode is itself the body, of a content type
+// that is kind where the result does not say. Source: API Gateway Developer Guide, "Lambda function
+// response for format 2.0".
+func answerV2(result []byte, kind string) (*response, error) {
 	result = bytes.TrimSpace(result)
 	var members map[string]json.RawMessage
 	if len(result) > 0 && result[0] == '{' {
@@ -48,7 +63,7 @@ func answerV2(result []byte) (*response, error) {
 		return nil, err
 	}
 	if out.header.Get("Content-Type") == "" {
-		out.header.Set("Content-Type", "text/plain;charset=UTF-8")
+		out.header.Set("Content-Type", kind)
 	}
 	return out, nil
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/bastide-cloud/bastide/internal/api/lambda"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/edge/jwt"
 	"github.com/bastide-cloud/bastide/internal/gate"
@@ -21,6 +22,9 @@ func (e *Edge) authorize(x *exchange) error {
 	switch x.route.kind {
 	case "NONE":
 		x.who, x.needs = identity.Anonymous(), x.resourceNeed
+		if x.url {
+			x.needs = x.urlNeeds
+		}
 		if x.route.integration.mock != nil && x.r.Method == http.MethodOptions {
 			return nil // tells what the API is configured to tell, and runs nothing
 		}
@@ -63,7 +67,11 @@ func (e *Edge) signed(x *exchange) error {
 	if body == nil {
 		body = []byte{}
 	}
-	who, err := e.Signatures.Identify(x.r, body, x.api.region)
+	service := "execute-api"
+	if x.url {
+		service = "lambda"
+	}
+	who, err := e.Signatures.Identify(x.r, body, service, x.api.region)
 	if err != nil {
 		a := awserr.Wrap(err)
 		if a.Kind == awserr.MissingAuthenticationToken {
@@ -72,9 +80,17 @@ func (e *Edge) signed(x *exchange) error {
 		if a.Kind == awserr.Internal {
 			return err
 		}
+		if x.url {
+			code, _ := lambda.Service.Code(nil, a)
+			return refusal{reason: forbidden, code: code, message: a.Message}
+		}
 		return refusal{reason: forbidden, message: x.restMessage(a.Message)}
 	}
 	x.who, x.context.caller = who, who
+	if x.url {
+		x.needs = x.urlNeeds
+		return nil
+	}
 	x.needs = func(a *gate.Ask) ([]gate.Need, error) {
 		n, err := x.need(a)
 		return []gate.Need{n}, err

@@ -10,7 +10,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/wire"
 )
 
-// cors is an HTTP API's CORS configuration: the edge answers preflights itself, and its headers
+// cors is the CORS configuration of an HTTP API or function URL: the edge answers preflights itself, and its headers
 // replace those of the function. Source: API Gateway Developer Guide, "Configure CORS for HTTP APIs".
 type cors struct {
 	origins                  []string
@@ -61,6 +61,9 @@ func (x *exchange) preflight() *response {
 		return nil
 	}
 	out := &response{status: http.StatusNoContent, header: http.Header{}, cors: true}
+	if x.url {
+		out.status = http.StatusOK
+	}
 	c.apply(out.header, x.r.Header.Get("Origin"))
 	if out.header.Get("Access-Control-Allow-Origin") == "" {
 		return out

@@ -107,7 +107,7 @@ func (e *Edge) ask(x *exchange, a *authorizer, values []string) (verdict, error)
 	}
 	ctx, cancel := context.WithTimeout(x.r.Context(), limit)
 	defer cancel()
-	out, err := x.call(ctx, gate.Client{Gate: e.Gate}, x.apiARN("authorizers/"+a.id), a.function, payload)
+	out, err := x.call(ctx, x.asGateway(gate.Client{Gate: e.Gate}, x.apiARN("authorizers/"+a.id)), a.function, payload)
 	if err != nil {
 		return verdict{}, refusal{reason: authorizerFailed, why: err, counted: true}
 	}

@@ -55,7 +55,8 @@ type RESTAPIs interface {
 type api struct {
 	id, account, region string
 	rest                bool
-	disabled            bool // its execute-api endpoint is
+	url                 *FunctionURL // of which it is the one API, else nil
+	disabled            bool         // its execute-api endpoint is
 	stages              map[string]*stage
 }
 
@@ -106,7 +107,7 @@ type authorizer struct {
 // integration is what a route leads to: a function, or a fixed answer.
 type integration struct {
 	function string
-	payload  string // 1.0, 2.0, "rest"
+	payload  string // 1.0, 2.0, "rest", "url"
 	timeout  time.Duration
 	mock     *mock
 }

@@ -17,10 +17,10 @@ import (
 	"github.com/bastide-cloud/bastide/internal/wire"
 )
 
-// Signatures identifies who signed a request for the service execute-api in a region. Its errors
-// are *awserr.Error.
+// Signatures identifies who signed a request for a service (execute-api, lambda) in a region. Its
+// errors are *awserr.Error.
 type Signatures interface {
-	Identify(r *http.Request, body []byte, region string) (identity.Principal, error)
+	Identify(r *http.Request, body []byte, service, region string) (identity.Principal, error)
 }
 
 // Acknowledgements tells which routes without authorisation an account has opened by name.
@@ -38,6 +38,7 @@ type Deps struct {
 	Gate             *gate.Gate
 	HTTP             HTTPAPIs
 	REST             RESTAPIs
+	URLs             URLs
 	Signatures       Signatures
 	JWT              *jwt.Verifier
 	Acknowledgements Acknowledgements
@@ -100,7 +101,12 @@ func (e *Edge) serve(w http.ResponseWriter, x *exchange) (*response, error) {
 	if !ok {
 		return nil, refusal{reason: forbidden}
 	}
-	a, err := e.find(x.r.Context(), at.api)
+	x.url = at.url
+	find := e.find
+	if at.url {
+		find = e.findURL
+	}
+	a, err := find(x.r.Context(), at.api)
 	if err != nil {
 		return nil, err
 	}
@@ -151,13 +157,17 @@ func (x *exchange) locate(at address) error {
 
 // read takes the body, up to the limit.
 func (x *exchange) read(w http.ResponseWriter) error {
-	if x.r.ContentLength > maxBody {
+	limit := int64(maxBody)
+	if x.url {
+		limit = maxURLBody
+	}
+	if x.r.ContentLength > limit {
 		return refusal{reason: tooLarge}
 	}
 	if x.r.Body == nil {
 		return nil
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, x.r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, x.r.Body, limit))
 	if err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return refusal{reason: tooLarge}

@@ -9,9 +9,12 @@ import (
 	"unicode/utf8"
 )
 
+// payloadURL is payload 2.0 as function URLs have it.
+const payloadURL = "url"
+
 // event is what a function receives, in the payload version that the route asks for.
 func (x *exchange) event(payload string) ([]byte, error) {
-	if payload == "2.0" {
+	if payload == "2.0" || payload == payloadURL {
 		e := x.eventV2(false)
 		return json.Marshal(&e)
 	}

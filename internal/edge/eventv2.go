@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"encoding/json"
 	"strings"
 
 	"github.com/bastide-cloud/bastide/internal/identity"
@@ -27,17 +28,19 @@ type eventV2 struct {
 }
 
 type contextV2 struct {
-	AccountID    string         `json:"accountId"`
-	APIID        string         `json:"apiId"`
-	Authorizer   map[string]any `json:"authorizer,omitempty"`
-	DomainName   string         `json:"domainName"`
-	DomainPrefix string         `json:"domainPrefix"`
-	HTTP         httpV2         `json:"http"`
-	RequestID    string         `json:"requestId"`
-	RouteKey     string         `json:"routeKey"`
-	Stage        string         `json:"stage"`
-	Time         string         `json:"time"`
-	TimeEpoch    int64          `json:"timeEpoch"` // milliseconds
+	AccountID string `json:"accountId"`
+	APIID     string `json:"apiId"`
+	// Authentication, of a client certificate, is null for a function URL's signed caller.
+	Authentication json.RawMessage `json:"authentication,omitempty"`
+	Authorizer     map[string]any  `json:"authorizer,omitempty"`
+	DomainName     string          `json:"domainName"`
+	DomainPrefix   string          `json:"domainPrefix"`
+	HTTP           httpV2          `json:"http"`
+	RequestID      string          `json:"requestId"`
+	RouteKey       string          `json:"routeKey"`
+	Stage          string          `json:"stage"`
+	Time           string          `json:"time"`
+	TimeEpoch      int64           `json:"timeEpoch"` // milliseconds
 }
 
 type httpV2 struct {
@@ -75,6 +78,9 @@ func (x *exchange) eventV2(authorizer bool) eventV2 {
 		return e
 	}
 	e.Context.Authorizer = x.context.v2()
+	if x.url && x.context.kind == "AWS_IAM" {
+		e.Context.Authentication = json.RawMessage("null")
+	}
 	text, is64 := x.text()
 	e.IsBase64Encoded = &is64
 	if text != "" {

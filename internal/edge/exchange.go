@@ -2,6 +2,7 @@ package edge
 
 import (
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -21,6 +22,7 @@ type exchange struct {
 	id     string
 	now    time.Time
 	source gate.Source
+	url    bool // for a function URL, known or not
 
 	api      *api
 	stage    *stage
@@ -83,19 +85,30 @@ func unescaped(s string) string {
 }
 
 // enter finds the stage: by name in a path form; by host, one that the path begins with, else
-// $default.
+// $default. A function URL has no other.
 func (x *exchange) enter(at address) error {
 	x.escaped = at.path
 	x.host = at.api + ".execute-api.localhost"
 	if at.host {
 		x.host = hostname(x.r.Host)
+	}
+	switch {
+	case at.url:
+		if !at.host {
+			x.host = at.api + ".lambda-url.localhost"
+		}
+		if at.region != "" && at.region != x.api.region {
+			return refusal{reason: forbidden, why: errors.New("the function URL is of another region")}
+		}
+		x.stage = x.api.stages[defaultStage]
+	case at.host:
 		first, rest, _ := strings.Cut(strings.TrimPrefix(at.path, "/"), "/")
 		if name, err := url.PathUnescape(first); err == nil && name != defaultStage && x.api.stages[name] != nil {
 			x.stage, x.escaped = x.api.stages[name], "/"+rest
 		} else {
 			x.stage = x.api.stages[defaultStage]
 		}
-	} else {
+	default:
 		x.stage = x.api.stages[at.stage]
 	}
 	if x.stage == nil {

@@ -14,11 +14,25 @@ import (
 // gateway is the principal that calls functions, on behalf of one of an API's resources.
 const gateway = "apigateway.amazonaws.com"
 
-// call runs a function with a payload. The function's policy decides whether the API may.
-func (x *exchange) call(ctx context.Context, client gate.Client, sourceARN, function string, payload []byte) (*lambda.InvokeOutput, error) {
+// asGateway calls functions on behalf of one of the API's resources. The function's policy decides
+// whether the API may.
+func (x *exchange) asGateway(client gate.Client, sourceARN string) gate.Client {
 	client.Principal = identity.Service(gateway, x.api.account)
 	client.Region, client.Account = x.api.region, x.api.account
 	client.SourceARN, client.SourceAccount = sourceARN, x.api.account
+	return client
+}
+
+// asCaller calls a function URL's function as who called the URL. The policies of both decide again,
+// at the function itself.
+func (x *exchange) asCaller(c *gate.Call) gate.Client {
+	client := c.As(x.who.Via(lambda.Service.EventSource))
+	client.Source, client.Keys = x.source, viaURL
+	return client
+}
+
+// call runs a function with a payload.
+func (x *exchange) call(ctx context.Context, client gate.Client, function string, payload []byte) (*lambda.InvokeOutput, error) {
 	out, err := lambda.Client{Caller: x.edge.Functions(client)}.Invoke(ctx, &lambda.InvokeInput{FunctionName: function, Payload: payload})
 	if err == nil && out == nil {
 		err = errors.New("edge: a function without an answer")
@@ -41,10 +55,12 @@ func (x *exchange) perform(c *gate.Call) (*response, error) {
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), i.timeout)
 	defer cancel()
-	out, err := x.call(ctx, c.As(identity.Service(gateway, x.api.account)), x.routeARN(), i.function, event)
+	out, err := x.call(ctx, x.client(c), i.function, event)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, x.fail(timedOut, err)
+	case x.url && err != nil && awserr.Wrap(err).Kind == awserr.AccessDenied:
+		return nil, err // the caller's own refusal, not the integration's
 	case err != nil:
 		return nil, x.fail(reasonOf(err), err)
 	case out.FunctionError != nil:
@@ -57,14 +73,17 @@ func (x *exchange) perform(c *gate.Call) (*response, error) {
 	return answer, nil
 }
 
+func (x *exchange) client(c *gate.Call) gate.Client {
+	if x.url {
+		return x.asCaller(c)
+	}
+	return x.asGateway(c.As(identity.Service(gateway, x.api.account)), x.routeARN())
+}
+
 // fail notes why there is no answer; the error is the trail's.
 func (x *exchange) fail(r reason, err error) error {
 	x.failed = r
-	words := httpWords
-	if x.api.rest {
-		words = restWords
-	}
-	return &awserr.Error{Code: string(r), Status: words[r].status, Message: "The integration of " + x.route.name() + " gave no answer.", Cause: err}
+	return &awserr.Error{Code: string(r), Status: x.words()[r].status, Message: "The integration of " + x.route.name() + " gave no answer.", Cause: err}
 }
 
 // reasonOf tells a function that could not be called from one that was busy.

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +45,7 @@ type rig struct {
 	clock     *clock.Manual
 	http      *httpAPIs
 	rest      *restAPIs
+	urls      functionURLs
 	functions *functions
 	trail     *trail
 	dir       *directory
@@ -63,13 +66,13 @@ func newRig(t testing.TB) *rig {
 			t.Error(err)
 		}
 	})
-	r := &rig{TB: t, clock: clk, http: &httpAPIs{}, rest: &restAPIs{}, trail: &trail{}, dir: &directory{}, acks: map[string]bool{}, strangers: &strangers{},
+	r := &rig{TB: t, clock: clk, http: &httpAPIs{}, rest: &restAPIs{}, urls: functionURLs{}, trail: &trail{}, dir: &directory{}, acks: map[string]bool{}, strangers: &strangers{},
 		functions: &functions{code: map[string]func(map[string]any) (any, error){}, sources: map[string]string{}}}
-	g, err := gate.New(gate.Deps{Store: db, Trail: r.trail, Directory: r.dir, Clock: clk, IDs: ids.Source{}}, Unit())
+	g, err := gate.New(gate.Deps{Store: db, Trail: r.trail, Directory: r.dir, Clock: clk, IDs: ids.Source{}}, Units()...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.edge = New(Deps{Gate: g, HTTP: r.http, REST: r.rest, Signatures: &r.signer, Acknowledgements: acknowledged(r.acks), Strangers: r.strangers,
+	r.edge = New(Deps{Gate: g, HTTP: r.http, REST: r.rest, URLs: r.urls, Signatures: &r.signer, Acknowledgements: acknowledged(r.acks), Strangers: r.strangers,
 		JWT: jwt.New(jwt.Options{Fetch: noIssuer{}, Clock: clk}), Clock: clk, IDs: ids.Source{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Base: func() string { return "http://127.0.0.1:4566" }, Functions: r.functions.through})
 	r.functions.allow(fn, "arn:aws:execute-api:eu-west-1:123456789012:"+apiName+"/*")
@@ -120,6 +123,15 @@ func (h *restAPIs) APIs(context.Context) ([]string, error) {
 
 func (h *restAPIs) Version() uint64 { return h.version }
 
+// functionURLs holds function URLs by their ids.
+type functionURLs map[string]*FunctionURL
+
+func (f functionURLs) URL(_ context.Context, id string) (*FunctionURL, error) { return f[id], nil }
+
+func (f functionURLs) URLs(context.Context) ([]string, error) {
+	return slices.Collect(maps.Keys(f)), nil
+}
+
 // deploy puts routes of an HTTP API into a stage, all leading to fn in a payload version.
 func (r *rig) deploy(stage, payload string, routes ...v2.Route) *HTTPStage {
 	s := HTTPStage{Account: account, Region: region, API: v2.Api{ApiId: new(apiName), Name: "tasks"}, Stage: v2.Stage{StageName: stage, DeploymentId: new("d1")},
@@ -146,6 +158,7 @@ type functions struct {
 	calls   []gate.Client
 	events  []map[string]any
 	wait    bool // each call takes until its caller gives up
+	locked  bool // no call through a URL passes
 }
 
 func (f *functions) allow(function, source string) { f.sources[function] = source }
@@ -166,7 +179,11 @@ func (c caller) Call(ctx context.Context, op *wire.Operation, in any) (any, erro
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := c.c.Principal
-	if p.ServiceName() != "apigateway.amazonaws.com" || c.c.SourceAccount != account || !glob(f.sources[i.FunctionName], c.c.SourceARN) {
+	viaURL := strings.Join(c.c.Keys["lambda:InvokedViaFunctionUrl"], ",") == "true"
+	if viaURL && f.locked {
+		return nil, awserr.Of(awserr.AccessDenied, "the function's policy has changed")
+	}
+	if !viaURL && (p.ServiceName() != "apigateway.amazonaws.com" || c.c.SourceAccount != account || !glob(f.sources[i.FunctionName], c.c.SourceARN)) {
 		return nil, awserr.Of(awserr.AccessDenied, "%s may not call %s for %s", p.ServiceName(), i.FunctionName, c.c.SourceARN)
 	}
 	var event map[string]any
@@ -236,11 +253,13 @@ type strangers struct{ codes []string }
 func (s *strangers) CountRefusal(_, code string) { s.codes = append(s.codes, code) }
 
 type signatures struct {
-	who identity.Principal
-	err error
+	who     identity.Principal
+	err     error
+	service string // that the last was asked for
 }
 
-func (s *signatures) Identify(*http.Request, []byte, string) (identity.Principal, error) {
+func (s *signatures) Identify(_ *http.Request, _ []byte, service, _ string) (identity.Principal, error) {
+	s.service = service
 	return s.who, s.err
 }
 
@@ -299,7 +318,10 @@ func (r *rig) allow(doc string) {
 	r.dir.policy = p
 }
 
-func (r *rig) role() identity.Principal {
+func (r *rig) role() identity.Principal { return r.roleOf(account) }
+
+func (r *rig) roleOf(account string) identity.Principal {
+	r.Helper()
 	who, err := identity.Session{Kind: identity.KindAssumedRole, Account: account, RoleARN: "arn:aws:iam::" + account + ":role/app", RoleID: "AROAEXAMPLE",
 		Name: "session", Issued: r.clock.Now(), Expires: r.clock.Now().Add(time.Hour)}.Principal()
 	if err != nil {

@@ -37,39 +37,72 @@ var Service = wire.NewService(wire.Service{ID: "execute-api", SigningName: "exec
 	EventSource: "execute-api.amazonaws.com", ActionPrefix: "execute-api", Protocol: wire.RestJSON, APIVersion: "2018-11-29",
 	Operations: []*wire.Operation{opInvoke}})
 
-// Unit is the edge's table. It has no place in the router: only the edge calls it.
-func Unit() gate.Unit {
-	return gate.Unit{Model: Service, Ops: []gate.Op{gate.On(opInvoke, gate.Invoke, needInvoke, handleInvoke)}}
+// urlInvocation is the input of lambda:InvokeFunctionUrl.
+type urlInvocation struct {
+	URLID    string `wire:"urlId" name:"UrlId"`
+	Function string `wire:"functionArn" name:"FunctionArn"`
+	Method   string `wire:"httpMethod" name:"HttpMethod"`
+	Path     string `wire:"path" name:"Path"`
+
+	x *exchange
+}
+
+// opInvokeURL is a request to a function URL; AWS knows it, too, as an action of policies alone.
+var opInvokeURL = &wire.Operation{Name: "InvokeFunctionUrl", Method: "POST", Status: 200, In: reflect.TypeFor[urlInvocation](), Out: reflect.TypeFor[invoked](),
+	NewIn: func() any { return new(urlInvocation) }}
+
+// URLService is the model of what function URLs are asked for.
+var URLService = wire.NewService(wire.Service{ID: "lambda-url", SigningName: "lambda", EndpointPrefix: "lambda-url",
+	EventSource: "lambda.amazonaws.com", ActionPrefix: "lambda", Protocol: wire.RestJSON, APIVersion: "2015-03-31",
+	Operations: []*wire.Operation{opInvokeURL}})
+
+// Units are the edge's tables. They have no place in the router: only the edge calls them.
+func Units() []gate.Unit {
+	return []gate.Unit{
+		{Model: Service, Ops: []gate.Op{exchanging(opInvoke, func(in *invocation) *exchange { return in.x })}},
+		{Model: URLService, Ops: []gate.Op{exchanging(opInvokeURL, func(in *urlInvocation) *exchange { return in.x })}},
+	}
 }
 
 var errOutside = errors.New("edge: an invocation that did not come through the edge")
 
-// needInvoke is what the route's authorisation wants: execute-api:Invoke of a signed caller or of
-// one with an authorizer's policy, the resource policy of a REST API; nothing of a caller whom an
-// authorizer has let in by name.
-func needInvoke(a *gate.Ask, in *invocation) ([]gate.Need, error) {
-	if in.x == nil || in.x.needs == nil {
-		return nil, awserr.Wrap(errOutside)
-	}
-	return in.x.needs(a)
+// exchanging is an operation on an exchange. Its needs are what the route's authorisation wants:
+// execute-api:Invoke of a signed caller or of one with an authorizer's policy, the resource policy of
+// a REST API, the two actions of a function URL; nothing of a caller whom an authorizer has let in by
+// name.
+func exchanging[In any](op *wire.Operation, of func(*In) *exchange) gate.Op {
+	return gate.On(op, gate.Invoke, func(a *gate.Ask, in *In) ([]gate.Need, error) {
+		x := of(in)
+		if x == nil || x.needs == nil {
+			return nil, awserr.Wrap(errOutside)
+		}
+		return x.needs(a)
+	}, func(c *gate.Call, in *In) (*invoked, error) {
+		x := of(in)
+		if x == nil {
+			return nil, awserr.Wrap(errOutside)
+		}
+		out, err := x.perform(c)
+		if err != nil {
+			return nil, err
+		}
+		x.out = out
+		return &invoked{int32(out.status)}, nil
+	})
 }
 
-func handleInvoke(c *gate.Call, in *invocation) (*invoked, error) {
-	if in.x == nil {
-		return nil, awserr.Wrap(errOutside)
+// accepted is the request as the operation that it is.
+func (x *exchange) accepted() (wire.In, error) {
+	if x.url {
+		return opInvokeURL.Accept(&urlInvocation{URLID: x.api.id, Function: x.api.url.FunctionARN, Method: x.r.Method, Path: x.path, x: x})
 	}
-	out, err := in.x.perform(c)
-	if err != nil {
-		return nil, err
-	}
-	in.x.out = out
-	return &invoked{int32(out.status)}, nil
+	return opInvoke.Accept(&invocation{APIID: x.api.id, Stage: x.stage.name, Route: x.route.key, Method: x.r.Method, Path: x.path, x: x})
 }
 
 // invoke passes the request through the gate as the caller whom authorize has established. A
 // client who goes away does not end what it has begun, as on AWS; the integration's timeout does.
 func (e *Edge) invoke(x *exchange) (*response, error) {
-	in, err := opInvoke.Accept(&invocation{APIID: x.api.id, Stage: x.stage.name, Route: x.route.key, Method: x.r.Method, Path: x.path, x: x})
+	in, err := x.accepted()
 	if err != nil {
 		return nil, err
 	}

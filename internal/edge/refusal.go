@@ -2,8 +2,11 @@ package edge
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
+
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
 )
 
 // reason is why a request was not served.
@@ -33,6 +36,7 @@ const (
 type refusal struct {
 	reason  reason
 	message string // in place of the reason's own
+	code    string // in place of the wording's, of a function URL
 	header  http.Header
 	why     error // for the log
 	counted bool  // the trail has it
@@ -92,14 +96,73 @@ var restWords = map[reason]wording{
 	authorizerFailed: {500, "", "AuthorizerConfigurationException"},
 }
 
+// urlForbidden tells a caller of a function URL nothing of what there is, as Lambda does.
+const urlForbidden = "Forbidden. For troubleshooting Function URL authorization issues, see: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"
+
+// urlWords are how function URLs word a reason. Source: AWS Lambda Developer Guide, "Control access to
+// Lambda function URLs", and answers of the service.
+var urlWords = map[reason]wording{
+	forbidden:    {403, urlForbidden, "AccessDeniedException"},
+	notFound:     {403, urlForbidden, "AccessDeniedException"},
+	missingToken: {403, urlForbidden, "AccessDeniedException"},
+	denied:       {403, urlForbidden, "AccessDeniedException"},
+	onlyLocal:    {403, urlForbidden, "AccessDeniedException"},
+	badRequest:   {400, "Bad Request", "BadRequestException"},
+	tooLarge:     {413, "Request must be smaller than 6291456 bytes for the InvokeFunction operation", "RequestTooLargeException"},
+	headTooLarge: {431, "Request Header Fields Too Large", "RequestTooLargeException"},
+	throttled:    {429, "Rate Exceeded.", "TooManyRequestsException"},
+	unavailable:  {429, "Rate Exceeded.", "TooManyRequestsException"},
+	internal:     {500, "Internal Server Error", ""},
+	malformed:    {502, "Internal Server Error", ""},
+	failure:      {502, "Internal Server Error", ""},
+	timedOut:     {504, "Internal Server Error", ""},
+}
+
+func (x *exchange) words() map[reason]wording {
+	switch {
+	case x.url:
+		return urlWords
+	case x.api != nil && x.api.rest:
+		return restWords
+	}
+	return httpWords
+}
+
+// wordedURL is the answer for a refusal of a function URL.
+func (x *exchange) wordedURL(r refusal) *response {
+	w := urlWords[r.reason]
+	out := &response{status: w.status, header: http.Header{"Content-Type": {"application/json"}}, body: []byte(w.message)}
+	if w.errorType == "" {
+		return out // a bare text, as Lambda has it
+	}
+	body := map[string]any{}
+	switch {
+	case r.code != "":
+		w.errorType, body["message"] = r.code, r.message
+	case w.status == http.StatusTooManyRequests:
+		body["Type"], body["message"] = "User", w.message
+		for err := r.why; err != nil; err = errors.Unwrap(err) {
+			if e, ok := err.(*awserr.Error); ok && e.Fields["Reason"] != nil {
+				body["Reason"] = e.Fields["Reason"]
+			}
+		}
+	case r.reason == onlyLocal:
+		body["Message"] = r.message
+	default:
+		body["Message"] = w.message
+	}
+	out.header.Set("X-Amzn-Errortype", w.errorType)
+	out.body, _ = json.Marshal(body) // texts always encode
+	return out
+}
+
 // worded is the answer for a refusal, as the API's kind words it.
 func (x *exchange) worded(r refusal) *response {
-	out := &response{header: http.Header{"Content-Type": {"application/json"}}}
-	words := httpWords
-	if x.api != nil && x.api.rest {
-		words = restWords
+	if x.url {
+		return x.wordedURL(r)
 	}
-	w := words[r.reason]
+	out := &response{header: http.Header{"Content-Type": {"application/json"}}}
+	w := x.words()[r.reason]
 	out.status = w.status
 	message, key := w.message, "message"
 	if r.message != "" && (r.reason != denied || x.api.rest) { // an HTTP API tells no more than Forbidden

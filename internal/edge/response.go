@@ -21,11 +21,16 @@ func (out *response) write(w http.ResponseWriter, x *exchange) {
 			h[k] = v
 		}
 	}
-	if x.api != nil && x.api.rest {
+	switch {
+	case x.api != nil && x.api.rest:
 		h.Set("X-Amzn-Requestid", x.id)
 		h.Set("X-Amz-Apigw-Id", x.extended)
-	} else {
-		h.Set("Apigw-Requestid", x.id)
+	default:
+		name := "Apigw-Requestid"
+		if x.url {
+			name = "X-Amzn-Requestid"
+		}
+		h.Set(name, x.id)
 		if x.stage != nil && !out.cors {
 			x.stage.cors.apply(h, x.r.Header.Get("Origin"))
 		}

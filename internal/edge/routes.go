@@ -18,7 +18,7 @@ type Route struct {
 	Target        string // the function's ARN
 }
 
-// Routes are those of all applications, in order.
+// Routes are those of all applications, in order: of APIs, then of function URLs.
 func (e *Edge) Routes(ctx context.Context) ([]Route, error) {
 	http, err := e.HTTP.APIs(ctx)
 	if err != nil {
@@ -28,19 +28,28 @@ func (e *Edge) Routes(ctx context.Context) ([]Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	ids := slices.Concat(http, rest)
-	slices.Sort(ids)
-	var out []Route
-	for _, id := range ids {
-		a, err := e.find(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		if a != nil {
-			out = append(out, e.routesOf(a)...)
-		}
+	urls, err := e.URLs.URLs(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	var out []Route
+	list := func(ids []string, find func(context.Context, string) (*api, error)) error {
+		slices.Sort(ids)
+		for _, id := range ids {
+			a, err := find(ctx, id)
+			if err != nil {
+				return err
+			}
+			if a != nil {
+				out = append(out, e.routesOf(a)...)
+			}
+		}
+		return nil
+	}
+	if err := list(slices.Concat(http, rest), e.find); err != nil {
+		return nil, err
+	}
+	return out, list(urls, e.findURL)
 }
 
 // routesOf lists an API's routes, each once: a name stands for the route in every stage.
@@ -57,7 +66,10 @@ func (e *Edge) routesOf(a *api) []Route {
 	})
 	for _, name := range names {
 		st := a.stages[name]
-		byHost, byPath := URLs(e.Base(), a.id, name)
+		byHost, byPath := APIURLs(e.Base(), a.id, name)
+		if a.url != nil {
+			byHost, byPath = FunctionURLs(e.Base(), a.id)
+		}
 		for _, r := range st.routes {
 			if r.integration.mock != nil && r.method == "OPTIONS" {
 				continue

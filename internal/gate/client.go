@@ -19,6 +19,8 @@ type Client struct {
 	Source    Source
 	// SourceARN and SourceAccount name the resource on whose behalf a service calls.
 	SourceARN, SourceAccount string
+	// Keys are condition keys that the calling service gives about its calls.
+	Keys map[string][]string
 
 	call *Call // the call that this one is made within, or nil
 }
@@ -36,7 +38,7 @@ func (c Client) Call(ctx context.Context, op *wire.Operation, in any) (any, erro
 		return nil, err
 	}
 	return c.Gate.Do(ctx, Entry{Principal: c.Principal, In: input, Region: c.Region, Account: c.Account,
-		Source: c.Source, SourceARN: c.SourceARN, SourceAccount: c.SourceAccount})
+		Source: c.Source, SourceARN: c.SourceARN, SourceAccount: c.SourceAccount, Keys: c.Keys})
 }
 
 // Forward is a client for calls that a service makes with its caller's own permissions, as

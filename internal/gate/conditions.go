@@ -18,9 +18,11 @@ type conditions struct {
 
 // Lookup answers one key, in lower case.
 func (c *conditions) Lookup(key string) policy.Values {
-	for k, v := range c.need.Keys {
-		if strings.EqualFold(k, key) {
-			return policy.Many(v)
+	for _, keys := range [...]map[string][]string{c.ask.entry.Keys, c.need.Keys} {
+		for k, v := range keys {
+			if strings.EqualFold(k, key) {
+				return policy.Many(v)
+			}
 		}
 	}
 	if key == "aws:calledvia" {

@@ -117,6 +117,9 @@ type Entry struct {
 	Source    Source
 	// SourceARN and SourceAccount name the resource on whose behalf a service calls.
 	SourceARN, SourceAccount string
+	// Keys are condition keys that a calling service gives about its call, before those of the needs;
+	// a call from the wire has none (lambda:InvokedViaFunctionUrl).
+	Keys map[string][]string
 }
 
 // Do passes one call through stations 6 to 9 and returns a pointer to the operation's output.

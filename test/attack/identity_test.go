@@ -28,8 +28,9 @@ type stage struct {
 	sts *sts.Client
 }
 
-func newStage(t *testing.T) *stage {
-	s := harness.Start(t)
+func newStage(t *testing.T) *stage { return stageOn(t, harness.Start(t)) }
+
+func stageOn(t *testing.T, s *harness.Server) *stage {
 	cfg := s.SDK(t)
 	return &stage{t, s, iam.NewFromConfig(cfg), sts.NewFromConfig(cfg)}
 }

@@ -93,7 +93,7 @@ func served(t *testing.T, s *harness.Server) []servedService {
 	defer f.Close()
 	var status struct{ Services []string }
 	must(t, s.Client(t).REST(context.Background(), "bastide", http.MethodGet, "/_bastide/v1/status", nil, &status))
-	status.Services = slices.DeleteFunc(status.Services, func(id string) bool { return id == "execute-api" })
+	status.Services = slices.DeleteFunc(status.Services, func(id string) bool { return id == "execute-api" || id == "lambda-url" })
 	var out []servedService
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		words := strings.Fields(lines.Text())

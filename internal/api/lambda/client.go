@@ -26,6 +26,11 @@ func (c Client) CreateFunction(ctx context.Context, in *CreateFunctionInput) (*C
 	return wire.Call[CreateFunctionOutput](ctx, c.Caller, OpCreateFunction, in)
 }
 
+// CreateFunctionUrlConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) CreateFunctionUrlConfig(ctx context.Context, in *CreateFunctionUrlConfigInput) (*CreateFunctionUrlConfigOutput, error) {
+	return wire.Call[CreateFunctionUrlConfigOutput](ctx, c.Caller, OpCreateFunctionUrlConfig, in)
+}
+
 // DeleteAlias calls the operation; a failure is an *awserr.Error.
 func (c Client) DeleteAlias(ctx context.Context, in *DeleteAliasInput) (*DeleteAliasOutput, error) {
 	return wire.Call[DeleteAliasOutput](ctx, c.Caller, OpDeleteAlias, in)
@@ -39,6 +44,11 @@ func (c Client) DeleteFunction(ctx context.Context, in *DeleteFunctionInput) (*D
 // DeleteFunctionConcurrency calls the operation; a failure is an *awserr.Error.
 func (c Client) DeleteFunctionConcurrency(ctx context.Context, in *DeleteFunctionConcurrencyInput) (*DeleteFunctionConcurrencyOutput, error) {
 	return wire.Call[DeleteFunctionConcurrencyOutput](ctx, c.Caller, OpDeleteFunctionConcurrency, in)
+}
+
+// DeleteFunctionUrlConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) DeleteFunctionUrlConfig(ctx context.Context, in *DeleteFunctionUrlConfigInput) (*DeleteFunctionUrlConfigOutput, error) {
+	return wire.Call[DeleteFunctionUrlConfigOutput](ctx, c.Caller, OpDeleteFunctionUrlConfig, in)
 }
 
 // DeleteLayerVersion calls the operation; a failure is an *awserr.Error.
@@ -76,6 +86,11 @@ func (c Client) GetFunctionConfiguration(ctx context.Context, in *GetFunctionCon
 	return wire.Call[GetFunctionConfigurationOutput](ctx, c.Caller, OpGetFunctionConfiguration, in)
 }
 
+// GetFunctionUrlConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) GetFunctionUrlConfig(ctx context.Context, in *GetFunctionUrlConfigInput) (*GetFunctionUrlConfigOutput, error) {
+	return wire.Call[GetFunctionUrlConfigOutput](ctx, c.Caller, OpGetFunctionUrlConfig, in)
+}
+
 // GetLayerVersion calls the operation; a failure is an *awserr.Error.
 func (c Client) GetLayerVersion(ctx context.Context, in *GetLayerVersionInput) (*GetLayerVersionOutput, error) {
 	return wire.Call[GetLayerVersionOutput](ctx, c.Caller, OpGetLayerVersion, in)
@@ -99,6 +114,11 @@ func (c Client) Invoke(ctx context.Context, in *InvokeInput) (*InvokeOutput, err
 // ListAliases calls the operation; a failure is an *awserr.Error.
 func (c Client) ListAliases(ctx context.Context, in *ListAliasesInput) (*ListAliasesOutput, error) {
 	return wire.Call[ListAliasesOutput](ctx, c.Caller, OpListAliases, in)
+}
+
+// ListFunctionUrlConfigs calls the operation; a failure is an *awserr.Error.
+func (c Client) ListFunctionUrlConfigs(ctx context.Context, in *ListFunctionUrlConfigsInput) (*ListFunctionUrlConfigsOutput, error) {
+	return wire.Call[ListFunctionUrlConfigsOutput](ctx, c.Caller, OpListFunctionUrlConfigs, in)
 }
 
 // ListFunctions calls the operation; a failure is an *awserr.Error.
@@ -169,4 +189,9 @@ func (c Client) UpdateFunctionCode(ctx context.Context, in *UpdateFunctionCodeIn
 // UpdateFunctionConfiguration calls the operation; a failure is an *awserr.Error.
 func (c Client) UpdateFunctionConfiguration(ctx context.Context, in *UpdateFunctionConfigurationInput) (*UpdateFunctionConfigurationOutput, error) {
 	return wire.Call[UpdateFunctionConfigurationOutput](ctx, c.Caller, OpUpdateFunctionConfiguration, in)
+}
+
+// UpdateFunctionUrlConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) UpdateFunctionUrlConfig(ctx context.Context, in *UpdateFunctionUrlConfigInput) (*UpdateFunctionUrlConfigOutput, error) {
+	return wire.Call[UpdateFunctionUrlConfigOutput](ctx, c.Caller, OpUpdateFunctionUrlConfig, in)
 }

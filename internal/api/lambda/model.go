@@ -22,9 +22,11 @@ var Service = wire.NewService(wire.Service{
 		OpAddPermission,
 		OpCreateAlias,
 		OpCreateFunction,
+		OpCreateFunctionUrlConfig,
 		OpDeleteAlias,
 		OpDeleteFunction,
 		OpDeleteFunctionConcurrency,
+		OpDeleteFunctionUrlConfig,
 		OpDeleteLayerVersion,
 		OpGetAccountSettings,
 		OpGetAlias,
@@ -32,11 +34,13 @@ var Service = wire.NewService(wire.Service{
 		OpGetFunctionCodeSigningConfig,
 		OpGetFunctionConcurrency,
 		OpGetFunctionConfiguration,
+		OpGetFunctionUrlConfig,
 		OpGetLayerVersion,
 		OpGetLayerVersionByArn,
 		OpGetPolicy,
 		OpInvoke,
 		OpListAliases,
+		OpListFunctionUrlConfigs,
 		OpListFunctions,
 		OpListLayerVersions,
 		OpListLayers,
@@ -51,6 +55,7 @@ var Service = wire.NewService(wire.Service{
 		OpUpdateAlias,
 		OpUpdateFunctionCode,
 		OpUpdateFunctionConfiguration,
+		OpUpdateFunctionUrlConfig,
 	},
 	Unserved: []wire.Unserved{
 		{Name: "AddLayerVersionPermission", Method: "POST", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy"},
@@ -58,13 +63,11 @@ var Service = wire.NewService(wire.Service{
 		{Name: "CreateCapacityProvider", Method: "POST", URI: "/2025-11-30/capacity-providers"},
 		{Name: "CreateCodeSigningConfig", Method: "POST", URI: "/2020-04-22/code-signing-configs"},
 		{Name: "CreateEventSourceMapping", Method: "POST", URI: "/2015-03-31/event-source-mappings"},
-		{Name: "CreateFunctionUrlConfig", Method: "POST", URI: "/2021-10-31/functions/{FunctionName}/url"},
 		{Name: "DeleteCapacityProvider", Method: "DELETE", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
 		{Name: "DeleteCodeSigningConfig", Method: "DELETE", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"},
 		{Name: "DeleteEventSourceMapping", Method: "DELETE", URI: "/2015-03-31/event-source-mappings/{UUID}"},
 		{Name: "DeleteFunctionCodeSigningConfig", Method: "DELETE", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config"},
 		{Name: "DeleteFunctionEventInvokeConfig", Method: "DELETE", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config"},
-		{Name: "DeleteFunctionUrlConfig", Method: "DELETE", URI: "/2021-10-31/functions/{FunctionName}/url"},
 		{Name: "DeleteProvisionedConcurrencyConfig", Method: "DELETE", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?Qualifier"},
 		{Name: "GetCapacityProvider", Method: "GET", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
 		{Name: "GetCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"},
@@ -75,7 +78,6 @@ var Service = wire.NewService(wire.Service{
 		{Name: "GetFunctionEventInvokeConfig", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config"},
 		{Name: "GetFunctionRecursionConfig", Method: "GET", URI: "/2024-08-31/functions/{FunctionName}/recursion-config"},
 		{Name: "GetFunctionScalingConfig", Method: "GET", URI: "/2025-11-30/functions/{FunctionName}/function-scaling-config?Qualifier"},
-		{Name: "GetFunctionUrlConfig", Method: "GET", URI: "/2021-10-31/functions/{FunctionName}/url"},
 		{Name: "GetLayerVersionPolicy", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy"},
 		{Name: "GetProvisionedConcurrencyConfig", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?Qualifier"},
 		{Name: "GetRuntimeManagementConfig", Method: "GET", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config"},
@@ -86,7 +88,6 @@ var Service = wire.NewService(wire.Service{
 		{Name: "ListDurableExecutionsByFunction", Method: "GET", URI: "/2025-12-01/functions/{FunctionName}/durable-executions"},
 		{Name: "ListEventSourceMappings", Method: "GET", URI: "/2015-03-31/event-source-mappings"},
 		{Name: "ListFunctionEventInvokeConfigs", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config/list"},
-		{Name: "ListFunctionUrlConfigs", Method: "GET", URI: "/2021-10-31/functions/{FunctionName}/urls"},
 		{Name: "ListFunctionVersionsByCapacityProvider", Method: "GET", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}/function-versions"},
 		{Name: "ListFunctionsByCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions"},
 		{Name: "ListProvisionedConcurrencyConfigs", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL"},
@@ -105,7 +106,6 @@ var Service = wire.NewService(wire.Service{
 		{Name: "UpdateCodeSigningConfig", Method: "PUT", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"},
 		{Name: "UpdateEventSourceMapping", Method: "PUT", URI: "/2015-03-31/event-source-mappings/{UUID}"},
 		{Name: "UpdateFunctionEventInvokeConfig", Method: "POST", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config"},
-		{Name: "UpdateFunctionUrlConfig", Method: "PUT", URI: "/2021-10-31/functions/{FunctionName}/url"},
 	},
 })
 
@@ -146,6 +146,18 @@ var OpCreateFunction = &wire.Operation{
 	Errors:    []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errInvalidCodeSignatureException, errResourceNotFoundException, errCodeVerificationFailedException, errCodeSigningConfigNotFoundException, errCodeStorageExceededException, errFunctionVersionsPerCapacityProviderLimitExceededException},
 }
 
+// OpCreateFunctionUrlConfig is the operation CreateFunctionUrlConfig.
+var OpCreateFunctionUrlConfig = &wire.Operation{
+	Name:   "CreateFunctionUrlConfig",
+	Method: "POST",
+	URI:    "/2021-10-31/functions/{FunctionName}/url",
+	Status: 201,
+	In:     reflect.TypeFor[CreateFunctionUrlConfigInput](),
+	Out:    reflect.TypeFor[CreateFunctionUrlConfigOutput](),
+	NewIn:  func() any { return new(CreateFunctionUrlConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
 // OpDeleteAlias is the operation DeleteAlias.
 var OpDeleteAlias = &wire.Operation{
 	Name:   "DeleteAlias",
@@ -180,6 +192,18 @@ var OpDeleteFunctionConcurrency = &wire.Operation{
 	Out:    reflect.TypeFor[DeleteFunctionConcurrencyOutput](),
 	NewIn:  func() any { return new(DeleteFunctionConcurrencyInput) },
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
+// OpDeleteFunctionUrlConfig is the operation DeleteFunctionUrlConfig.
+var OpDeleteFunctionUrlConfig = &wire.Operation{
+	Name:   "DeleteFunctionUrlConfig",
+	Method: "DELETE",
+	URI:    "/2021-10-31/functions/{FunctionName}/url",
+	Status: 204,
+	In:     reflect.TypeFor[DeleteFunctionUrlConfigInput](),
+	Out:    reflect.TypeFor[DeleteFunctionUrlConfigOutput](),
+	NewIn:  func() any { return new(DeleteFunctionUrlConfigInput) },
+	Errors: []wire.ErrorShape{errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
 }
 
 // OpDeleteLayerVersion is the operation DeleteLayerVersion.
@@ -266,6 +290,18 @@ var OpGetFunctionConfiguration = &wire.Operation{
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
 }
 
+// OpGetFunctionUrlConfig is the operation GetFunctionUrlConfig.
+var OpGetFunctionUrlConfig = &wire.Operation{
+	Name:   "GetFunctionUrlConfig",
+	Method: "GET",
+	URI:    "/2021-10-31/functions/{FunctionName}/url",
+	Status: 200,
+	In:     reflect.TypeFor[GetFunctionUrlConfigInput](),
+	Out:    reflect.TypeFor[GetFunctionUrlConfigOutput](),
+	NewIn:  func() any { return new(GetFunctionUrlConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
 // OpGetLayerVersion is the operation GetLayerVersion.
 var OpGetLayerVersion = &wire.Operation{
 	Name:   "GetLayerVersion",
@@ -324,6 +360,18 @@ var OpListAliases = &wire.Operation{
 	In:     reflect.TypeFor[ListAliasesInput](),
 	Out:    reflect.TypeFor[ListAliasesOutput](),
 	NewIn:  func() any { return new(ListAliasesInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
+// OpListFunctionUrlConfigs is the operation ListFunctionUrlConfigs.
+var OpListFunctionUrlConfigs = &wire.Operation{
+	Name:   "ListFunctionUrlConfigs",
+	Method: "GET",
+	URI:    "/2021-10-31/functions/{FunctionName}/urls",
+	Status: 200,
+	In:     reflect.TypeFor[ListFunctionUrlConfigsInput](),
+	Out:    reflect.TypeFor[ListFunctionUrlConfigsOutput](),
+	NewIn:  func() any { return new(ListFunctionUrlConfigsInput) },
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
 }
 
@@ -496,6 +544,18 @@ var OpUpdateFunctionConfiguration = &wire.Operation{
 	NewIn:     func() any { return new(UpdateFunctionConfigurationInput) },
 	Sensitive: []string{"Environment.Variables"},
 	Errors:    []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errInvalidCodeSignatureException, errResourceNotFoundException, errCodeVerificationFailedException, errCodeSigningConfigNotFoundException, errPreconditionFailedException},
+}
+
+// OpUpdateFunctionUrlConfig is the operation UpdateFunctionUrlConfig.
+var OpUpdateFunctionUrlConfig = &wire.Operation{
+	Name:   "UpdateFunctionUrlConfig",
+	Method: "PUT",
+	URI:    "/2021-10-31/functions/{FunctionName}/url",
+	Status: 200,
+	In:     reflect.TypeFor[UpdateFunctionUrlConfigInput](),
+	Out:    reflect.TypeFor[UpdateFunctionUrlConfigOutput](),
+	NewIn:  func() any { return new(UpdateFunctionUrlConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
 }
 
 var (

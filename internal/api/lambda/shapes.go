@@ -8,6 +8,9 @@ type DeleteAliasOutput struct{}
 // DeleteFunctionConcurrencyOutput has no members.
 type DeleteFunctionConcurrencyOutput struct{}
 
+// DeleteFunctionUrlConfigOutput has no members.
+type DeleteFunctionUrlConfigOutput struct{}
+
 // DeleteLayerVersionOutput has no members.
 type DeleteLayerVersionOutput struct{}
 
@@ -114,6 +117,16 @@ type Concurrency struct {
 	ReservedConcurrentExecutions *int32 `wire:"ReservedConcurrentExecutions"`
 }
 
+// Cors is a shape of the model.
+type Cors struct {
+	AllowCredentials *bool    `wire:"AllowCredentials"`
+	AllowHeaders     []string `wire:"AllowHeaders" max:"100" e.max:"1024" e.pattern:".*"`
+	AllowMethods     []string `wire:"AllowMethods" max:"6" e.max:"6" e.pattern:".*"`
+	AllowOrigins     []string `wire:"AllowOrigins" max:"100" e.min:"1" e.max:"253" e.pattern:".*"`
+	ExposeHeaders    []string `wire:"ExposeHeaders" max:"100" e.max:"1024" e.pattern:".*"`
+	MaxAge           *int32   `wire:"MaxAge" min:"0" max:"86400"`
+}
+
 // CreateAliasInput is the model's CreateAliasRequest.
 type CreateAliasInput struct {
 	FunctionName    string                     `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"`
@@ -155,6 +168,25 @@ type CreateFunctionInput struct {
 	TenancyConfig          *TenancyConfig          `wire:"TenancyConfig"`
 }
 
+// CreateFunctionUrlConfigInput is the model's CreateFunctionUrlConfigRequest.
+type CreateFunctionUrlConfigInput struct {
+	FunctionName string  `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"`
+	Qualifier    *string `wire:"Qualifier" in:"querystring" min:"1" max:"128"`
+	AuthType     string  `wire:"AuthType" opt:"required" enum:"NONE|AWS_IAM"`
+	Cors         *Cors   `wire:"Cors"`
+	InvokeMode   *string `wire:"InvokeMode" enum:"BUFFERED|RESPONSE_STREAM"`
+}
+
+// CreateFunctionUrlConfigOutput is the model's CreateFunctionUrlConfigResponse.
+type CreateFunctionUrlConfigOutput struct {
+	FunctionUrl  string  `wire:"FunctionUrl" opt:"required"`
+	FunctionArn  string  `wire:"FunctionArn" opt:"required"`
+	AuthType     string  `wire:"AuthType" opt:"required"`
+	Cors         *Cors   `wire:"Cors"`
+	CreationTime string  `wire:"CreationTime" opt:"required"`
+	InvokeMode   *string `wire:"InvokeMode"`
+}
+
 // DeadLetterConfig is a shape of the model.
 type DeadLetterConfig struct {
 	TargetArn *string `wire:"TargetArn" pattern:"(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()"`
@@ -180,6 +212,12 @@ type DeleteFunctionInput struct {
 // DeleteFunctionOutput is the model's DeleteFunctionResponse.
 type DeleteFunctionOutput struct {
 	StatusCode *int32 `wire:"StatusCode" in:"statusCode"`
+}
+
+// DeleteFunctionUrlConfigInput is the model's DeleteFunctionUrlConfigRequest.
+type DeleteFunctionUrlConfigInput struct {
+	FunctionName string  `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"`
+	Qualifier    *string `wire:"Qualifier" in:"querystring" min:"1" max:"128"`
 }
 
 // DeleteLayerVersionInput is the model's DeleteLayerVersionRequest.
@@ -285,6 +323,17 @@ type FunctionConfiguration struct {
 	TenancyConfig              *TenancyConfig          `wire:"TenancyConfig"`
 }
 
+// FunctionUrlConfig is a shape of the model.
+type FunctionUrlConfig struct {
+	FunctionUrl      string  `wire:"FunctionUrl" opt:"required"`
+	FunctionArn      string  `wire:"FunctionArn" opt:"required"`
+	CreationTime     string  `wire:"CreationTime" opt:"required"`
+	LastModifiedTime string  `wire:"LastModifiedTime" opt:"required"`
+	Cors             *Cors   `wire:"Cors"`
+	AuthType         string  `wire:"AuthType" opt:"required"`
+	InvokeMode       *string `wire:"InvokeMode"`
+}
+
 // GetAccountSettingsInput is the model's GetAccountSettingsRequest.
 type GetAccountSettingsInput struct {
 }
@@ -341,6 +390,23 @@ type GetFunctionOutput struct {
 	Tags          map[string]string      `wire:"Tags"`
 	TagsError     *TagsError             `wire:"TagsError"`
 	Concurrency   *Concurrency           `wire:"Concurrency"`
+}
+
+// GetFunctionUrlConfigInput is the model's GetFunctionUrlConfigRequest.
+type GetFunctionUrlConfigInput struct {
+	FunctionName string  `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"`
+	Qualifier    *string `wire:"Qualifier" in:"querystring" min:"1" max:"128"`
+}
+
+// GetFunctionUrlConfigOutput is the model's GetFunctionUrlConfigResponse.
+type GetFunctionUrlConfigOutput struct {
+	FunctionUrl      string  `wire:"FunctionUrl" opt:"required"`
+	FunctionArn      string  `wire:"FunctionArn" opt:"required"`
+	AuthType         string  `wire:"AuthType" opt:"required"`
+	Cors             *Cors   `wire:"Cors"`
+	CreationTime     string  `wire:"CreationTime" opt:"required"`
+	LastModifiedTime string  `wire:"LastModifiedTime" opt:"required"`
+	InvokeMode       *string `wire:"InvokeMode"`
 }
 
 // GetLayerVersionByArnInput is the model's GetLayerVersionByArnRequest.
@@ -482,6 +548,19 @@ type ListAliasesInput struct {
 type ListAliasesOutput struct {
 	NextMarker *string              `wire:"NextMarker"`
 	Aliases    []AliasConfiguration `wire:"Aliases"`
+}
+
+// ListFunctionUrlConfigsInput is the model's ListFunctionUrlConfigsRequest.
+type ListFunctionUrlConfigsInput struct {
+	FunctionName string  `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"`
+	Marker       *string `wire:"Marker" in:"querystring"`
+	MaxItems     *int32  `wire:"MaxItems" in:"querystring" min:"1" max:"50"`
+}
+
+// ListFunctionUrlConfigsOutput is the model's ListFunctionUrlConfigsResponse.
+type ListFunctionUrlConfigsOutput struct {
+	FunctionUrlConfigs []FunctionUrlConfig `wire:"FunctionUrlConfigs" opt:"required"`
+	NextMarker         *string             `wire:"NextMarker"`
 }
 
 // ListFunctionsInput is the model's ListFunctionsRequest.
@@ -709,6 +788,26 @@ type UpdateFunctionConfigurationInput struct {
 	LoggingConfig          *LoggingConfig          `wire:"LoggingConfig"`
 	CapacityProviderConfig *CapacityProviderConfig `wire:"CapacityProviderConfig"`
 	DurableConfig          *DurableConfig          `wire:"DurableConfig"`
+}
+
+// UpdateFunctionUrlConfigInput is the model's UpdateFunctionUrlConfigRequest.
+type UpdateFunctionUrlConfigInput struct {
+	FunctionName string  `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"`
+	Qualifier    *string `wire:"Qualifier" in:"querystring" min:"1" max:"128"`
+	AuthType     *string `wire:"AuthType" enum:"NONE|AWS_IAM"`
+	Cors         *Cors   `wire:"Cors"`
+	InvokeMode   *string `wire:"InvokeMode" enum:"BUFFERED|RESPONSE_STREAM"`
+}
+
+// UpdateFunctionUrlConfigOutput is the model's UpdateFunctionUrlConfigResponse.
+type UpdateFunctionUrlConfigOutput struct {
+	FunctionUrl      string  `wire:"FunctionUrl" opt:"required"`
+	FunctionArn      string  `wire:"FunctionArn" opt:"required"`
+	AuthType         string  `wire:"AuthType" opt:"required"`
+	Cors             *Cors   `wire:"Cors"`
+	CreationTime     string  `wire:"CreationTime" opt:"required"`
+	LastModifiedTime string  `wire:"LastModifiedTime" opt:"required"`
+	InvokeMode       *string `wire:"InvokeMode"`
 }
 
 // VpcConfig is a shape of the model.

@@ -20,6 +20,7 @@
 //
 //	Metadata:
 //	  Bastide:
-//	    Acknowledge: ["GET /health"]      # opens a route without authorisation, by name
+//	    Acknowledge: ["GET /health"]      # opens a route without authorisation, by name;
+//	                                      # "$default" is that of a function URL
 //	    Egress: ["api.example.com:443"]   # an outgoing route of a function
 package cloudformation

@@ -3,12 +3,14 @@ package cloudformation
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/bastide-cloud/bastide/internal/api/bastide"
 	api "github.com/bastide-cloud/bastide/internal/api/cloudformation"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/deploy"
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/store"
 	"github.com/bastide-cloud/bastide/internal/template"
@@ -161,22 +163,20 @@ func (s *Service) listImports(c *gate.Call, in *api.ListImportsInput) (*api.List
 	return out, err
 }
 
-// acknowledge opens the routes that the template's metadata names: those of an API that carries the
-// metadata, or of whichever API of the stack has them.
+// acknowledge opens the routes that the template's metadata names: those of an API or function URL
+// that carries the metadata, those of a function's own URLs, or of whichever of the stack has them.
 func (o *operating) acknowledge(ctx context.Context) error {
 	c := bastide.Client{Caller: o.run.Base.Caller}
-	var apis []string
+	var all []string
 	for _, res := range o.graph.Resources {
-		if isAPI(res.Type) {
-			apis = append(apis, o.run.Rows[res.LogicalID].Now.PhysicalID)
-		}
+		all = append(all, openable(o.run.Rows[res.LogicalID].Now)...)
 	}
 	for _, res := range o.graph.Resources {
 		now := o.run.Rows[res.LogicalID].Now
 		for _, route := range now.Acknowledged() {
-			of := apis
-			if isAPI(res.Type) {
-				of = []string{now.PhysicalID}
+			of := openable(now)
+			if len(of) == 0 {
+				of = slices.Concat(o.urlsOf(now), all)
 			}
 			if err := acknowledgeRoute(ctx, c, of, route, o.st.Name); err != nil {
 				return err
@@ -184,6 +184,33 @@ func (o *operating) acknowledge(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// openable is the id under which the routes of an API or function URL are acknowledged.
+func openable(i *deploy.Instance) []string {
+	switch {
+	case isAPI(i.Type):
+		return []string{i.PhysicalID}
+	case i.Type == "AWS::Lambda::Url":
+		address, _ := i.Attributes["FunctionUrl"].(string)
+		if u, err := url.Parse(address); err == nil {
+			id, _, _ := strings.Cut(u.Host, ".")
+			return []string{id}
+		}
+	}
+	return nil
+}
+
+// urlsOf are the ids of the URLs of a function and of its aliases.
+func (o *operating) urlsOf(function *deploy.Instance) (ids []string) {
+	arn, _ := function.Attributes["Arn"].(string)
+	for _, res := range o.graph.Resources {
+		i := o.run.Rows[res.LogicalID].Now
+		if i.Type == "AWS::Lambda::Url" && arn != "" && (i.PhysicalID == arn || strings.HasPrefix(i.PhysicalID, arn+":")) {
+			ids = append(ids, openable(i)...)
+		}
+	}
+	return ids
 }
 
 func isAPI(typ string) bool {
@@ -197,5 +224,5 @@ func acknowledgeRoute(ctx context.Context, c bastide.Client, apis []string, rout
 			return err
 		}
 	}
-	return awserr.New("NotFoundException", 404, "No API of the stack has the route %q that the template acknowledges.", route)
+	return awserr.New("NotFoundException", 404, "No API or function URL of the stack has the route %q that the template acknowledges.", route)
 }

@@ -139,6 +139,9 @@ func (s *Service) deleteAlias(c *gate.Call, in *lambda.DeleteAliasInput) (*lambd
 		if _, err := s.t.permissions.Delete(tx, k.key(in.Name)); err != nil {
 			return nil, err
 		}
+		if _, err := s.t.urls.Delete(tx, k.key(in.Name)); err != nil {
+			return nil, err
+		}
 		return &lambda.DeleteAliasOutput{}, s.t.functions.Put(tx, k.key(), f)
 	})
 }

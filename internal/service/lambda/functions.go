@@ -405,7 +405,7 @@ func (s *Service) deleteFunction(c *gate.Call, in *lambda.DeleteFunctionInput) (
 				return nil, err
 			}
 		}
-		for _, clear := range []func(*store.Tx, store.Key) error{clearing(s.t.versions), clearing(s.t.aliases), clearing(s.t.permissions)} {
+		for _, clear := range []func(*store.Tx, store.Key) error{clearing(s.t.versions), clearing(s.t.aliases), clearing(s.t.permissions), clearing(s.t.urls)} {
 			if err := clear(tx, r.key()); err != nil {
 				return nil, err
 			}

@@ -85,7 +85,8 @@ func rigOn(t testing.TB, db *store.DB, clk *clock.Manual) *rig {
 		runner: &runner{}, book: &book{groups: map[string]bool{}, streams: map[string][]string{}}}
 	r.roles = &roles{book: r.book, clock: clk}
 	r.service = New(Deps{Clock: clk, Sealer: sealer, Blobs: db.Blobs(), Code: code, Changes: func() uint64 { return db.Changes(space) },
-		Runner: r.runner, Arch: "x86_64", Roles: r.roles, Chance: func() float64 { return r.chance }, Log: slog.New(slog.DiscardHandler)})
+		Runner: r.runner, Arch: "x86_64", Roles: r.roles, Chance: func() float64 { return r.chance },
+		URL: func(id string) string { return "http://" + id + ".lambda-url.localhost:4566/" }, Log: slog.New(slog.DiscardHandler)})
 	r.gate, err = gate.New(gate.Deps{Store: db, Trail: r.trail, Directory: r.dir, Clock: clk, IDs: ids.Source{}}, r.service.Unit())
 	if err != nil {
 		t.Fatal(err)

@@ -39,8 +39,13 @@ func (s *Service) needInvoke(a *gate.Ask, in *lambda.InvokeInput) ([]gate.Need, 
 	} else {
 		n, err = s.targetNeed(a, r)
 	}
+	n.Keys = direct
 	return []gate.Need{n}, err
 }
+
+// direct says of an invocation that it did not come through a function's URL; one that did comes
+// with the door's own word for it.
+var direct = map[string][]string{"lambda:InvokedViaFunctionUrl": {"false"}}
 
 func (s *Service) invoke(c *gate.Call, in *lambda.InvokeInput) (*lambda.InvokeOutput, error) {
 	r, err := refer(c, named{in.FunctionName, in.Qualifier})

@@ -131,6 +131,9 @@ func (s *Service) addPermission(c *gate.Call, in *lambda.AddPermissionInput) (*l
 	if in.FunctionUrlAuthType != nil && in.Action != "lambda:InvokeFunctionUrl" {
 		return nil, invalid("FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action")
 	}
+	if wire.Val(in.InvokedViaFunctionUrl) && in.Action != "lambda:InvokeFunction" {
+		return nil, invalid("InvokedViaFunctionUrl is only supported for lambda:InvokeFunction action")
+	}
 	st, err := write(r, in)
 	if err != nil {
 		return nil, err

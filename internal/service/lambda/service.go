@@ -35,7 +35,9 @@ type Deps struct {
 	Roles   Roles
 	// Chance gives a number from 0 up to 1, for weighted aliases.
 	Chance func() float64
-	Log    *slog.Logger
+	// URL is the address of a function URL by its id, for clients: "http://ID.lambda-url.localhost:4566/".
+	URL func(id string) string
+	Log *slog.Logger
 }
 
 // Credentials are a session of an execution role.
@@ -106,6 +108,12 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(lambda.OpAddPermission, gate.Write, s.needAddPermission, s.addPermission),
 		gate.On(lambda.OpRemovePermission, gate.Write, onFunction(s, "lambda:RemovePermission", func(in *lambda.RemovePermissionInput) named { return named{in.FunctionName, in.Qualifier} }), s.removePermission),
 		gate.On(lambda.OpGetPolicy, gate.Read, onFunction(s, "lambda:GetPolicy", func(in *lambda.GetPolicyInput) named { return named{in.FunctionName, in.Qualifier} }), s.getPolicy),
+
+		gate.On(lambda.OpCreateFunctionUrlConfig, gate.Write, s.needCreateURL, s.createURL),
+		gate.On(lambda.OpGetFunctionUrlConfig, gate.Read, onURL(s, "lambda:GetFunctionUrlConfig", func(in *lambda.GetFunctionUrlConfigInput) named { return named{in.FunctionName, in.Qualifier} }), s.getURL),
+		gate.On(lambda.OpUpdateFunctionUrlConfig, gate.Write, s.needUpdateURL, s.updateURL),
+		gate.On(lambda.OpDeleteFunctionUrlConfig, gate.Write, onURL(s, "lambda:DeleteFunctionUrlConfig", func(in *lambda.DeleteFunctionUrlConfigInput) named { return named{in.FunctionName, in.Qualifier} }), s.deleteURL),
+		gate.On(lambda.OpListFunctionUrlConfigs, gate.Read, onFunction(s, "lambda:ListFunctionUrlConfigs", func(in *lambda.ListFunctionUrlConfigsInput) named { return named{in.FunctionName, nil} }), s.listURLs),
 
 		gate.On(lambda.OpPublishLayerVersion, gate.Write, onLayer("lambda:PublishLayerVersion", func(in *lambda.PublishLayerVersionInput) (string, int64) { return in.LayerName, 0 }), s.publishLayerVersion),
 		gate.On(lambda.OpGetLayerVersion, gate.Read, onLayer("lambda:GetLayerVersion", func(in *lambda.GetLayerVersionInput) (string, int64) { return in.LayerName, in.VersionNumber }), s.getLayerVersion),

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/bastide-cloud/bastide/internal/api/lambda"
 	"github.com/bastide-cloud/bastide/internal/base/arn"
 	"github.com/bastide-cloud/bastide/internal/service/lambda/name"
 	"github.com/bastide-cloud/bastide/internal/store"
@@ -91,6 +92,19 @@ type alias struct {
 	Weight                      float64 // of Other
 }
 
+// functionURL is the address of a function or alias. It is a part of its function: whoever writes it
+// writes the function's row too.
+type functionURL struct {
+	functionKey
+	Qualifier         string // an alias, or ""
+	ID                string // the first label of its host
+	AuthType          string // AWS_IAM or NONE
+	Cors              *lambda.Cors
+	Created, Modified time.Time
+}
+
+func (u functionURL) reference() reference { return reference{u.functionKey, u.Qualifier} }
+
 // permissions is the resource policy of a function, version or alias.
 type permissions struct {
 	Revision   string
@@ -129,6 +143,7 @@ type tables struct {
 	versions    store.Table[version]
 	aliases     store.Table[alias]
 	permissions store.Table[permissions]
+	urls        store.Table[functionURL]
 	layers      store.Table[layer]
 	layerVers   store.Table[layerVersion]
 	archives    store.Table[archive]
@@ -142,11 +157,15 @@ func newTables() tables {
 		versions:    store.NewTable[version](space, "versions"),
 		aliases:     store.NewTable[alias](space, "aliases"),
 		permissions: store.NewTable[permissions](space, "permissions"),
-		layers:      store.NewTable[layer](space, "layers"),
-		layerVers:   store.NewTable[layerVersion](space, "layerVersions"),
-		archives:    store.NewTable[archive](space, "archives"),
-		reserved:    store.NewTable[reservations](space, "reserved"),
-		queue:       store.NewOutbox(space, "queue"),
+		// Requests name a URL by its id alone.
+		urls: store.NewTable(space, "urls", store.Index[functionURL]{Name: "id", Unique: true, Keys: func(u functionURL) []store.Key {
+			return []store.Key{store.K(u.ID)}
+		}}),
+		layers:    store.NewTable[layer](space, "layers"),
+		layerVers: store.NewTable[layerVersion](space, "layerVersions"),
+		archives:  store.NewTable[archive](space, "archives"),
+		reserved:  store.NewTable[reservations](space, "reserved"),
+		queue:     store.NewOutbox(space, "queue"),
 	}
 }
 

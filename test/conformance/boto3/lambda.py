@@ -1,9 +1,15 @@
 import base64
+import http.client
 import io
 import json
 import sys
 import zipfile
+from urllib.parse import urlsplit
 
+import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from story import ACCOUNT, REGION, client, policy, trust, until, wrong
 
 fn, iam, s3, logs = client("lambda"), client("iam"), client("s3"), client("logs")
@@ -143,6 +149,107 @@ assert invoke({})[1] == "two"
 signing = fn.get_function_code_signing_config(FunctionName=NAME)
 assert signing["FunctionName"] == NAME and not signing.get("CodeSigningConfigArn"), signing
 wrong("ResourceNotFoundException", fn.get_function_code_signing_config, FunctionName="story-nobody")
+
+# Function URLs: by host and by path, for signed callers and for everybody.
+config_for_url = {**config, "Code": {"ZipFile": package("""
+import base64, json
+
+def handler(event, context):
+    if event["rawPath"] == "/fail":
+        raise ValueError("as told")
+    if event["rawPath"] == "/full":
+        return {"statusCode": 201, "headers": {"x-one": "1"}, "cookies": ["a=1"], "body": base64.b64encode(b"\\xff").decode(), "isBase64Encoded": True}
+    return event
+""")}}
+fn.create_function(FunctionName="story-url", **config_for_url)
+fn.get_waiter("function_active_v2").wait(FunctionName="story-url", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+url_arn = ARN.replace(NAME, "story-url")
+wrong("ResourceNotFoundException", fn.get_function_url_config, "The resource you requested does not exist.", FunctionName="story-url")
+wrong("ResourceNotFoundException", fn.create_function_url_config, "Function does not exist", FunctionName="story-none", AuthType="NONE")
+wrong("ValidationException", fn.create_function_url_config, "qualifier", FunctionName="story-url", AuthType="NONE", Qualifier="1")
+cors = {"AllowOrigins": ["https://app.example"], "AllowMethods": ["GET", "POST"], "AllowHeaders": ["x-a"], "ExposeHeaders": ["x-b"], "MaxAge": 60, "AllowCredentials": True}
+made = fn.create_function_url_config(FunctionName="story-url", AuthType="AWS_IAM", Cors=cors)
+assert made["FunctionArn"] == url_arn and made["Cors"] == cors and made["InvokeMode"] == "BUFFERED" and made["CreationTime"].endswith("Z"), made
+wrong("ResourceConflictException", fn.create_function_url_config, "FunctionUrlConfig exists for this Lambda function", FunctionName="story-url", AuthType="NONE")
+by_host = made["FunctionUrl"]
+url_id = urlsplit(by_host).hostname.split(".")[0]
+door = urlsplit(fn.meta.endpoint_url)
+by_path = f"{fn.meta.endpoint_url}/_aws/lambda-url/{url_id}/"
+assert by_host == f"http://{url_id}.lambda-url.localhost:{door.port}/", by_host
+
+
+def call(url, method="GET", body=None, keys=None, service="lambda", **headers):
+    """Calls a URL at the door, signed where keys are given; host names need no resolver."""
+    request = AWSRequest(method=method, url=url, data=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
+    if keys:
+        SigV4Auth(keys, service, REGION).add_auth(request)
+    to = urlsplit(url)
+    link = http.client.HTTPConnection(door.hostname, door.port)
+    link.request(method, to.path + (f"?{to.query}" if to.query else ""), body, {"Host": to.netloc, **dict(request.headers.items())})
+    got = link.getresponse()
+    return got.status, got.headers, got.read()
+
+
+admin = boto3.Session().get_credentials()
+for url in (by_host, by_path, f"http://{url_id}.lambda-url.{REGION}.localhost:{door.port}/", f"http://{url_id}.lambda-url.{REGION}.on.aws/"):
+    status, _, body = call(url + "a/b?x=1", "POST", b'{"k": 1}', admin, content_type="application/json", cookie="c=1")
+    got = json.loads(body)
+    context = got["requestContext"]
+    assert status == 200 and got["rawPath"] == "/a/b" and got["rawQueryString"] == "x=1" and got["body"] == '{"k": 1}' and got["cookies"] == ["c=1"], got
+    assert context["apiId"] == url_id and context["accountId"] == ACCOUNT and context["authorizer"]["iam"]["userArn"].startswith(f"arn:aws:iam::{ACCOUNT}:user/"), got
+    assert call(url)[0] == 403 and call(url, keys=admin, service="execute-api")[0] == 403
+status, headers, body = call(by_path + "full", keys=admin)
+assert (status, headers["x-one"], headers["Set-Cookie"], body) == (201, "1", "a=1", b"\xff"), (status, headers.items(), body)
+status, _, body = call(by_path + "fail", keys=admin)
+assert (status, body) == (502, b"Internal Server Error"), (status, body)
+status, headers, _ = call(by_host, "OPTIONS", origin="https://app.example", access_control_request_method="POST")
+assert status == 200 and headers["Access-Control-Allow-Origin"] == "https://app.example" and headers["Access-Control-Allow-Methods"] == "GET,POST", headers.items()
+
+# A user needs both actions; the function's policy may give what the user's does not.
+iam.create_user(UserName="story-caller")
+caller_keys = iam.create_access_key(UserName="story-caller")["AccessKey"]
+caller = Credentials(caller_keys["AccessKeyId"], caller_keys["SecretAccessKey"])
+status, headers, body = call(by_path, keys=caller)
+assert status == 403 and headers["x-amzn-ErrorType"] == "AccessDeniedException" and json.loads(body)["Message"].startswith("Forbidden. For troubleshooting"), body
+iam.put_user_policy(UserName="story-caller", PolicyName="call", PolicyDocument=policy(
+    {"Effect": "Allow", "Action": "lambda:InvokeFunctionUrl", "Resource": url_arn, "Condition": {"StringEquals": {"lambda:FunctionUrlAuthType": "AWS_IAM"}}}))
+assert call(by_path, keys=caller)[0] == 403
+caller_arn = f"arn:aws:iam::{ACCOUNT}:user/story-caller"
+fn.add_permission(FunctionName="story-url", StatementId="caller", Action="lambda:InvokeFunction", Principal=caller_arn, InvokedViaFunctionUrl=True)
+assert call(by_path, keys=caller)[0] == 200
+wrong("AccessDeniedException", client("lambda", caller_keys).invoke, FunctionName="story-url", Payload=b"{}")  # but not directly
+
+# Everybody, once the function's policy says so twice.
+changed = fn.update_function_url_config(FunctionName="story-url", AuthType="NONE", Cors={})
+assert changed["AuthType"] == "NONE" and "Cors" not in changed and changed["FunctionUrl"] == by_host, changed
+assert call(by_path)[0] == 403
+fn.add_permission(FunctionName="story-url", StatementId="url", Action="lambda:InvokeFunctionUrl", Principal="*", FunctionUrlAuthType="NONE")
+assert call(by_path)[0] == 403
+fn.add_permission(FunctionName="story-url", StatementId="invoke", Action="lambda:InvokeFunction", Principal="*", InvokedViaFunctionUrl=True)
+status, _, body = call(by_host)
+assert status == 200 and "authorizer" not in json.loads(body)["requestContext"], body
+fn.put_function_concurrency(FunctionName="story-url", ReservedConcurrentExecutions=0)
+status, headers, body = call(by_host)
+assert status == 429 and json.loads(body)["message"] == "Rate Exceeded.", body
+fn.delete_function_concurrency(FunctionName="story-url")
+
+# An alias has a URL of its own; each ends with what it leads to.
+fn.publish_version(FunctionName="story-url")
+fn.create_alias(FunctionName="story-url", Name="live", FunctionVersion="1")
+live = fn.create_function_url_config(FunctionName="story-url", Qualifier="live", AuthType="AWS_IAM")
+assert json.loads(call(live["FunctionUrl"], keys=admin)[2])["requestContext"]["apiId"] in live["FunctionUrl"]
+assert [u["FunctionArn"] for u in fn.list_function_url_configs(FunctionName="story-url")["FunctionUrlConfigs"]] == [url_arn, url_arn + ":live"]
+fn.delete_function_url_config(FunctionName="story-url")
+wrong("ResourceNotFoundException", fn.get_function_url_config, FunctionName="story-url")
+assert fn.get_function_url_config(FunctionName="story-url", Qualifier="live")["FunctionUrl"] == live["FunctionUrl"]
+assert call(by_host)[0] == 403
+fn.delete_function(FunctionName="story-url")
+assert call(live["FunctionUrl"], keys=admin)[0] == 403
+iam.delete_access_key(UserName="story-caller", AccessKeyId=caller_keys["AccessKeyId"])
+iam.delete_user_policy(UserName="story-caller", PolicyName="call")
+iam.delete_user(UserName="story-caller")
+until("the URL's output", lambda: logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/story-url")["logGroups"])
+logs.delete_log_group(logGroupName="/aws/lambda/story-url")
 
 # Layers.
 layer = fn.publish_layer_version(LayerName="story-layer", Content={"ZipFile": package("WORD = 'layered'\n", "python/words.py")}, CompatibleRuntimes=[runtime], Description="words")

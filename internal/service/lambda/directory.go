@@ -1,0 +1,114 @@
+package lambda
+
+import (
+	"context"
+	"sync"
+
+	"github.com/bastide-cloud/bastide/internal/api/lambda"
+	"github.com/bastide-cloud/bastide/internal/store"
+)
+
+// Directory is the function URLs that there are, as the edge reads them: a read-only view of the
+// service's rows.
+type Directory struct {
+	s  *Service
+	db *store.DB
+
+	mu     sync.RWMutex
+	copies map[string]urlCopy
+}
+
+// NewDirectory reads the service's rows from db.
+func NewDirectory(s *Service, db *store.DB) *Directory {
+	return &Directory{s: s, db: db, copies: map[string]urlCopy{}}
+}
+
+// Served is a function URL with what decides who may call it. It is immutable.
+type Served struct {
+	ID, Account, Region string
+	FunctionARN         string // with the alias that the URL belongs to
+	AuthType            string // AWS_IAM or NONE
+	Cors                *lambda.Cors
+	Policy              string // resource policy of the function or alias; "" for none
+	Tags                map[string]string
+}
+
+// urlCopy is a URL as it was read at a version of its function's row.
+type urlCopy struct {
+	served *Served
+	row    int64
+	at     uint64 // the change count at which it was last found fresh
+}
+
+const maxURLCopies = 10000
+
+// URL finds a function URL by its id, which is enough to name it; nil where there is none.
+func (d *Directory) URL(ctx context.Context, id string) (*Served, error) {
+	at := d.db.Changes(space)
+	d.mu.RLock()
+	known := d.copies[id]
+	d.mu.RUnlock()
+	if known.served != nil && known.at == at {
+		return known.served, nil
+	}
+	var fresh urlCopy
+	err := d.db.View(ctx, store.In(space), func(tx *store.Tx) (err error) {
+		fresh, err = d.s.t.served(tx, id, known)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	fresh.at = at
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.copies) >= maxURLCopies {
+		clear(d.copies)
+	}
+	if fresh.served != nil {
+		d.copies[id] = fresh
+	} else {
+		delete(d.copies, id)
+	}
+	return fresh.served, nil
+}
+
+// served reads a URL, or gives the copy back where nothing of its function has changed.
+func (t *tables) served(tx *store.Tx, id string, known urlCopy) (urlCopy, error) {
+	row, ok, err := t.urls.By("id").Get(tx, store.K(id))
+	if err != nil || !ok {
+		return urlCopy{}, err
+	}
+	u := row.Value
+	f, version, ok, err := t.functions.GetVersioned(tx, u.key())
+	if err != nil || !ok {
+		return urlCopy{}, err
+	}
+	if known.served != nil && known.row == version {
+		return known, nil
+	}
+	p, _, err := t.permissions.Get(tx, u.key(u.Qualifier))
+	if err != nil {
+		return urlCopy{}, err
+	}
+	out := &Served{ID: u.ID, Account: u.Account, Region: u.Region, FunctionARN: u.reference().arn(), AuthType: u.AuthType, Cors: u.Cors, Tags: f.Tags}
+	if len(p.Statements) > 0 {
+		out.Policy = p.document()
+	}
+	return urlCopy{served: out, row: version}, nil
+}
+
+// URLs are the ids of all function URLs of all accounts.
+func (d *Directory) URLs(ctx context.Context) (ids []string, err error) {
+	err = d.db.View(ctx, store.In(space), func(tx *store.Tx) error {
+		ids = nil
+		for row, err := range d.s.t.urls.Scan(tx, store.K(), store.Range{}) {
+			if err != nil {
+				return err
+			}
+			ids = append(ids, row.Value.ID)
+		}
+		return nil
+	})
+	return ids, err
+}
