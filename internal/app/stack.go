@@ -388,7 +388,7 @@ func (r *Remote) remove(ctx context.Context, name string) error {
 		if err != nil || s == nil {
 			return err
 		}
-		if s.Status == "DELETE_FAILED" {
+		if s.Status != "DELETE_IN_PROGRESS" { // failed, or cancelled: then the status is what it was
 			return fmt.Errorf("%s could not be deleted: %s", name, s.Reason)
 		}
 		select {

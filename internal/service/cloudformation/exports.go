@@ -114,7 +114,7 @@ func (o *operating) exportsInUse(ctx context.Context) (reason string, err error)
 				return err
 			}
 			if len(users) > 0 {
-				reason = fmt.Sprintf("Export %s cannot be deleted as it is in use by %s", out.Export, strings.Join(users, ", "))
+				reason = fmt.Sprintf("Delete canceled. Cannot delete export %s as it is in use by %s.", out.Export, strings.Join(users, ", "))
 			}
 		}
 		return nil

@@ -321,7 +321,8 @@ func (o *operating) delete(ctx context.Context) error {
 		return err
 	}
 	if inUse != "" {
-		return o.turn(ctx, ended, "DELETE_FAILED", inUse, nil)
+		// As on AWS the stack is not DELETE_FAILED but as it was (boto/botocore issue 2590).
+		return o.turn(ctx, ended, o.op.Before, inUse, nil)
 	}
 	failed, err := o.run.Delete(ctx, deploy.Deletion{Retain: o.op.Retain})
 	if err != nil {

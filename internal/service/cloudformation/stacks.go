@@ -275,7 +275,7 @@ func (s *Service) deleteStack(c *gate.Call, in *api.DeleteStackInput) (*api.Dele
 			return invalid("Stack [%s] cannot be deleted while in status %s", st.Name, st.Status)
 		}
 		began := op
-		st.Op = &began
+		began.Before, st.Op = st.Status, &began
 		if in.RoleARN != nil {
 			st.Role = *in.RoleARN
 		}

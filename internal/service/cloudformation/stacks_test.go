@@ -305,8 +305,11 @@ func TestExportsHoldAsLongAsTheyAreUsed(t *testing.T) {
 		t.Errorf("%s: %s", st.StackStatus, r.reasons("giver"))
 	}
 	r.delete("giver")
-	if st := r.stack("giver"); st.StackStatus != "DELETE_FAILED" || *st.StackStatusReason != "Export shared cannot be deleted as it is in use by taker" {
+	if st := r.stack("giver"); st.StackStatus != "UPDATE_ROLLBACK_COMPLETE" || *st.StackStatusReason != "Delete canceled. Cannot delete export shared as it is in use by taker." {
 		t.Errorf("%+v", st)
+	}
+	if h := r.history("giver"); !strings.HasSuffix(h, "giver DELETE_IN_PROGRESS\ngiver UPDATE_ROLLBACK_COMPLETE") {
+		t.Errorf("%s", h)
 	}
 	if st := r.make("other", pair); st.StackStatus != "ROLLBACK_COMPLETE" || !strings.Contains(r.reasons("other"), "Export with name shared is already exported by stack giver") {
 		t.Errorf("%s: %s", st.StackStatus, r.reasons("other"))

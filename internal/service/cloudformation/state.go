@@ -64,8 +64,10 @@ type operation struct {
 
 	DisableRollback, RetainExceptOnCreate bool
 
-	Retain []string // of a DELETE
+	// Of a DELETE: Before is the status that the stack has again if the deletion is cancelled.
+	Retain []string
 	Force  bool
+	Before string
 }
 
 // phase is how far an operation has come.
