@@ -48,6 +48,8 @@ type conn struct {
 	dc    driver.Conn
 	stmts map[string]driver.Stmt
 	row   [3]driver.Value
+	// snapshot is what DB.newest was when the open read transaction began; 0 where none is open.
+	snapshot int64
 }
 
 // row is one stored row; for a secondary entry Value is the primary key.
@@ -224,7 +226,27 @@ func (c *conn) begin(write bool) error {
 	}
 	return c.do("BEGIN")
 }
-func (c *conn) commit() error   { return c.do("COMMIT") }
+func (c *conn) commit() error { return c.do("COMMIT") }
+
+// passing is the snapshot of a connection that no other View may use.
+const passing = -1
+
+// takeSnapshot begins a read transaction; newest is DB.newest from before.
+func (c *conn) takeSnapshot(newest int64) error {
+	if err := c.begin(false); err != nil {
+		return err
+	}
+	if c.snapshot = newest; newest == 0 {
+		c.snapshot = passing
+	}
+	return nil
+}
+
+func (c *conn) endSnapshot() error {
+	c.snapshot = 0
+	return c.commit()
+}
+
 func (c *conn) rollback() error { return c.do("ROLLBACK") }
 func (c *conn) save() error     { return c.do("SAVEPOINT s") }
 func (c *conn) release() error  { return c.do("RELEASE s") }

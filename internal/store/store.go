@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -45,6 +46,7 @@ type DB struct {
 	blobs   *Blobs
 	seq     atomic.Int64 // last version given out; advanced only by the writer
 	stable  atomic.Int64 // every version up to here is committed and visible to a new View
+	newest  atomic.Int64 // what a snapshot taken now would be; 0 while a commit decides that
 	txs     atomic.Uint64
 	closed  atomic.Bool
 }
@@ -124,6 +126,7 @@ func (db *DB) open(ctx context.Context) error {
 	}
 	db.seq.Store(epoch << epochBits)
 	db.stable.Store(epoch << epochBits)
+	db.newest.Store(epoch << epochBits)
 	db.w.tables = map[string]int64{}
 	db.readers = newReaders(path, db.opt.Readers)
 	db.space = reserve{reserve: db.opt.Reserve, measure: db.opt.FreeBytes, clock: db.opt.Clock}
@@ -162,6 +165,10 @@ func (db *DB) Check(ctx context.Context) error {
 
 // readers is the pool of read connections, opened when first needed. The connection given back last
 // is taken first: its page cache is the warmest, and those of a burst's others go cold unread.
+//
+// A connection that is given back keeps its snapshot while that is the newest, so that the next View
+// neither takes one nor reads again what is in the page cache. Who is about to commit ends the
+// snapshots of idle connections: they would keep the log from being folded into the file.
 type readers struct {
 	path  string
 	slots chan struct{} // one for each connection that is not in use, open or not
@@ -190,6 +197,24 @@ func (i *idleReaders) pop() (c *conn) {
 	}
 	i.mu.Unlock()
 	return c
+}
+
+// settle ends the snapshots of all idle connections.
+func (i *idleReaders) settle() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	var err error
+	for n, c := range i.stack {
+		if c.snapshot == 0 {
+			continue
+		}
+		if cerr := c.endSnapshot(); cerr != nil {
+			err = errors.Join(err, cerr, c.close())
+			i.stack[n] = nil
+		}
+	}
+	i.stack = slices.DeleteFunc(i.stack, func(c *conn) bool { return c == nil })
+	return err
 }
 
 func newReaders(path string, n int) readers {

@@ -174,19 +174,31 @@ func (r *reading) begin() error {
 	if err != nil {
 		return err
 	}
-	if err := c.begin(false); err != nil {
-		return errors.Join(err, r.db.readers.drop(c))
+	newest := r.db.newest.Load()
+	if newest == 0 || c.snapshot != newest {
+		if c.snapshot != 0 {
+			err = c.endSnapshot()
+		}
+		if err == nil {
+			err = c.takeSnapshot(newest)
+		}
+		if err != nil {
+			return errors.Join(err, r.db.readers.drop(c))
+		}
 	}
 	r.c = c
 	return nil
 }
 
+// end gives the connection back, with its snapshot while that is the newest.
 func (r *reading) end() error {
 	if r.c == nil {
 		return nil
 	}
-	if err := r.c.commit(); err != nil {
-		return fmt.Errorf("store: %w", errors.Join(err, r.db.readers.drop(r.c)))
+	if r.c.snapshot != r.db.newest.Load() {
+		if err := r.c.endSnapshot(); err != nil {
+			return fmt.Errorf("store: %w", errors.Join(err, r.db.readers.drop(r.c)))
+		}
 	}
 	r.db.readers.give(r.c)
 	return nil

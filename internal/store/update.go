@@ -178,15 +178,8 @@ func (db *DB) commit(b *batch) {
 	w := &db.w
 	w.batch, w.last = nil, b.n
 	err := w.broken
-	switch {
-	case err != nil:
-	case b.n > 0:
-		if cerr := w.c.commit(); cerr != nil {
-			err = fmt.Errorf("store: commit: %w", cerr)
-			if fatal(cerr) {
-				err = w.breakdown(err)
-			}
-		}
+	if err == nil && b.n > 0 {
+		err = db.write()
 	}
 	if err != nil || b.n == 0 {
 		if rerr := w.c.rollback(); rerr != nil && w.broken == nil && b.n == 0 {
@@ -202,6 +195,23 @@ func (db *DB) commit(b *batch) {
 	}
 	b.err = err
 	close(b.done)
+}
+
+// write makes the batch durable and visible. While it does, no View uses another's snapshot: one
+// that sees the batch must not be followed by one that does not.
+func (db *DB) write() error {
+	w := &db.w
+	db.newest.Store(0)
+	defer func() { db.newest.Store(db.seq.Load()) }()
+	_ = db.readers.idle.settle() // a connection that fails is closed and missed by nobody
+	if err := w.c.commit(); err != nil {
+		err = fmt.Errorf("store: commit: %w", err)
+		if fatal(err) {
+			err = w.breakdown(err)
+		}
+		return err
+	}
+	return nil
 }
 
 // acquire waits for the baton.
