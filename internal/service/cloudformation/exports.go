@@ -217,12 +217,18 @@ func isAPI(typ string) bool {
 	return typ == "AWS::ApiGatewayV2::Api" || typ == "AWS::ApiGateway::RestApi"
 }
 
-func acknowledgeRoute(ctx context.Context, c bastide.Client, apis []string, route, stackName string) error {
-	for _, id := range apis {
+// acknowledgeRoute opens the first route of the name that stands open; one that something authorises
+// is no error where another is meant.
+func acknowledgeRoute(ctx context.Context, c bastide.Client, ids []string, route, stackName string) error {
+	refused := awserr.New("NotFoundException", 404, "No API or function URL of the stack has the route %q that the template acknowledges.", route)
+	for _, id := range ids {
 		_, err := c.AcknowledgeRoute(ctx, &bastide.AcknowledgeRouteInput{Route: id + " " + route, Reason: new("template of the stack " + stackName)})
-		if err == nil || !awserr.Is(err, "NotFoundException") {
+		switch {
+		case awserr.Is(err, "InvalidRequestException"):
+			refused = awserr.Wrap(err)
+		case !awserr.Is(err, "NotFoundException"):
 			return err
 		}
 	}
-	return awserr.New("NotFoundException", 404, "No API or function URL of the stack has the route %q that the template acknowledges.", route)
+	return refused
 }

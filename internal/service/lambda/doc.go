@@ -4,13 +4,14 @@
 // What it promises of AWS: functions from zip archives (inline or from S3, read with the caller's
 // permissions), checked and unpacked before the call returns, so that a function is Active at once;
 // published versions, aliases with weighted routing, layers, tags, reserved concurrency; resource
-// policies for each qualifier, enforced; Invoke (RequestResponse, DryRun, and Event with two
-// retries for up to six hours, surviving a crash); START, END, REPORT and the function's output in
-// its log group, written with its role's permissions; revision ids.
+// policies for each qualifier, enforced; function URLs of AWS_IAM and NONE with CORS, which package
+// edge answers; Invoke (RequestResponse, DryRun, and Event with two retries for up to six hours,
+// surviving a crash); START, END, REPORT and the function's output in its log group, written with its
+// role's permissions; revision ids.
 //
 // What it does not: images, VPCs, file systems, dead-letter queues, customer-managed keys, code
-// signing, SnapStart, durable functions, tenants, capacity providers, system log levels, function
-// URLs, event source mappings, provisioned concurrency, response streaming, and X-Ray (tracing mode
-// Active); asking for one of them is refused. GetFunction gives no Code.Location: archives are
-// handed to nobody.
+// signing, SnapStart, durable functions, tenants, capacity providers, system log levels, event source
+// mappings, provisioned concurrency, response streaming (a URL's InvokeMode RESPONSE_STREAM too), and
+// X-Ray (tracing mode Active); asking for one of them is refused. GetFunction gives no Code.Location:
+// archives are handed to nobody.
 package lambda
