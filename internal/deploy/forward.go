@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/bastide-cloud/bastide/internal/template"
@@ -60,6 +61,11 @@ func (r *Run) forward(ctx context.Context, g *template.Graph, res *template.Reso
 	props, err := g.Properties(res.LogicalID, r.lookup)
 	if err != nil {
 		return false, r.refuse(ctx, row, res, err.Error())
+	}
+	for key := range ownTags(props["Tags"]) {
+		if k.tags != noTags && len(key) >= 4 && strings.EqualFold(key[:4], "aws:") {
+			return false, r.refuse(ctx, row, res, "aws: prefixed tag key names are not allowed for external use.")
+		}
 	}
 	props = r.Stack.tagged(k, res.LogicalID, res.Metadata, props)
 	want := &Instance{Type: res.Type, Properties: props, DependsOn: res.DependsOn, Metadata: res.Metadata,

@@ -54,7 +54,10 @@ type Gate struct {
 }
 
 // bound is an Op in its table.
-type bound struct{ Op }
+type bound struct {
+	Op
+	reserved func(key string) error // Unit's
+}
 
 // New checks every table and opens the door; a row that lacks a part stops the start-up.
 func New(d Deps, units ...Unit) (*Gate, error) {
@@ -73,7 +76,7 @@ func New(d Deps, units ...Unit) (*Gate, error) {
 			if g.ops[op.Wire] != nil {
 				faults = append(faults, fmt.Errorf("gate: %s.%s is bound twice", u.Model.ID, op.Wire.Name))
 			}
-			g.ops[op.Wire] = &bound{op}
+			g.ops[op.Wire] = &bound{op, u.Reserved}
 		}
 		for _, op := range u.Model.Operations {
 			if g.ops[op] == nil {
@@ -146,6 +149,9 @@ func (g *Gate) Do(ctx context.Context, e Entry) (any, error) {
 	}
 	call.needs, call.asking = needs, ask
 	if err != nil {
+		return nil, g.finish(call, nil, err)
+	}
+	if err := call.reserved(); err != nil {
 		return nil, g.finish(call, nil, err)
 	}
 	out, err := call.run()

@@ -66,6 +66,9 @@ func Open[In any](*Ask, *In) ([]Need, error) { return nil, nil }
 type Unit struct {
 	Model *wire.Service
 	Ops   []Op
+	// Reserved words the refusal of a tag that AWS keeps for itself, where the service leaves that to
+	// the gate: every call whose needs name such a key in aws:TagKeys gets it (see Call.Reserved).
+	Reserved func(key string) error
 }
 
 // check finds the faults of a table that must stop the start-up.

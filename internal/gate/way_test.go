@@ -210,7 +210,7 @@ func TestRecording(t *testing.T) {
 	r := newRig(t)
 	ann := r.user("ann")
 	r.dir.grant(t, ann, mayAll)
-	r.gate.ops[r.put] = &bound{Recording(r.gate.ops[r.put].Op, func(in *noteInput) any { return &noteInput{Name: in.Name} })}
+	r.gate.ops[r.put] = &bound{Op: Recording(r.gate.ops[r.put].Op, func(in *noteInput) any { return &noteInput{Name: in.Name} })}
 	if _, err := r.do(ann, r.put, &noteInput{Name: "n", Text: new("private")}); err != nil {
 		t.Fatal(err)
 	}

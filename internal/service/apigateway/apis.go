@@ -177,6 +177,9 @@ func (s *Service) deleteRestAPI(c *gate.Call, in *rest.DeleteRestApiInput) (*res
 
 const maxTags = 50
 
+// reservedTag words a tag of AWS's own.
+func reservedTag(string) error { return bad("Invalid tag key. Tag keys cannot start with 'aws:'") }
+
 func checkTags(tags map[string]string) error {
 	if len(tags) > maxTags {
 		return bad("The number of tags has reached the maximum limit of %d", maxTags)

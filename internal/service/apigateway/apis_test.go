@@ -273,7 +273,9 @@ func TestResources(t *testing.T) {
 		t.Fatal(err)
 	}
 	tags := []any{map[string]any{"Key": gate.TagStackID, "Value": "stack/1"}, map[string]any{"Key": gate.TagLogicalID, "Value": "Api"}}
-	m := gate.Making{Caller: r.Client.Caller, Account: account, Region: region, StackID: "stack/1", LogicalID: "Api", Name: "shop-Api-1"}
+	deployer := r.Client.Caller.(gate.Client)
+	deployer.Source.Via = []string{"cloudformation.amazonaws.com"}
+	m := gate.Making{Caller: deployer, Account: account, Region: region, StackID: "stack/1", LogicalID: "Api", Name: "shop-Api-1"}
 	props := map[string]any{"Body": body, "Tags": tags, "Parameters": map[string]any{"endpointConfigurationTypes": "REGIONAL"},
 		"EndpointConfiguration": map[string]any{"Types": []any{"REGIONAL"}}, "BinaryMediaTypes": []any{"image/gif"}}
 	made := must[gate.Made](t)(byType["RestApi"].Create(ctx, m, props))

@@ -20,7 +20,9 @@ type Service struct {
 func New(d Deps) *Service { return &Service{ids: d.IDs, t: newTables()} }
 
 // Unit is the service's table.
-func (s *Service) Unit() gate.Unit { return gate.Unit{Model: rest.Service, Ops: s.Ops()} }
+func (s *Service) Unit() gate.Unit {
+	return gate.Unit{Model: rest.Service, Ops: s.Ops(), Reserved: reservedTag}
+}
 
 // Ops is the table: operation, access, needs, handler.
 func (s *Service) Ops() []gate.Op {
@@ -76,7 +78,7 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(rest.OpDeleteAuthorizer, gate.Write, needs[rest.DeleteAuthorizerInput](s, rest.OpDeleteAuthorizer), s.deleteAuthorizer),
 
 		gate.On(rest.OpTagResource, gate.Write, tagged(s, rest.OpTagResource, func(in *rest.TagResourceInput) map[string]string { return in.Tags }), s.tagResource),
-		gate.On(rest.OpUntagResource, gate.Write, needs[rest.UntagResourceInput](s, rest.OpUntagResource), s.untagResource),
+		gate.On(rest.OpUntagResource, gate.Write, gate.Untagging(needs[rest.UntagResourceInput](s, rest.OpUntagResource), func(in *rest.UntagResourceInput) []string { return in.TagKeys }), s.untagResource),
 		gate.On(rest.OpGetTags, gate.Read, needs[rest.GetTagsInput](s, rest.OpGetTags), s.getTags),
 	}
 }

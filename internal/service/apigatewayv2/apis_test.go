@@ -252,7 +252,9 @@ func TestResources(t *testing.T) {
 		t.Fatal(err)
 	}
 	tags := map[string]any{gate.TagStackID: "stack/1", gate.TagLogicalID: "Api", gate.TagStackName: "shop"}
-	m := gate.Making{Caller: r.Client.Caller, Account: account, Region: region, StackID: "stack/1", StackName: "shop", LogicalID: "Api", Name: "shop-Api-1", Token: "t"}
+	deployer := r.Client.Caller.(gate.Client)
+	deployer.Source.Via = []string{"cloudformation.amazonaws.com"}
+	m := gate.Making{Caller: deployer, Account: account, Region: region, StackID: "stack/1", StackName: "shop", LogicalID: "Api", Name: "shop-Api-1", Token: "t"}
 	api := byType["AWS::ApiGatewayV2::Api"]
 	props := map[string]any{"Body": body, "FailOnWarnings": "true", "Tags": tags, "Description": "mine"}
 	made := must[gate.Made](t)(api.Create(ctx, m, props))

@@ -2,6 +2,7 @@ package apigatewayv2
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -18,6 +19,9 @@ func (s *Service) importAPI(c *gate.Call, in *v2.ImportApiInput) (*v2.ImportApiO
 	if err := s.define(&r, in.Body, in.Basepath, in.FailOnWarnings); err != nil {
 		return nil, err
 	}
+	if key, is := c.Reserved(slices.Collect(maps.Keys(r.API.Tags))...); is {
+		return nil, reservedTag(key)
+	}
 	return add[v2.ImportApiOutput](s, c, &r)
 }
 
@@ -25,6 +29,9 @@ func (s *Service) reimportAPI(c *gate.Call, in *v2.ReimportApiInput) (*v2.Reimpo
 	fresh := s.newRecord(c, "")
 	if err := s.define(&fresh, in.Body, in.Basepath, in.FailOnWarnings); err != nil {
 		return nil, err
+	}
+	if key, is := c.Reserved(slices.Collect(maps.Keys(fresh.API.Tags))...); is {
+		return nil, reservedTag(key)
 	}
 	return change(s, c, in.ApiId, true, func(_ *store.Tx, r *record) (*v2.ReimportApiOutput, error) {
 		was := r.API

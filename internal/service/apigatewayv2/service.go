@@ -30,7 +30,9 @@ func New(d Deps) *Service {
 }
 
 // Unit is the service's table.
-func (s *Service) Unit() gate.Unit { return gate.Unit{Model: v2.Service, Ops: s.Ops()} }
+func (s *Service) Unit() gate.Unit {
+	return gate.Unit{Model: v2.Service, Ops: s.Ops(), Reserved: reservedTag}
+}
 
 // Ops is the table: operation, access, needs, handler.
 func (s *Service) Ops() []gate.Op {
@@ -76,7 +78,7 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(v2.OpDeleteDeployment, gate.Write, needs[v2.DeleteDeploymentInput](s, v2.OpDeleteDeployment), s.deleteDeployment),
 
 		gate.On(v2.OpTagResource, gate.Write, tagged(s, v2.OpTagResource, func(in *v2.TagResourceInput) map[string]string { return in.Tags }), s.tagResource),
-		gate.On(v2.OpUntagResource, gate.Write, needs[v2.UntagResourceInput](s, v2.OpUntagResource), s.untagResource),
+		gate.On(v2.OpUntagResource, gate.Write, gate.Untagging(needs[v2.UntagResourceInput](s, v2.OpUntagResource), func(in *v2.UntagResourceInput) []string { return in.TagKeys }), s.untagResource),
 		gate.On(v2.OpGetTags, gate.Read, needs[v2.GetTagsInput](s, v2.OpGetTags), s.getTags),
 	}
 }

@@ -29,7 +29,9 @@ func New(d Deps) *Service {
 }
 
 // Unit is the service's table.
-func (s *Service) Unit() gate.Unit { return gate.Unit{Model: api.Service, Ops: s.Ops()} }
+func (s *Service) Unit() gate.Unit {
+	return gate.Unit{Model: api.Service, Ops: s.Ops(), Reserved: reservedTag}
+}
 
 // Ops is the table: operation, access, needs, handler. Records of data operations tell the table,
 // the keys and the expressions, not the items.

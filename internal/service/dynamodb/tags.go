@@ -8,6 +8,11 @@ import (
 	"github.com/bastide-cloud/bastide/internal/store"
 )
 
+// reservedTag words a tag of AWS's own.
+func reservedTag(key string) error {
+	return invalid(invalidParam+"Tag keys that begin with aws: are reserved for system tags: %s", key)
+}
+
 func (s *Service) tagResource(c *gate.Call, in *api.TagResourceInput) (*api.TagResourceOutput, error) {
 	return &api.TagResourceOutput{}, s.retag(c, in.ResourceArn, func(tags map[string]string) {
 		for _, t := range in.Tags {

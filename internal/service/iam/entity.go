@@ -152,6 +152,11 @@ func withTags(old map[string]string, add []iam.Tag) (map[string]string, error) {
 	return out, nil
 }
 
+// reservedTag words a tag of AWS's own.
+func reservedTag(string) error {
+	return awserr.New("InvalidInput", 400, "aws: prefixed tag key names are not allowed for external use.")
+}
+
 func without(tags map[string]string, keys []string) map[string]string {
 	out := make(map[string]string, len(tags))
 	for k, v := range tags {

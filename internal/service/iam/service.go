@@ -32,7 +32,9 @@ func New(d Deps) (*Service, error) {
 }
 
 // Unit is the service's table.
-func (s *Service) Unit() gate.Unit { return gate.Unit{Model: iam.Service, Ops: s.Ops()} }
+func (s *Service) Unit() gate.Unit {
+	return gate.Unit{Model: iam.Service, Ops: s.Ops(), Reserved: reservedTag}
+}
 
 // Ops is the table: operation, access, needs, handler.
 func (s *Service) Ops() []gate.Op {
@@ -44,7 +46,7 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(iam.OpDeleteUser, gate.Write, onEntity(s, user, "iam:DeleteUser", func(in *iam.DeleteUserInput) string { return in.UserName }), s.deleteUser),
 		gate.On(iam.OpListUsers, gate.Read, listed[iam.ListUsersInput]("iam:ListUsers", "user/"), s.listUsers),
 		gate.On(iam.OpTagUser, gate.Write, onTagging(s, user, "iam:TagUser", func(in *iam.TagUserInput) (string, []iam.Tag) { return in.UserName, in.Tags }), s.tagUser),
-		gate.On(iam.OpUntagUser, gate.Write, onEntity(s, user, "iam:UntagUser", func(in *iam.UntagUserInput) string { return in.UserName }), s.untagUser),
+		gate.On(iam.OpUntagUser, gate.Write, gate.Untagging(onEntity(s, user, "iam:UntagUser", func(in *iam.UntagUserInput) string { return in.UserName }), func(in *iam.UntagUserInput) []string { return in.TagKeys }), s.untagUser),
 		gate.On(iam.OpListUserTags, gate.Read, onEntity(s, user, "iam:ListUserTags", func(in *iam.ListUserTagsInput) string { return in.UserName }), s.listUserTags),
 
 		gate.On(iam.OpCreateAccessKey, gate.Write, onSelf(s, "iam:CreateAccessKey", func(in *iam.CreateAccessKeyInput) *string { return in.UserName }), s.createAccessKey),
@@ -60,7 +62,7 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(iam.OpDeleteRole, gate.Write, onEntity(s, role, "iam:DeleteRole", func(in *iam.DeleteRoleInput) string { return in.RoleName }), s.deleteRole),
 		gate.On(iam.OpListRoles, gate.Read, listed[iam.ListRolesInput]("iam:ListRoles", "role/"), s.listRoles),
 		gate.On(iam.OpTagRole, gate.Write, onTagging(s, role, "iam:TagRole", func(in *iam.TagRoleInput) (string, []iam.Tag) { return in.RoleName, in.Tags }), s.tagRole),
-		gate.On(iam.OpUntagRole, gate.Write, onEntity(s, role, "iam:UntagRole", func(in *iam.UntagRoleInput) string { return in.RoleName }), s.untagRole),
+		gate.On(iam.OpUntagRole, gate.Write, gate.Untagging(onEntity(s, role, "iam:UntagRole", func(in *iam.UntagRoleInput) string { return in.RoleName }), func(in *iam.UntagRoleInput) []string { return in.TagKeys }), s.untagRole),
 		gate.On(iam.OpListRoleTags, gate.Read, onEntity(s, role, "iam:ListRoleTags", func(in *iam.ListRoleTagsInput) string { return in.RoleName }), s.listRoleTags),
 		gate.On(iam.OpListInstanceProfilesForRole, gate.Read, onEntity(s, role, "iam:ListInstanceProfilesForRole", func(in *iam.ListInstanceProfilesForRoleInput) string { return in.RoleName }), s.listInstanceProfilesForRole),
 
@@ -99,7 +101,7 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(iam.OpListPolicyVersions, gate.Read, onPolicy("iam:ListPolicyVersions", func(in *iam.ListPolicyVersionsInput) string { return in.PolicyArn }), s.listPolicyVersions),
 		gate.On(iam.OpSetDefaultPolicyVersion, gate.Write, onPolicy("iam:SetDefaultPolicyVersion", func(in *iam.SetDefaultPolicyVersionInput) string { return in.PolicyArn }), s.setDefaultPolicyVersion),
 		gate.On(iam.OpTagPolicy, gate.Write, onPolicy("iam:TagPolicy", func(in *iam.TagPolicyInput) string { return in.PolicyArn }), s.tagPolicy),
-		gate.On(iam.OpUntagPolicy, gate.Write, onPolicy("iam:UntagPolicy", func(in *iam.UntagPolicyInput) string { return in.PolicyArn }), s.untagPolicy),
+		gate.On(iam.OpUntagPolicy, gate.Write, gate.Untagging(onPolicy("iam:UntagPolicy", func(in *iam.UntagPolicyInput) string { return in.PolicyArn }), func(in *iam.UntagPolicyInput) []string { return in.TagKeys }), s.untagPolicy),
 		gate.On(iam.OpListPolicyTags, gate.Read, onPolicy("iam:ListPolicyTags", func(in *iam.ListPolicyTagsInput) string { return in.PolicyArn }), s.listPolicyTags),
 	}
 }

@@ -35,7 +35,7 @@ func (s *Service) createFunction(c *gate.Call, in *lambda.CreateFunctionInput) (
 	if err := s.checkMachine(c, v.Runtime); err != nil {
 		return nil, err
 	}
-	if err := checkTags(c, in.Tags); err != nil {
+	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
 	// Refused before anything is unpacked, and again in the transaction.

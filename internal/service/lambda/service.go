@@ -83,7 +83,9 @@ func New(d Deps) *Service {
 }
 
 // Unit is the service's table.
-func (s *Service) Unit() gate.Unit { return gate.Unit{Model: lambda.Service, Ops: s.Ops()} }
+func (s *Service) Unit() gate.Unit {
+	return gate.Unit{Model: lambda.Service, Ops: s.Ops(), Reserved: reservedTag}
+}
 
 // Ops is the table: operation, access, needs, handler.
 func (s *Service) Ops() []gate.Op {

@@ -2,7 +2,6 @@ package lambda
 
 import (
 	"maps"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/bastide-cloud/bastide/internal/api/lambda"
@@ -17,9 +16,13 @@ const (
 	maxTagValue = 256
 )
 
-// checkTags refuses what is no tag. Keys that begin with aws: are for services that call for a
-// user, as CloudFormation does.
-func checkTags(c *gate.Call, tags map[string]string) error {
+// reservedTag words a tag of AWS's own.
+func reservedTag(string) error {
+	return invalid("Tag keys starting with 'aws:' are reserved for internal use.")
+}
+
+// checkTags refuses what is no tag.
+func checkTags(tags map[string]string) error {
 	if len(tags) > maxTags {
 		return tooManyTags()
 	}
@@ -29,8 +32,6 @@ func checkTags(c *gate.Call, tags map[string]string) error {
 			return invalid("Tag keys must have 1 to %d characters.", maxTagKey)
 		case utf8.RuneCountInString(v) > maxTagValue:
 			return invalid("Tag values must have at most %d characters.", maxTagValue)
-		case strings.HasPrefix(strings.ToLower(k), "aws:") && len(c.Source().Via) == 0:
-			return invalid("Tag keys starting with 'aws:' are reserved for internal use.")
 		}
 	}
 	_, err := routes(tags)
@@ -64,7 +65,7 @@ func (s *Service) retag(c *gate.Call, resource string, change func(map[string]st
 }
 
 func (s *Service) tagResource(c *gate.Call, in *lambda.TagResourceInput) (*lambda.TagResourceOutput, error) {
-	if err := checkTags(c, in.Tags); err != nil {
+	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
 	return &lambda.TagResourceOutput{}, s.retag(c, in.Resource, func(tags map[string]string) { maps.Copy(tags, in.Tags) })

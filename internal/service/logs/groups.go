@@ -60,9 +60,6 @@ func (s *Service) createLogGroup(c *gate.Call, in *logs.CreateLogGroupInput) (*l
 	if in.KmsKeyId != nil {
 		return nil, awserr.Of(awserr.NotImplemented, "KMS keys for log groups are not built in this version of Bastide.")
 	}
-	if err := reserved(c, in.Tags); err != nil {
-		return nil, err
-	}
 	g := group{Account: c.Account(), Region: c.Region(), Name: in.LogGroupName, ID: s.IDs.UUID(), Created: c.Now(), Class: "STANDARD",
 		Protected: wire.Val(in.DeletionProtectionEnabled), Tags: in.Tags}
 	if in.LogGroupClass != nil {

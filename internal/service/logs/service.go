@@ -35,7 +35,9 @@ type Service struct {
 func New(d Deps) *Service { return &Service{d, newTables()} }
 
 // Unit is the service's table.
-func (s *Service) Unit() gate.Unit { return gate.Unit{Model: logs.Service, Ops: s.Ops()} }
+func (s *Service) Unit() gate.Unit {
+	return gate.Unit{Model: logs.Service, Ops: s.Ops(), Reserved: reservedTag}
+}
 
 // Ops is the table: operation, access, needs, handler.
 func (s *Service) Ops() []gate.Op {
@@ -57,10 +59,10 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(logs.OpFilterLogEvents, gate.Read, onGroup(s, "logs:FilterLogEvents", func(in *logs.FilterLogEventsInput) *string { return named(in.LogGroupName, in.LogGroupIdentifier) }), s.filterLogEvents),
 
 		gate.On(logs.OpTagResource, gate.Write, onARN(s, "logs:TagResource", func(in *logs.TagResourceInput) (string, map[string]string) { return in.ResourceArn, in.Tags }), s.tagResource),
-		gate.On(logs.OpUntagResource, gate.Write, onARN(s, "logs:UntagResource", func(in *logs.UntagResourceInput) (string, map[string]string) { return in.ResourceArn, nil }), s.untagResource),
+		gate.On(logs.OpUntagResource, gate.Write, gate.Untagging(onARN(s, "logs:UntagResource", func(in *logs.UntagResourceInput) (string, map[string]string) { return in.ResourceArn, nil }), func(in *logs.UntagResourceInput) []string { return in.TagKeys }), s.untagResource),
 		gate.On(logs.OpListTagsForResource, gate.Read, onARN(s, "logs:ListTagsForResource", func(in *logs.ListTagsForResourceInput) (string, map[string]string) { return in.ResourceArn, nil }), s.listTagsForResource),
 		gate.On(logs.OpTagLogGroup, gate.Write, onGroup(s, "logs:TagLogGroup", func(in *logs.TagLogGroupInput) *string { return &in.LogGroupName }), s.tagLogGroup),
-		gate.On(logs.OpUntagLogGroup, gate.Write, onGroup(s, "logs:UntagLogGroup", func(in *logs.UntagLogGroupInput) *string { return &in.LogGroupName }), s.untagLogGroup),
+		gate.On(logs.OpUntagLogGroup, gate.Write, gate.Untagging(onGroup(s, "logs:UntagLogGroup", func(in *logs.UntagLogGroupInput) *string { return &in.LogGroupName }), func(in *logs.UntagLogGroupInput) []string { return in.Tags }), s.untagLogGroup),
 		gate.On(logs.OpListTagsLogGroup, gate.Read, onGroup(s, "logs:ListTagsLogGroup", func(in *logs.ListTagsLogGroupInput) *string { return &in.LogGroupName }), s.listTagsLogGroup),
 	}
 }

@@ -2,7 +2,6 @@ package logs
 
 import (
 	"maps"
-	"strings"
 
 	"github.com/bastide-cloud/bastide/internal/api/logs"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
@@ -11,20 +10,10 @@ import (
 
 const maxTags = 50
 
-// reserved refuses tags of AWS's own to all but the services that put them.
-func reserved(c *gate.Call, tags map[string]string) error {
-	for k := range tags {
-		if strings.HasPrefix(strings.ToLower(k), "aws:") && len(c.Source().Via) == 0 {
-			return invalid("Tag keys that begin with aws: are reserved.")
-		}
-	}
-	return nil
-}
+// reservedTag words a tag of AWS's own.
+func reservedTag(string) error { return invalid("Tag keys that begin with aws: are reserved.") }
 
 func (s *Service) tag(c *gate.Call, name string, add map[string]string) error {
-	if err := reserved(c, add); err != nil {
-		return err
-	}
 	return s.change(c, name, func(g *group) error {
 		all := map[string]string{}
 		maps.Copy(all, g.Tags)

@@ -151,6 +151,11 @@ func duration(p identity.Principal, role Role, asked *int32) (int32, error) {
 	return *asked, nil
 }
 
+// reservedTag words a tag of AWS's own.
+func reservedTag(string) error {
+	return awserr.Of(awserr.Validation, "aws: prefixed tag key names are not allowed for external use.")
+}
+
 // sessionTags are the role's tags, overlaid with the session's and with those that the caller's
 // own session passes on.
 func sessionTags(p identity.Principal, role Role, in *sts.AssumeRoleInput) map[string]string {

@@ -34,7 +34,9 @@ type Service struct{ Deps }
 func New(d Deps) *Service { return &Service{d} }
 
 // Unit is the service's table.
-func (s *Service) Unit() gate.Unit { return gate.Unit{Model: sts.Service, Ops: s.Ops()} }
+func (s *Service) Unit() gate.Unit {
+	return gate.Unit{Model: sts.Service, Ops: s.Ops(), Reserved: reservedTag}
+}
 
 // Ops is the table: operation, access, needs, handler. Sessions leave no state behind, so all of
 // them only read.
