@@ -18,12 +18,15 @@ type Fleet struct {
 	mu       sync.Mutex
 	turns    int
 	groups   map[groupKey]*group
-	accounts map[string]int // invocations running without a reservation, by account and region
+	accounts map[tenant]int // invocations running without a reservation, by account and region
 	reserved map[string]int // invocations running, by function
 	living   map[*instance]bool
 	starting int
 	closed   bool
 }
+
+// tenant is an account in a region.
+type tenant struct{ account, region string }
 
 // groupKey names a version of a function.
 type groupKey struct{ arn, version string }
@@ -41,7 +44,7 @@ type group struct {
 
 // New makes a fleet.
 func New(d Deps) (*Fleet, error) {
-	f := &Fleet{deps: d.withDefaults(), turns: turns(), groups: map[groupKey]*group{}, accounts: map[string]int{}, reserved: map[string]int{},
+	f := &Fleet{deps: d.withDefaults(), turns: turns(), groups: map[groupKey]*group{}, accounts: map[tenant]int{}, reserved: map[string]int{},
 		living: map[*instance]bool{}}
 	if err := os.MkdirAll(d.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("fleet: %w", err)
@@ -88,23 +91,28 @@ func (f *Fleet) admit(fn *Function) error {
 		f.reserved[fn.ARN]++
 		return nil
 	}
-	key := fn.Account + "/" + fn.Region
-	if f.accounts[key] >= f.deps.Concurrency {
+	t := tenant{fn.Account, fn.Region}
+	if f.accounts[t] >= f.deps.Concurrency {
 		return &ThrottledError{ConcurrentExceeded}
 	}
-	f.accounts[key]++
+	f.accounts[t]++
 	return nil
 }
 
 func (f *Fleet) leave(fn *Function) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	counts, key := f.accounts, fn.Account+"/"+fn.Region
 	if fn.Reserved != nil {
-		counts, key = f.reserved, fn.ARN
+		count(f.reserved, fn.ARN)
+	} else {
+		count(f.accounts, tenant{fn.Account, fn.Region})
 	}
-	if counts[key]--; counts[key] <= 0 {
-		delete(counts, key)
+}
+
+// count takes one from a number that is forgotten at zero.
+func count[K comparable](of map[K]int, key K) {
+	if of[key]--; of[key] <= 0 {
+		delete(of, key)
 	}
 }
 
@@ -243,7 +251,7 @@ func (f *Fleet) put(i *instance, took time.Duration, keep bool) {
 	case keep && g.queue.pass(i, now): // as busy as it was
 	case keep:
 		g.busy--
-		i.sleep()
+		i.sleep(now)
 		g.idle = append(g.idle, i)
 	default:
 		g.busy--
@@ -259,8 +267,10 @@ func (f *Fleet) put(i *instance, took time.Duration, keep bool) {
 func (f *Fleet) expire(i *instance) {
 	f.mu.Lock()
 	n := slices.Index(i.group.idle, i)
-	if n >= 0 {
+	if n >= 0 && i.deep() { // not one that has run since
 		i.group.idle = slices.Delete(i.group.idle, n, n+1)
+	} else {
+		n = -1
 	}
 	f.mu.Unlock()
 	if n >= 0 {

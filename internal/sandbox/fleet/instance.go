@@ -52,7 +52,9 @@ type instance struct {
 
 	mu     sync.Mutex
 	rest   rest
+	since  time.Time // that it rests
 	timer  *time.Timer
+	armed  bool // the timer runs
 	closed bool
 }
 
@@ -62,6 +64,7 @@ type rest int
 const (
 	busy rest = iota
 	idle
+	restless // it would not freeze
 	frozen
 )
 
@@ -218,34 +221,65 @@ func (i *instance) ready(ctx context.Context) error {
 }
 
 // sleep lets an instance rest: first with its processes running, soon frozen.
-func (i *instance) sleep() {
+func (i *instance) sleep(now time.Time) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.rest = idle
-	i.timer = time.AfterFunc(i.fleet.deps.FreezeAfter, i.freeze)
+	i.rest, i.since = idle, now
+	if !i.armed && !i.closed {
+		i.arm(i.fleet.deps.FreezeAfter)
+	}
 }
 
-func (i *instance) freeze() {
+// arm lets deepen run after a while. A timer that was set for an earlier rest is left to fire, and only
+// then set again for what remains: moving it for every event would wake the scheduler each time.
+func (i *instance) arm(d time.Duration) {
+	i.armed = true
+	if i.timer == nil {
+		i.timer = time.AfterFunc(d, i.deepen)
+	} else {
+		i.timer.Reset(d)
+	}
+}
+
+// deepen freezes an instance that has been idle for a moment, and ends one that was frozen for long.
+func (i *instance) deepen() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.rest != idle || i.closed {
+	i.armed = false
+	if i.rest == busy || i.closed {
+		return // the next sleep arms again
+	}
+	if i.rest >= restless {
+		go i.fleet.expire(i)
 		return
 	}
-	if i.box.Freeze() == nil { // an instance that ended is removed by follow
+	if left := i.fleet.deps.FreezeAfter - i.fleet.deps.Clock.Now().Sub(i.since); left > 0 {
+		i.arm(left)
+		return
+	}
+	i.rest = restless
+	if i.box.Freeze() == nil { // one that has ended is removed by follow
 		i.rest = frozen
 	}
-	i.timer = time.AfterFunc(i.fleet.deps.EndAfter, func() { i.fleet.expire(i) })
+	i.arm(i.fleet.deps.EndAfter)
+}
+
+// deep tells whether it has rested past being idle.
+func (i *instance) deep() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.rest >= restless
 }
 
 // wake makes a resting instance run; false if it has ended.
 func (i *instance) wake() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.timer != nil {
-		i.timer.Stop()
-	}
 	was := i.rest
 	i.rest = busy
+	if was >= restless {
+		i.armed = i.armed && !i.timer.Stop()
+	}
 	if was == frozen && i.box.Thaw() != nil {
 		return false
 	}

@@ -22,7 +22,8 @@ type journal struct {
 
 	mu      sync.Mutex
 	pending []LogEvent
-	timer   *time.Timer // runs while there is something pending
+	timer   *time.Timer
+	armed   bool // the timer runs; it may find nothing pending
 	tail    []byte
 }
 
@@ -45,9 +46,11 @@ func (j *journal) line(text string) {
 	switch {
 	case len(j.pending) >= gatherMost:
 		j.deliver()
+	case j.armed:
 	case j.timer == nil:
-		j.timer = time.AfterFunc(gather, j.flush)
-	case len(j.pending) == 1:
+		j.armed, j.timer = true, time.AfterFunc(gather, j.late)
+	default:
+		j.armed = true
 		j.timer.Reset(gather)
 	}
 }
@@ -60,6 +63,14 @@ func (j *journal) end() []byte {
 	return append([]byte{}, j.tail[max(0, len(j.tail)-tailBytes):]...)
 }
 
+// late delivers what has waited.
+func (j *journal) late() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.armed = false
+	j.deliver()
+}
+
 func (j *journal) flush() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -68,9 +79,6 @@ func (j *journal) flush() {
 
 // deliver hands over what is pending, under the lock so that the order is kept.
 func (j *journal) deliver() {
-	if j.timer != nil {
-		j.timer.Stop()
-	}
 	if len(j.pending) == 0 {
 		return
 	}
