@@ -39,7 +39,8 @@ type Stack struct {
 	Outputs map[string]string `json:"outputs"`
 	Roles   map[string]string `json:"roles"` // logical id → name
 	Routes  []Route           `json:"routes"`
-	URLs    []string          `json:"urls"`
+	// Local is where the addresses in the outputs answer on this server, by host and by path.
+	Local map[string][]string `json:"local,omitempty"`
 
 	id string
 }
@@ -323,7 +324,7 @@ func (r *Remote) complete(ctx context.Context, s *Stack) error {
 	if err := r.cloudFormation(ctx, "DescribeStackResources", url.Values{"StackName": {s.Name}}, &out); err != nil {
 		return err
 	}
-	s.Roles, s.Routes, s.URLs = map[string]string{}, []Route{}, []string{}
+	s.Roles, s.Routes = map[string]string{}, []Route{}
 	routes, err := r.Routes(ctx)
 	if err != nil {
 		return err
@@ -346,6 +347,12 @@ func (r *Remote) complete(ctx context.Context, s *Stack) error {
 			}
 		}
 	}
+	s.Local = map[string][]string{}
+	for k, v := range s.Outputs {
+		if local := localAddresses(v, s.Routes); len(local) > 0 {
+			s.Local[k] = local
+		}
+	}
 	return nil
 }
 
@@ -358,6 +365,9 @@ func (r *Remote) showStack(s *Stack) error {
 	lines = append(lines, r.Term.paint(bold, s.Name)+" "+r.Term.paint(green, s.Status))
 	for _, k := range sortedNames(s.Outputs) {
 		lines = append(lines, fmt.Sprintf("  %s = %s", k, s.Outputs[k]))
+		for _, u := range s.Local[k] {
+			lines = append(lines, "    here "+u)
+		}
 	}
 	for _, k := range sortedNames(s.Roles) {
 		lines = append(lines, fmt.Sprintf("  role of %s: %s", strings.TrimSuffix(k, "Role"), s.Roles[k]))

@@ -84,14 +84,14 @@ func localName(host string) bool {
 }
 
 // APIURLs are the two addresses of a stage: by host, and by path for clients that cannot resolve the
-// host. base is where applications answer.
+// host. base is where applications answer. A shell would take "$default" for a variable of its own.
 func APIURLs(base, apiID, stage string) (byHost, byPath string) {
 	u := parsed(base)
 	byHost = under(u, apiID+".execute-api")
 	if stage != defaultStage {
 		byHost += "/" + stage
 	}
-	return byHost, u.Scheme + "://" + u.Host + pathForm + apiID + "/" + stage
+	return byHost, u.Scheme + "://" + u.Host + pathForm + apiID + "/" + strings.ReplaceAll(stage, "$", "%24")
 }
 
 // FunctionURLs are the two addresses of a function URL, each with a slash at its end.
