@@ -224,6 +224,9 @@ func (r refusals) check() error {
 		return unbuilt("NotificationARNs are not built in this version of Bastide.")
 	case r.rollback != nil && len(r.rollback.RollbackTriggers) > 0:
 		return unbuilt("Rollback triggers are not built in this version of Bastide.")
+	case r.rollback != nil && r.rollback.MonitoringTimeInMinutes != nil && *r.rollback.MonitoringTimeInMinutes != 0:
+		// Without triggers there is nothing to monitor; to take it would promise a watch that nobody keeps.
+		return unbuilt("The monitoring of a stack after its deployment (RollbackConfiguration.MonitoringTimeInMinutes) is not built in this version of Bastide.")
 	case r.resourcesToImport:
 		return unbuilt("The import of resources that exist is not built in this version of Bastide.")
 	}

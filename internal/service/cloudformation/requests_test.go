@@ -151,6 +151,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{api.CreateStackInput{NotificationARNs: []string{"arn:aws:sns:eu-west-1:123456789012:x"}}, "NotImplemented", "NotificationARNs"},
 		{api.CreateStackInput{StackPolicyBody: new("{}")}, "NotImplemented", "Stack policies"},
 		{api.CreateStackInput{RollbackConfiguration: &api.RollbackConfiguration{RollbackTriggers: []api.RollbackTrigger{{Arn: "a", Type: "b"}}}}, "NotImplemented", "Rollback triggers"},
+		{api.CreateStackInput{RollbackConfiguration: &api.RollbackConfiguration{MonitoringTimeInMinutes: new(int32(5))}}, "NotImplemented", "MonitoringTimeInMinutes"},
 		{api.CreateStackInput{OnFailure: new("DELETE"), DisableRollback: new(true)}, "ValidationError", "not both"},
 		{api.CreateStackInput{Parameters: parameters([]string{"Unknown=1"})}, "ValidationError", "Parameters: [Unknown] do not exist in the template"},
 		{api.CreateStackInput{Tags: []api.Tag{{Key: "aws:x", Value: "y"}}}, "ValidationError", "aws: prefixed"},
