@@ -29,9 +29,10 @@ type record struct {
 	RequestID    string    `json:"requestID"`
 	SourceIP     string    `json:"sourceIPAddress"`
 	UserIdentity struct {
-		Type      string `json:"type"`
-		ARN       string `json:"arn"`
-		InvokedBy string `json:"invokedBy"`
+		Type        string `json:"type"`
+		ARN         string `json:"arn"`
+		PrincipalID string `json:"principalId"`
+		InvokedBy   string `json:"invokedBy"`
 	} `json:"userIdentity"`
 	Resources []struct {
 		ARN string `json:"ARN"`
@@ -83,15 +84,24 @@ func (r record) inner() bool {
 	return false
 }
 
+// who is the caller by its name; one of an application as its authorizer called it.
+func (r record) who() string {
+	switch u := r.UserIdentity; {
+	case u.ARN != "":
+		return u.ARN
+	case u.InvokedBy != "":
+		return u.InvokedBy
+	case u.Type == "Authorized" && u.PrincipalID != "":
+		return u.PrincipalID + " (as the authorizer says), " + r.SourceIP
+	case u.Type == "Authorized":
+		return "somebody whom the authorizer let in, " + r.SourceIP
+	}
+	return "anonymous, " + r.SourceIP
+}
+
 // line is a record on one line of a terminal.
 func (r record) line(t Terminal) string {
-	who := r.UserIdentity.ARN
-	if who == "" {
-		who = r.UserIdentity.InvokedBy
-	}
-	if who == "" {
-		who = "anonymous, " + r.SourceIP
-	}
+	who := r.who()
 	mark := t.paint(green, "allowed")
 	switch {
 	case r.denied():

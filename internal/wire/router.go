@@ -151,7 +151,7 @@ func (s *Service) named(name string) (Routed, error) {
 }
 
 func notBuilt(s *Service, name string) error {
-	return awserr.Of(awserr.NotImplemented, "Bastide has not built %s:%s.", s.ActionPrefix, name)
+	return awserr.Of(awserr.NotImplemented, "Bastide has not built the operation %s of %s.", name, s.ID)
 }
 
 // maxAction bounds how far into a form the Action is looked for.

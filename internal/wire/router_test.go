@@ -134,6 +134,24 @@ func TestRouteRefuses(t *testing.T) {
 	}
 }
 
+// What is not built is named as its clients name it.
+func TestUnservedAreNamed(t *testing.T) {
+	rt := wire.NewRouter("us-east-1", allServices())
+	for _, c := range []struct {
+		req  *http.Request
+		want string
+	}{
+		{request("GET", local+"/photos?lifecycle", signed("eu-west-1", "s3")), "GetBucketLifecycleConfiguration of s3"},
+		{request("PUT", local+"/photos?notification", signed("eu-west-1", "s3")), "PutBucketNotificationConfiguration of s3"},
+		{request("PUT", local+"/photos?accelerate", signed("eu-west-1", "s3")), "PutBucketAccelerateConfiguration of s3"},
+		{request("POST", local+"/", signed("eu-west-1", "dynamodb"), "X-Amz-Target", "DynamoDB_20120810.ExecuteStatement"), "ExecuteStatement of dynamodb"},
+	} {
+		if _, err := rt.Route(c.req, nil); err == nil || !strings.Contains(err.Error(), "has not built the operation "+c.want) {
+			t.Errorf("%s: %v, want %s", c.req.URL, err, c.want)
+		}
+	}
+}
+
 func TestRegion(t *testing.T) {
 	rt := wire.NewRouter("us-east-1", allServices())
 	for _, c := range []struct {

@@ -123,12 +123,14 @@ func (t *tree) under(rest string, values []string, r request) (match, bool) {
 }
 
 // best is the endpoint of which most query parameters and headers are there. One whose literal or
-// header is missing is out; one whose required parameter is missing is the last resort.
+// header is missing is out; one whose required parameter is missing is the last resort. Of two that
+// are not built and share a route, S3's deprecated GetBucketLifecycle and
+// GetBucketLifecycleConfiguration, clients mean the longer name.
 func best(from []*endpoint, r request) *endpoint {
 	var found *endpoint
 	top := -1 << 30
 	for _, e := range from {
-		if s, ok := e.score(r); ok && (s > top || s == top && found.op == nil && e.op != nil) {
+		if s, ok := e.score(r); ok && (s > top || s == top && found.op == nil && (e.op != nil || strings.HasPrefix(e.name, found.name))) {
 			found, top = e, s
 		}
 	}
