@@ -92,7 +92,7 @@ func (f *Fleet) admit(fn *Function) error {
 		return nil
 	}
 	t := tenant{fn.Account, fn.Region}
-	if f.accounts[t] >= f.deps.Concurrency {
+	if f.accounts[t] >= f.deps.Concurrency-fn.HeldBack {
 		return &ThrottledError{ConcurrentExceeded}
 	}
 	f.accounts[t]++

@@ -38,6 +38,9 @@ type Function struct {
 
 	// Reserved is the function's reserved concurrency; nil: it shares the account's.
 	Reserved *int
+	// HeldBack is how much of the account's concurrency its functions have reserved: those without a
+	// reservation share the rest.
+	HeldBack int
 
 	LogGroup  string
 	LogFormat string // "Text" or "JSON"

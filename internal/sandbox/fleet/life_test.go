@@ -62,6 +62,14 @@ func TestConcurrencyOpensInstancesThenThrottles(t *testing.T) {
 	reserved.Reserved = &one
 	l.want(l.invoke(reserved, `1`), "", "1") // its own share is free
 	wg.Wait()
+	held := l.function(l.node, "held", counter)
+	held.HeldBack = 3 // others have reserved all there is
+	_, err = l.Invoke(t.Context(), held, event1(`1`))
+	if e, ok := errors.AsType[*ThrottledError](err); !ok || e.Reason != ConcurrentExceeded {
+		t.Errorf("beside reservations of everything: got %v", err)
+	}
+	held.HeldBack = 2
+	l.want(l.invoke(held, `1`), "", "1")
 	l.want(l.invoke(l.function(l.node, "after", counter), `1`), "", "1")
 }
 

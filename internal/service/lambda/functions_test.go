@@ -283,8 +283,22 @@ func TestTagsAndConcurrency(t *testing.T) {
 	}
 	_, err = r.client.GetFunctionCodeSigningConfig(ctx, &api.GetFunctionCodeSigningConfigInput{FunctionName: "none"})
 	r.refused(err, "ResourceNotFoundException", "Function not found")
-	_, err = r.client.PutFunctionConcurrency(ctx, &api.PutFunctionConcurrencyInput{FunctionName: "g", ReservedConcurrentExecutions: 500})
-	r.ok(err)
+	held := -1
+	r.runner.handle(func(f fleet.Function, _ fleet.Event) (fleet.Outcome, error) {
+		held = f.HeldBack
+		return fleet.Outcome{}, nil
+	})
+	for _, want := range []int{0, 500} {
+		if want > 0 {
+			_, err = r.client.PutFunctionConcurrency(ctx, &api.PutFunctionConcurrencyInput{FunctionName: "g", ReservedConcurrentExecutions: int32(want)})
+			r.ok(err)
+		}
+		_, err = r.client.Invoke(ctx, &api.InvokeInput{FunctionName: "f"})
+		r.ok(err)
+		if held != want {
+			t.Errorf("f runs beside reservations of %d, want %d", held, want)
+		}
+	}
 	_, err = r.client.PutFunctionConcurrency(ctx, &api.PutFunctionConcurrencyInput{FunctionName: "f", ReservedConcurrentExecutions: 401})
 	r.refused(err, "InvalidParameterValueException", "below its minimum value of [100]")
 	_, err = r.client.PutFunctionConcurrency(ctx, &api.PutFunctionConcurrencyInput{FunctionName: "f", ReservedConcurrentExecutions: 0})

@@ -21,6 +21,8 @@ type target struct {
 	reference
 	named   string // ARN with the qualifier
 	row     int64  // the version of the function's row that all of it was read at
+	held    int32  // concurrency that functions of the region have reserved
+	heldRow int64  // and the version of the row that says so
 	fn      function
 	policy  *policy.Attached
 	tags    func(string) policy.Values
@@ -86,14 +88,18 @@ func (s *Service) refresh(tx *store.Tx, r reference, t *target) (*target, error)
 	if err != nil || !ok {
 		return nil, err
 	}
-	if t != nil && t.row == row {
+	held, heldRow, _, err := s.t.reserved.GetVersioned(tx, regionKey(r.Account, r.Region))
+	if err != nil {
+		return nil, err
+	}
+	if t != nil && t.row == row && t.heldRow == heldRow {
 		return t, nil
 	}
-	return s.read(tx, r, fn, row)
+	return s.read(tx, &target{reference: r, named: r.arn(), row: row, heldRow: heldRow, held: held.Sum, fn: fn, tags: tagKeys(fn.Tags)})
 }
 
-func (s *Service) read(tx *store.Tx, r reference, fn function, row int64) (*target, error) {
-	t := &target{reference: r, named: r.arn(), row: row, fn: fn, tags: tagKeys(fn.Tags)}
+func (s *Service) read(tx *store.Tx, t *target) (*target, error) {
+	r := t.reference
 	first, other := int64(0), int64(0)
 	if n, ok := name.Number(r.Qualifier); ok {
 		first = n
@@ -142,6 +148,7 @@ func (s *Service) runnable(tx *store.Tx, t *target, n int64) (*fleet.Function, e
 	if t.fn.Reserved != nil {
 		f.Reserved = new(int(*t.fn.Reserved))
 	}
+	f.HeldBack = int(t.held)
 	if f.Routes, err = routes(t.fn.Tags); err != nil {
 		return nil, err
 	}
