@@ -30,6 +30,9 @@ var errVerdict = errors.New("the authorizer's answer is not valid")
 
 // custom asks a Lambda authorizer, or remembers what it said.
 func (e *Edge) custom(x *exchange) error {
+	if err := e.screen(x); err != nil {
+		return err
+	}
 	a := x.route.authorizer
 	values, err := x.identityValues(a)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/identity"
 	"github.com/bastide-cloud/bastide/internal/wire"
 )
 
@@ -99,15 +100,41 @@ func (x *exchange) accepted() (wire.In, error) {
 	return opInvoke.Accept(&invocation{APIID: x.api.id, Stage: x.stage.name, Route: x.route.key, Method: x.r.Method, Path: x.path, x: x})
 }
 
+// entry is the request at the door.
+func (x *exchange) entry() (gate.Entry, error) {
+	in, err := x.accepted()
+	return gate.Entry{Principal: x.who, In: in, Region: x.api.region, Account: x.api.account, RequestID: x.id, Source: x.source}, err
+}
+
+// screen refuses whom the API's resource policy explicitly denies, before anybody asks an authorizer
+// about them; what the authorizer says is judged together with the policy later. Source: API Gateway
+// Developer Guide, "How API Gateway resource policies affect authorization workflow".
+func (e *Edge) screen(x *exchange) error {
+	if x.stage.policy == "" {
+		return nil
+	}
+	x.who, x.needs = identity.Anonymous(), x.resourceNeed
+	entry, err := x.entry()
+	if err == nil {
+		err = e.Gate.Screen(x.r.Context(), entry)
+	}
+	if err == nil {
+		return nil
+	}
+	if a := awserr.Wrap(err); a.Kind == awserr.AccessDenied {
+		return refusal{reason: denied, message: a.Message, counted: true}
+	}
+	return refusal{reason: internal, why: err, counted: true}
+}
+
 // invoke passes the request through the gate as the caller whom authorize has established. A
 // client who goes away does not end what it has begun, as on AWS; the integration's timeout does.
 func (e *Edge) invoke(x *exchange) (*response, error) {
-	in, err := x.accepted()
+	entry, err := x.entry()
 	if err != nil {
 		return nil, err
 	}
-	_, err = e.Gate.Do(context.WithoutCancel(x.r.Context()), gate.Entry{Principal: x.who, In: in, Region: x.api.region, Account: x.api.account,
-		RequestID: x.id, Source: x.source})
+	_, err = e.Gate.Do(context.WithoutCancel(x.r.Context()), entry)
 	switch {
 	case err == nil:
 		return x.out, nil

@@ -127,6 +127,30 @@ type Entry struct {
 
 // Do passes one call through stations 6 to 9 and returns a pointer to the operation's output.
 func (g *Gate) Do(ctx context.Context, e Entry) (any, error) {
+	call, err := g.decided(ctx, e, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := call.reserved(); err != nil {
+		return nil, g.finish(call, nil, err)
+	}
+	out, err := call.run()
+	if err = g.finish(call, out, err); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Screen is stations 6 and 7 alone, where an explicit denial is the only refusal: what is asked of a
+// caller who is not fully known yet. A refusal is explained and recorded as the call's; who passes
+// has been allowed nothing, and goes through Do.
+func (g *Gate) Screen(ctx context.Context, e Entry) error {
+	_, err := g.decided(ctx, e, true)
+	return err
+}
+
+// decided takes a call to where it may be run. A refusal has been recorded.
+func (g *Gate) decided(ctx context.Context, e Entry, screening bool) (*Call, error) {
 	if e.In.Operation() == nil {
 		return nil, awserr.Wrap(errors.New("gate: a call without an input"))
 	}
@@ -141,7 +165,7 @@ func (g *Gate) Do(ctx context.Context, e Entry) (any, error) {
 		e.RequestID = g.ids.UUID()
 	}
 	s := &scope{gate: g, ctx: ctx, entry: &e, op: op, now: g.clock.Now()}
-	ask := &Ask{scope: s}
+	ask := &Ask{scope: s, screening: screening}
 	call := &Call{scope: s, ask: ask, in: e.In.Value()}
 	needs, err := op.needs(ask, call.in)
 	if err == nil {
@@ -151,14 +175,7 @@ func (g *Gate) Do(ctx context.Context, e Entry) (any, error) {
 	if err != nil {
 		return nil, g.finish(call, nil, err)
 	}
-	if err := call.reserved(); err != nil {
-		return nil, g.finish(call, nil, err)
-	}
-	out, err := call.run()
-	if err = g.finish(call, out, err); err != nil {
-		return nil, err
-	}
-	return out, nil
+	return call, nil
 }
 
 // finish records a call that committed no Update of its own: reads, invokes, refusals, failures.

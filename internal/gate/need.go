@@ -45,6 +45,8 @@ type Ask struct {
 	tx    *store.Tx
 	reads []*store.ReadSet
 
+	screening bool // only an explicit denial refuses
+
 	grant   *Grant              // the principal's policies as decided on
 	touched []string            // resources that were asked about
 	refusal *policy.Explanation // why the call was refused
