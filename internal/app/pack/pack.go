@@ -108,7 +108,7 @@ var places = map[string]place{
 }
 
 func (m *maker) walk(root *tree.Node) ([]edit, error) {
-	var edits []edit
+	edits := unbootstrapped(root)
 	var faults []error
 	global := root.Get("Globals").Get("Function")
 	one := func(id, runtime string, n *tree.Node, p place) {
@@ -134,14 +134,21 @@ func (m *maker) walk(root *tree.Node) ([]edit, error) {
 		p, ok := places[typ.Text]
 		props := f.Value.Get("Properties")
 		n := props.Get(p.property)
-		if !ok || !n.Is(tree.String) {
+		path := asset(f.Value, p)
+		if !ok || !n.Is(tree.String) && path == nil {
 			continue
 		}
 		runtime := m.text(root, props.Get("Runtime"))
 		if runtime == "" {
 			runtime = m.text(root, global.Get("Runtime"))
 		}
-		one(f.Key, runtime, n, p)
+		if path != nil {
+			changed, err := m.synthesised(f.Key, runtime, path, n, p)
+			edits, faults = append(edits, changed...), append(faults, err)
+			n = path
+		} else {
+			one(f.Key, runtime, n, p)
+		}
 		folder := m.from[m.source(n)+"\x00"+runtime]
 		if folder == "" || suppliedElsewhere(props) || suppliedElsewhere(global) {
 			continue
@@ -177,12 +184,25 @@ func (m *maker) one(id, runtime string, n *tree.Node, p place) (edit, bool, erro
 	if strings.HasPrefix(n.Text, "s3://") || strings.HasPrefix(n.Text, "https://") || n.Text == "" {
 		return edit{}, false, nil
 	}
+	key, err := m.key(id, runtime, n, p)
+	if err != nil {
+		return edit{}, false, err
+	}
+	to := `"s3://` + m.Bucket + "/" + key + `"`
+	if p.object {
+		to = `{"S3Bucket": "` + m.Bucket + `", "S3Key": "` + key + `"}`
+	}
+	return edit{n.Pos, n.Text, to}, true, nil
+}
+
+// key packages the path that a node holds, once, and gives the artifact's key.
+func (m *maker) key(id, runtime string, n *tree.Node, p place) (string, error) {
 	source := m.source(n)
 	key, ok := m.made[source+"\x00"+runtime]
 	if !ok {
 		body, ext, err := m.artifact(id, runtime, source, p)
 		if err != nil {
-			return edit{}, false, fmt.Errorf("%s (%s): %w", id, n.Pos, err)
+			return "", fmt.Errorf("%s (%s): %w", id, n.Pos, err)
 		}
 		sum := sha256.Sum256(body)
 		key = hex.EncodeToString(sum[:]) + ext
@@ -190,11 +210,20 @@ func (m *maker) one(id, runtime string, n *tree.Node, p place) (edit, bool, erro
 		m.pkg.Artifacts = append(m.pkg.Artifacts, Artifact{LogicalID: id, Source: source, Key: key, Body: body})
 		m.pkg.Folders = append(m.pkg.Folders, source)
 	}
-	to := `"s3://` + m.Bucket + "/" + key + `"`
-	if p.object {
-		to = `{"S3Bucket": "` + m.Bucket + `", "S3Key": "` + key + `"}`
+	return key, nil
+}
+
+// synthesised packages the folder that a resource of the Cloud Development Kit was made from.
+func (m *maker) synthesised(id, runtime string, path, code *tree.Node, p place) ([]edit, error) {
+	key, err := m.key(id, runtime, path, p)
+	if err != nil {
+		return nil, err
 	}
-	return edit{n.Pos, n.Text, to}, true, nil
+	edits, ok := inBucket(code, m.Bucket, key)
+	if !ok {
+		return nil, fmt.Errorf("%s (%s): its code is an asset, and not in S3Bucket and S3Key", id, code.Pos)
+	}
+	return edits, nil
 }
 
 func (m *maker) artifact(id, runtime, source string, p place) (body []byte, ext string, err error) {
