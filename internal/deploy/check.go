@@ -83,18 +83,23 @@ func (t Types) checkResource(g *template.Graph, r *template.Resource) []fault {
 	}
 	k.unknown(r.Properties, "", func(at template.Pos, name string) {
 		say(at, "the property %s of %s is not built", name, r.Type)
-	})
+	}, func(at template.Pos, what string) { say(at, "%s", what) })
 	checkMetadata(g, r, k, say)
 	return out
 }
 
-// unknown reports the properties that the type does not list.
-func (k kind) unknown(n *template.Node, path string, report func(template.Pos, string)) {
+// unknown reports the properties that the type does not list, and the values that it has not built.
+func (k kind) unknown(n *template.Node, path string, report, unbuilt func(template.Pos, string)) {
 	if _, _, pending := n.Intrinsic(); pending {
 		return
 	}
+	if n.Is(tree.String) {
+		if what := k.Unbuilt[path][n.Text]; what != "" {
+			unbuilt(n.Pos, what)
+		}
+	}
 	for _, it := range n.List() {
-		k.unknown(it, path, report)
+		k.unknown(it, path, report, unbuilt)
 	}
 	for _, f := range n.Map() {
 		name := f.Key
@@ -102,8 +107,8 @@ func (k kind) unknown(n *template.Node, path string, report func(template.Pos, s
 			name = path + "." + f.Key
 		}
 		switch {
-		case k.inner[name]:
-			k.unknown(f.Value, name, report)
+		case k.inner[name], k.Unbuilt[name] != nil:
+			k.unknown(f.Value, name, report, unbuilt)
 		case !k.listed[name]:
 			report(f.Pos, name)
 		}

@@ -77,7 +77,7 @@ Resources:
   B:
     Type: Test::World::Thing
     UpdatePolicy: {}
-    Properties: {Tags: [{Key: a, Value: b, Propagate: true}]}
+    Properties: {Tags: [{Key: a, Value: b, Propagate: true}], Nested: {Inner: deep}}
 `)
 	err := w.types(t).Check(g)
 	e, ok := err.(*tree.Error)
@@ -95,12 +95,13 @@ Resources:
 		"line 13, column 7: A: the property Unheard of Test::World::Thing is not built",
 		"B: UpdatePolicy is not built",
 		"line 17, column 44: B: the property Tags.Propagate of Test::World::Thing is not built",
+		"line 17, column 79: B: Inner deep needs a sea, which is not built",
 	} {
 		if !strings.Contains(e.Message, want) {
 			t.Errorf("%q is not in\n%s", want, e.Message)
 		}
 	}
-	if n := strings.Count(e.Message, "\n"); n != 10 {
+	if n := strings.Count(e.Message, "\n"); n != 11 {
 		t.Errorf("%d faults:\n%s", n, e.Message)
 	}
 	if err := w.types(t).Check(bound(t, first)); err != nil {

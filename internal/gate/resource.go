@@ -16,6 +16,10 @@ type Resource struct {
 	// lists Tags gets the stack's tags too: as a list of Key and Value where it lists "Tags.Key",
 	// as a map otherwise.
 	Properties []string
+	// Unbuilt are values, by property, that are understood and not built, with what to say of them:
+	// such a deployment fails too before anything is made. A value that waits for a resource is left
+	// to the operations.
+	Unbuilt map[string]map[string]string
 	// Replace are the properties whose change makes a new resource in place of the old.
 	Replace []string
 	// NameLimit is how long Making.Name may be, 64 where it is 0; NameLower wants it in lower case.

@@ -31,6 +31,9 @@ func (s *Service) Resources() []gate.Resource {
 			"CorsConfiguration.CorsRules.AllowedMethods", "CorsConfiguration.CorsRules.AllowedOrigins", "CorsConfiguration.CorsRules.ExposedHeaders",
 			"CorsConfiguration.CorsRules.MaxAge",
 			"Tags", "Tags.Key", "Tags.Value"},
+		Unbuilt: map[string]map[string]string{"BucketEncryption.ServerSideEncryptionConfiguration.ServerSideEncryptionByDefault.SSEAlgorithm": {
+			"aws:kms":      "SSEAlgorithm aws:kms needs a key service, which is not built; AES256 is",
+			"aws:kms:dsse": "SSEAlgorithm aws:kms:dsse needs a key service, which is not built; AES256 is"}},
 		Replace:   []string{"BucketName"},
 		NameLimit: 63,
 		NameLower: true,
