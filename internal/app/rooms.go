@@ -21,6 +21,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/service/apigateway"
 	"github.com/bastide-cloud/bastide/internal/service/apigatewayv2"
 	"github.com/bastide-cloud/bastide/internal/service/bastide"
+	"github.com/bastide-cloud/bastide/internal/service/cloudformation"
 	"github.com/bastide-cloud/bastide/internal/service/dynamodb"
 	"github.com/bastide-cloud/bastide/internal/service/iam"
 	"github.com/bastide-cloud/bastide/internal/service/logs"
@@ -72,7 +73,7 @@ func (s *Server) wire(ctx context.Context) error {
 		restAPIs.Unit(),
 	}
 	r.units = append(r.units, edge.Units()...)
-	r.resources = slices.Concat(r.resources, iamService.Resources(), ddb.Resources(), functions.Resources(), logsService.Resources(), httpAPIs.Resources(), buckets.Resources(), restAPIs.Resources())
+	r.resources = slices.Concat(r.resources, iamService.Resources(), ddb.Resources(), functions.Resources(), logsService.Resources(), httpAPIs.Resources(), buckets.Resources(), restAPIs.Resources(), cloudformation.Resources())
 	stacks, err := s.cloudFormation(r)
 	if err != nil {
 		return err
