@@ -17,10 +17,10 @@ func (db *DB) Clear(ctx context.Context, spaces ...string) error {
 			if err := tx.c.clear(sp); err != nil {
 				return tx.fail(fmt.Errorf("store: clear %s: %w", sp, err))
 			}
-			tx.wrote(tableID{space: sp, prefix: sp + "\x00"}, version)
+			tx.wrote(tableID{space: sp, prefix: sp + "\x00"}, nil, version)
 		}
 		tx.db.w.cleared = version
-		tx.db.kept.cleared.Store(version)
+		tx.db.w.batch.cleared = true
 		return nil
 	})
 }

@@ -5,89 +5,127 @@ import (
 	"sync/atomic"
 )
 
-// keptTables hold rows of tables made with Keep: the definitions that every request reads and
-// hardly any writes. A kept row is used only while nothing has been written to its table since it
-// was read, not even by a transaction that has not committed, so that it is what a read would find.
-type keptTables struct {
-	byPrefix sync.Map     // table prefix → *keptTable
-	cleared  atomic.Int64 // the version of the last Clear
-}
-
-type keptTable struct {
-	written atomic.Int64 // the version last given to a write, committed or not
-
-	mu   sync.RWMutex
-	at   int64 // the version that rows are as of
-	rows map[string]keptRow
+// keptRows hold rows of tables made with Keep, as they were last committed: what many requests read
+// and few write. A commit takes the rows that it writes out before it becomes visible, and a row
+// comes in only from a snapshot that is the newest at that moment: so what is there is what a
+// transaction that begins now would read.
+//
+// A View may have begun before. It uses a kept row only if the row is no younger than what every
+// snapshot of the View shows, and runs again without kept rows if one that it used has been taken
+// out in the meantime: so it sees one moment, in kept rows and others together.
+//
+// The rows are in two generations. When the young one is full the old one goes, and with it what
+// nobody has asked for since the last time.
+type keptRows struct {
+	mu         sync.RWMutex
+	young, old map[string]*keptRow
+	size       int // of the young, in bytes
 }
 
 type keptRow struct {
 	value   []byte
 	version int64
-}
-
-// keptUse is a table of which a View used kept rows, as of a version.
-type keptUse struct {
-	t  *keptTable
-	at int64
+	gone    atomic.Bool // no longer watched: changed, about to be, or given up
 }
 
 const (
-	maxKept      = 1024 // rows of a table; a full one starts anew
-	maxKeptValue = 64 << 10
+	maxKept      = 4 << 20 // bytes of a generation
+	maxKeptValue = maxSmall + 64
+	keptOverhead = 128 // about what a row takes beside its key and value
 )
 
-// table is also asked for by every write, to any table: a reader that begins to keep rows while a
-// write is under way must see its version.
-func (k *keptTables) table(prefix string) *keptTable {
-	if t, ok := k.byPrefix.Load(prefix); ok {
-		return t.(*keptTable)
+func (k *keptRows) get(key []byte) *keptRow {
+	k.mu.RLock()
+	r, young := k.young[string(key)]
+	if !young {
+		r = k.old[string(key)]
 	}
-	t, _ := k.byPrefix.LoadOrStore(prefix, &keptTable{})
-	return t.(*keptTable)
+	k.mu.RUnlock()
+	if r != nil && !young {
+		k.mu.Lock()
+		if k.old[string(key)] == r { // nobody else has been here
+			delete(k.old, string(key))
+			k.add(string(key), r)
+		}
+		k.mu.Unlock()
+	}
+	return r
 }
 
-// last is the version of the last write that may show in the table.
-func (k *keptTables) last(t *keptTable) int64 { return max(t.written.Load(), k.cleared.Load()) }
+// add puts a row into the young generation; under mu.
+func (k *keptRows) add(key string, r *keptRow) {
+	if k.size > maxKept || k.young == nil {
+		abandon(k.old)
+		k.old, k.young, k.size = k.young, map[string]*keptRow{}, 0
+	}
+	k.young[key] = r
+	k.size += len(key) + len(r.value) + keptOverhead
+}
+
+func abandon(rows map[string]*keptRow) {
+	for _, r := range rows {
+		r.gone.Store(true)
+	}
+}
+
+// forget takes out the rows that a batch has written; the batch is about to be committed.
+func (k *keptRows) forget(b *batch) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if b.cleared {
+		abandon(k.young)
+		abandon(k.old)
+		k.young, k.old, k.size = nil, nil, 0
+		return
+	}
+	for key := range b.keys {
+		for _, rows := range []map[string]*keptRow{k.young, k.old} {
+			if r := rows[key]; r != nil {
+				r.gone.Store(true)
+				delete(rows, key)
+			}
+		}
+	}
+}
 
 // recall is the row under key as the transaction would read it, if it is kept.
-func (tx *Tx) recall(t *keptTable, key []byte) (row keptRow, ok bool) {
-	at := tx.db.kept.last(t)
-	if tx.anew || !tx.write && at > tx.base {
-		return row, false // the snapshot may be older than the last write
+func (tx *Tx) recall(key []byte) *keptRow {
+	if tx.write {
+		b := tx.db.w.batch
+		if _, written := b.keys[string(key)]; written || b.cleared {
+			return nil
+		}
+		return tx.db.kept.get(key) // no other commit can come between
 	}
-	t.mu.RLock()
-	if t.at == at {
-		row, ok = t.rows[string(key)]
+	if tx.anew {
+		return nil
 	}
-	t.mu.RUnlock()
-	if ok && !tx.write {
-		tx.used = append(tx.used, keptUse{t, at})
+	r := tx.db.kept.get(key)
+	if r == nil || r.version > tx.base {
+		return nil
 	}
-	return row, ok
+	tx.used = append(tx.used, r)
+	return r
 }
 
 // keep remembers a row that was just read. What an Update reads is not kept: it may never commit.
-func (tx *Tx) keep(t *keptTable, key []byte, r keptRow) {
-	at := tx.db.kept.last(t)
-	if tx.write || at > tx.base || len(r.value) > maxKeptValue {
+func (tx *Tx) keep(key, value []byte, version int64) {
+	if tx.write || len(value) > maxKeptValue {
 		return
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch {
-	case t.at > at:
-		return // a later reader was here first
-	case t.at < at || t.rows == nil || len(t.rows) >= maxKept:
-		t.at, t.rows = at, map[string]keptRow{}
+	k := &tx.db.kept
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if tx.read.c.snapshot != tx.db.newest.Load() || k.young[string(key)] != nil || k.old[string(key)] != nil {
+		return
 	}
-	t.rows[string(key)] = r
+	k.add(string(key), &keptRow{value: value, version: version})
 }
 
-// stale reports whether a View mixed kept rows with a snapshot that may be newer than they are.
+// stale reports whether a View used a kept row that may have changed since.
 func (tx *Tx) stale() bool {
-	for _, u := range tx.used {
-		if tx.db.kept.last(u.t) != u.at {
+	for _, r := range tx.used {
+		if r.gone.Load() {
 			return true
 		}
 	}

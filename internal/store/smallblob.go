@@ -29,7 +29,7 @@ func isSmall(id string) bool { return strings.HasPrefix(id, smallPrefix) }
 // smallBlobs are the small blobs by name: the length of their owner's name, the name, the content.
 // They are in use from the moment that they are written, and so need no row of blobRefs.
 func smallBlobs() Table[[]byte] {
-	return SystemTable[[]byte](system.Table{Space: "_blob", Name: "small"})
+	return SystemTable[[]byte](system.Table{Space: "_blob", Name: "small"}).Keep()
 }
 
 func keepSmall(tx *Tx, ref blob.Ref, owner string) error {

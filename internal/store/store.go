@@ -41,7 +41,7 @@ type DB struct {
 	w       writer
 	readers readers
 	watch   watchers
-	kept    keptTables
+	kept    keptRows
 	space   reserve
 	blobs   *Blobs
 	seq     atomic.Int64 // last version given out; advanced only by the writer

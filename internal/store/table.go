@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding"
 	"encoding/json"
 	"fmt"
@@ -72,8 +73,7 @@ func NewTable[T any](space, name string, indexes ...Index[T]) Table[T] {
 // cannot do without, such as its audit record.
 func (t Table[T]) UseReserve() Table[T] { t.id.reserve = true; return t }
 
-// Keep is the table with its rows kept in memory while nobody writes to it: for definitions that
-// every request reads. What Get gives of a table of []byte is shared then and must not be changed.
+// Keep is the table with the rows last read of it kept in memory while nobody writes to them.
 func (t Table[T]) Keep() Table[T] { t.id.keep = true; return t }
 
 // Name is "space/table".
@@ -106,23 +106,29 @@ func (t Table[T]) read(tx *Tx, k Key) ([]byte, int64, bool, error) {
 		return nil, 0, false, err
 	}
 	key := t.rowKey(k)
-	var kept *keptTable
 	if t.id.keep {
-		kept = tx.db.kept.table(t.id.prefix)
-		if r, ok := tx.recall(kept, key); ok {
+		if r := tx.recall(key); r != nil {
 			tx.sawPoint(t.id.prefix, key, r.version)
-			return r.value, r.version, true, nil
+			return t.own(r.value), r.version, true, nil
 		}
 	}
 	raw, version, ok, err := tx.get(false, key)
 	if err != nil {
 		return nil, 0, false, tx.fail(fmt.Errorf("store: get %s: %w", t.Name(), err))
 	}
-	if kept != nil && ok {
-		tx.keep(kept, key, keptRow{raw, version})
+	if t.id.keep && ok {
+		tx.keep(key, t.own(raw), version)
 	}
 	tx.sawPoint(t.id.prefix, key, version)
 	return raw, version, ok, nil
+}
+
+// own is a value that may be changed without the other: decoding copies, but for raw bytes.
+func (t Table[T]) own(raw []byte) []byte {
+	if t.codec == codecRaw {
+		return bytes.Clone(raw)
+	}
+	return raw
 }
 
 // Put writes the row under k, replacing one that is there. Errors: *ConflictError, *TooLargeError,
@@ -152,7 +158,7 @@ func (t Table[T]) Put(tx *Tx, k Key, v T) error {
 		}
 	}
 	version := tx.NextSeq()
-	tx.wrote(t.id, version)
+	tx.wrote(t.id, key, version)
 	if err := tx.c.put(key, version, raw); err != nil {
 		return tx.fail(fmt.Errorf("store: put %s: %w", t.Name(), err))
 	}
@@ -175,7 +181,7 @@ func (t Table[T]) Delete(tx *Tx, k Key) (bool, error) {
 		return false, tx.fail(fmt.Errorf("store: delete %s: %w", t.Name(), err))
 	}
 	if ok {
-		tx.wrote(t.id, tx.NextSeq())
+		tx.wrote(t.id, key, tx.NextSeq())
 	}
 	return ok, nil
 }

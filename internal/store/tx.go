@@ -37,7 +37,7 @@ type txn struct {
 	hooks []func()
 	sets  []*ReadSet
 	dirty []string // spaces written
-	used  []keptUse
+	used  []*keptRow
 	anew  bool // uses no kept rows
 }
 
@@ -102,9 +102,10 @@ func (tx *Tx) fail(err error) error {
 	return err
 }
 
-func (tx *Tx) wrote(id tableID, version int64) {
+// wrote notes that the row under key, of a table or of all of a space, has been written or deleted.
+func (tx *Tx) wrote(id tableID, key []byte, version int64) {
 	tx.db.w.tables[id.prefix] = version
-	tx.db.kept.table(id.prefix).written.Store(version)
+	tx.db.w.batch.keys[string(key)] = struct{}{}
 	if !slices.Contains(tx.dirty, id.space) {
 		tx.dirty = append(tx.dirty, id.space)
 	}

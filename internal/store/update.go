@@ -40,6 +40,8 @@ type batch struct {
 	started time.Time
 	hooks   []func()
 	dirty   map[string]struct{}
+	keys    map[string]struct{} // rows written, also by transactions that failed then
+	cleared bool                // whole spaces were, too
 }
 
 // A batch is committed at the latest after so many transactions or so long a time, whichever is
@@ -87,7 +89,7 @@ func (db *DB) join(ctx context.Context) (*batch, error) {
 		if err = w.c.begin(true); err != nil {
 			err = fmt.Errorf("store: begin: %w", err)
 		} else {
-			w.batch = &batch{done: make(chan struct{}), started: db.opt.Clock.Now(), dirty: map[string]struct{}{}}
+			w.batch = &batch{done: make(chan struct{}), started: db.opt.Clock.Now(), dirty: map[string]struct{}{}, keys: map[string]struct{}{}}
 		}
 	}
 	if err != nil {
@@ -179,7 +181,7 @@ func (db *DB) commit(b *batch) {
 	w.batch, w.last = nil, b.n
 	err := w.broken
 	if err == nil && b.n > 0 {
-		err = db.write()
+		err = db.write(b)
 	}
 	if err != nil || b.n == 0 {
 		if rerr := w.c.rollback(); rerr != nil && w.broken == nil && b.n == 0 {
@@ -197,12 +199,13 @@ func (db *DB) commit(b *batch) {
 	close(b.done)
 }
 
-// write makes the batch durable and visible. While it does, no View uses another's snapshot: one
-// that sees the batch must not be followed by one that does not.
-func (db *DB) write() error {
+// write makes the batch durable and visible. While it does, no View uses another's snapshot or keeps
+// a row: one that sees the batch must not be followed by one that does not.
+func (db *DB) write(b *batch) error {
 	w := &db.w
 	db.newest.Store(0)
 	defer func() { db.newest.Store(db.seq.Load()) }()
+	db.kept.forget(b)
 	_ = db.readers.idle.settle() // a connection that fails is closed and missed by nobody
 	if err := w.c.commit(); err != nil {
 		err = fmt.Errorf("store: commit: %w", err)

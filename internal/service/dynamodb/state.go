@@ -95,7 +95,7 @@ type tables struct {
 func newTables() tables {
 	return tables{
 		tables: store.NewTable[[]byte](space, "tables").Keep(),
-		items:  store.NewTable[[]byte](space, "items"),
+		items:  store.NewTable[[]byte](space, "items").Keep(),
 		graves: store.NewTable[[]byte](space, "graves"),
 		tokens: store.NewTable(space, "tokens", store.Index[token]{Name: "expires",
 			Keys: func(t token) []store.Key { return []store.Key{store.K(t.Expires.Unix())} }}),

@@ -118,7 +118,7 @@ func newTables() tables {
 	return tables{
 		buckets: store.NewTable(space, "buckets", store.Index[bucket]{Name: "account",
 			Keys: func(b bucket) []store.Key { return []store.Key{store.K(b.Account, b.Name)} }}).Keep(),
-		objects: store.NewTable[object](space, "objects"),
+		objects: store.NewTable[object](space, "objects").Keep(),
 		older: store.NewTable(space, "older", store.Index[object]{Name: "version",
 			Keys: func(o object) []store.Key { return []store.Key{store.K(o.Bucket, o.Key, o.Version)} }}),
 		uploads: store.NewTable[upload](space, "uploads"),

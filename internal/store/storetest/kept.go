@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"sync"
@@ -102,4 +103,89 @@ func keptTogether(s *suite) {
 		})
 	}
 	wg.Wait()
+}
+
+// keptSums: transfers among rows, half of which are kept, leave their sum as it is for every
+// transaction, while others make the kept rows come and go.
+func keptSums(s *suite) {
+	db := s.db()
+	const accounts, writers, rounds = 8, 3, 120
+	table := func(i int) store.Table[int] {
+		if i%2 == 0 {
+			return keptRows
+		}
+		return counters
+	}
+	sum := func(tx *store.Tx, first int) (total int, err error) {
+		for n := range accounts {
+			i := (first + n) % accounts
+			v, _, err := table(i).Get(tx, store.K(i))
+			if err != nil {
+				return 0, err
+			}
+			total += v
+		}
+		return total, nil
+	}
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for n := range rounds {
+				from, to := (n+w)%accounts, (n*3+w*5+1)%accounts
+				s.update(db, func(tx *store.Tx) error {
+					for i, by := range map[int]int{from: -1, to: 1} {
+						if from == to {
+							by = 0
+						}
+						v, _, err := table(i).Get(tx, store.K(i))
+						if err == nil {
+							err = table(i).Put(tx, store.K(i), v+by)
+						}
+						if err != nil {
+							return err
+						}
+					}
+					if total, err := sum(tx, n); err != nil || total != 0 {
+						return fmt.Errorf("an Update sees the sum %d: %w", total, err)
+					}
+					return nil
+				})
+			}
+		})
+		wg.Go(func() {
+			for n := range rounds * 5 {
+				s.view(db, func(tx *store.Tx) error {
+					if total, err := sum(tx, n+w); err != nil || total != 0 {
+						return fmt.Errorf("a View sees the sum %d: %w", total, err)
+					}
+					return nil
+				})
+			}
+		})
+	}
+	wg.Wait()
+}
+
+var keptLarge = store.NewTable[[]byte]("town", "keptLarge").Keep()
+
+// keptMany: more is read than is kept, and what a caller does with a value is nobody else's affair.
+func keptMany(s *suite) {
+	db := s.db()
+	const rows, size = 300, 60_000 // 18 MB
+	for i := range rows {
+		s.update(db, func(tx *store.Tx) error {
+			return keptLarge.Put(tx, store.K(i), bytes.Repeat([]byte{byte(i)}, size))
+		})
+	}
+	for n := range 3 * rows {
+		i := n / 3 // three times in a row: from the table, and twice kept
+		s.view(db, func(tx *store.Tx) error {
+			v, ok, err := keptLarge.Get(tx, store.K(i))
+			if err != nil || !ok || len(v) != size || v[0] != byte(i) || v[size-1] != byte(i) {
+				return fmt.Errorf("row %d is not what was written: %v %w", i, ok, err)
+			}
+			clear(v)
+			return nil
+		})
+	}
 }

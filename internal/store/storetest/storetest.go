@@ -54,6 +54,8 @@ var tests = map[string]func(*suite){
 	"hooks":        hooks,
 	"kept":         kept,
 	"keptTogether": keptTogether,
+	"keptSums":     keptSums,
+	"keptMany":     keptMany,
 }
 
 type suite struct {
