@@ -46,7 +46,8 @@ type group struct {
 func New(d Deps) (*Fleet, error) {
 	f := &Fleet{deps: d.withDefaults(), turns: turns(), groups: map[groupKey]*group{}, accounts: map[tenant]int{}, reserved: map[string]int{},
 		living: map[*instance]bool{}}
-	if err := os.MkdirAll(d.Dir, 0o755); err != nil {
+	// Instances get what is in it by mounts, and none walks there.
+	if err := errors.Join(os.MkdirAll(d.Dir, 0o700), os.Chmod(d.Dir, 0o700)); err != nil {
 		return nil, fmt.Errorf("fleet: %w", err)
 	}
 	dir, err := filepath.Abs(d.Dir)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -62,6 +64,16 @@ func New(c Config) *Catalog {
 	}
 	return &Catalog{dir: c.Dir, environ: c.Environ, http: c.HTTP, clock: c.Clock, tools: tools, pins: pins,
 		locks: map[string]*sync.Mutex{}, resolved: map[string]resolved{}}
+}
+
+// folder is a folder of the catalog's own, which is its owner's alone: sandboxes get what is in it by
+// mounts, and none walks there.
+func (c *Catalog) folder(name string) (string, error) {
+	place := filepath.Join(c.dir, name)
+	if err := errors.Join(os.MkdirAll(place, 0o700), os.Chmod(c.dir, 0o700)); err != nil {
+		return "", fmt.Errorf("runtimes: %w", err)
+	}
+	return place, nil
 }
 
 // env is a variable of the user's environment; of two with one name, the last, as everywhere.

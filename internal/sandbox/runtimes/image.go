@@ -132,9 +132,9 @@ type layer struct {
 
 // lay makes the image next to its place and moves it there when it is whole.
 func (c *Catalog) lay(ctx context.Context, id Identifier, found Found) (manifest, error) {
-	images := filepath.Join(c.dir, "images")
-	if err := os.MkdirAll(images, 0o755); err != nil {
-		return manifest{}, fmt.Errorf("runtimes: %w", err)
+	images, err := c.folder("images")
+	if err != nil {
+		return manifest{}, err
 	}
 	tmp, err := os.MkdirTemp(images, ".new-")
 	if err != nil {

@@ -88,9 +88,9 @@ func (c *Catalog) installNode(ctx context.Context, id Identifier, progress func(
 	if !ok {
 		return Found{}, fmt.Errorf("runtimes: the registry has no node for %s", runtime.GOARCH)
 	}
-	place := filepath.Join(c.dir, "interpreters")
-	if err := os.MkdirAll(place, 0o755); err != nil {
-		return Found{}, fmt.Errorf("runtimes: %w", err)
+	place, err := c.folder("interpreters")
+	if err != nil {
+		return Found{}, err
 	}
 	tmp, err := os.MkdirTemp(place, ".new-")
 	if err != nil {

@@ -186,3 +186,19 @@ func TestResolvedRuntimesRunInTheirImage(t *testing.T) {
 		})
 	}
 }
+
+// TestFoldersAreTheirOwners: what is installed lies below a folder that is its owner's alone, also
+// where an earlier version left it open.
+func TestFoldersAreTheirOwners(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "runtimes")
+	if err := os.MkdirAll(filepath.Join(dir, "images"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	place, err := New(Config{Dir: dir}).folder("sdk")
+	if err != nil || place != filepath.Join(dir, "sdk") {
+		t.Fatalf("%s %v", place, err)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("%v %v", info.Mode(), err)
+	}
+}

@@ -154,8 +154,8 @@ func versionOf(dir string) string {
 
 // storeSDK fills a new folder and puts it in the place of the old one.
 func (c *Catalog) storeSDK(dir string, s SDK, fill func(tmp string) error) (SDK, error) {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return SDK{}, fmt.Errorf("runtimes: %w", err)
+	if _, err := c.folder("sdk"); err != nil {
+		return SDK{}, err
 	}
 	tmp, err := os.MkdirTemp(filepath.Dir(dir), ".new-")
 	if err != nil {

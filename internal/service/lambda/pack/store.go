@@ -41,7 +41,8 @@ const (
 // OpenStore opens the store in dir, making it if needed. boot names the machine's current run: what
 // was unpacked before another one is dropped, for the bytes may not have reached the disk.
 func OpenStore(dir, boot string) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o711); err != nil {
+	// Functions get what is in it by mounts, and none walks there.
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.Chmod(dir, 0o700)); err != nil {
 		return nil, err
 	}
 	have, err := os.ReadFile(filepath.Join(dir, bootFile))
