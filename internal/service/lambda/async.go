@@ -76,6 +76,7 @@ func (s *Service) nudge() {
 func (s *Service) Run(ctx context.Context, g *gate.Gate) error {
 	slots := make(chan struct{}, parallel)
 	swept := time.Time{}
+	s.delivering.Go(func() { s.report("prepare the runtimes of functions", s.prepare(ctx, g)) })
 	for ctx.Err() == nil {
 		if now := s.Clock.Now(); now.Sub(swept) >= sweepPace {
 			swept = now
