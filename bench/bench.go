@@ -228,6 +228,7 @@ func (b *bench) sample(ctx context.Context, c testCase, s *server) (Sample, erro
 	if r.Count > 0 {
 		out.Rate = float64(r.Count) / r.Elapsed.Seconds()
 		out.CPU = float64(spent) / float64(time.Microsecond) / float64(r.Count)
+		out.LoadCPU = float64(r.Spent) / float64(time.Microsecond) / float64(r.Count)
 		if c.inside {
 			out.Inside = float64(inside) / float64(time.Microsecond) / float64(r.Count)
 		}

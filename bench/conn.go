@@ -5,11 +5,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,6 +43,9 @@ type conn struct {
 	signers map[string]*sigv4.Signer
 	filled  []byte
 	hash    string
+	answer  []byte
+	path    string // that url was parsed of
+	url     url.URL
 }
 
 func dial(address string, keys Keys) (*conn, error) {
@@ -71,7 +75,7 @@ func (c *conn) signer(service string) *sigv4.Signer {
 	return s
 }
 
-// do makes one call and returns the whole answer.
+// do makes one call and returns the whole answer, which holds until the next one.
 func (c *conn) do(r Request, n int) (status int, answer []byte, err error) {
 	body, hash := c.body(r, n)
 	number := strconv.Itoa(n)
@@ -79,9 +83,14 @@ func (c *conn) do(r Request, n int) (status int, answer []byte, err error) {
 	if r.Host != "" {
 		req.Host = r.Host
 	}
-	if req.URL, err = url.ParseRequestURI(strings.ReplaceAll(r.Path, "{n}", number)); err != nil {
-		return 0, nil, err
+	if path := strings.ReplaceAll(r.Path, "{n}", number); path != c.path {
+		u, err := url.ParseRequestURI(path)
+		if err != nil {
+			return 0, nil, err
+		}
+		c.path, c.url = path, *u
 	}
+	req.URL = &c.url
 	for k, v := range r.Headers {
 		req.Header[k] = []string{v}
 	}
@@ -113,22 +122,89 @@ func (c *conn) body(r Request, n int) (body []byte, hash string) {
 // send writes the request by hand: net/http's client costs more than some servers under test.
 func (c *conn) send(r *http.Request, body []byte) error {
 	w := c.out
-	fmt.Fprintf(w, "%s %s HTTP/1.1\r\nHost: %s\r\n", r.Method, r.URL.RequestURI(), r.Host)
+	w.WriteString(r.Method)
+	w.WriteString(" ")
+	w.WriteString(r.URL.RequestURI())
+	w.WriteString(" HTTP/1.1\r\n")
+	c.header("Host", r.Host)
 	for k, v := range r.Header {
-		w.WriteString(k)
-		w.WriteString(": ")
-		w.WriteString(v[0])
-		w.WriteString("\r\n")
+		c.header(k, v[0])
 	}
 	if len(body) > 0 || r.Method != http.MethodGet {
-		fmt.Fprintf(w, "Content-Length: %d\r\n", len(body))
+		c.header("Content-Length", strconv.Itoa(len(body)))
 	}
 	w.WriteString("\r\n")
 	w.Write(body)
 	return w.Flush() // holds any earlier error too
 }
 
+func (c *conn) header(name, value string) {
+	c.out.WriteString(name)
+	c.out.WriteString(": ")
+	c.out.WriteString(value)
+	c.out.WriteString("\r\n")
+}
+
+// receive returns the whole answer, which holds until the next call.
 func (c *conn) receive(r *http.Request) (int, []byte, error) {
+	head, err := c.head()
+	if err != nil {
+		return 0, nil, err
+	}
+	status, length, ok := plain(head)
+	if !ok || length > mega {
+		return c.receiveAny(r)
+	}
+	if _, err := c.in.Discard(len(head)); err != nil {
+		return 0, nil, err
+	}
+	c.answer = slices.Grow(c.answer[:0], length)[:length]
+	_, err = io.ReadFull(c.in, c.answer)
+	return status, c.answer, err
+}
+
+// head is the answer up to its empty line, still to be read; all that has come where that is not in
+// what the buffer holds.
+func (c *conn) head() ([]byte, error) {
+	for n := 1; ; n = c.in.Buffered() + 1 {
+		if _, err := c.in.Peek(n); errors.Is(err, bufio.ErrBufferFull) {
+			return c.in.Peek(c.in.Buffered())
+		} else if err != nil {
+			return nil, err
+		}
+		head, _ := c.in.Peek(c.in.Buffered()) // which cannot fail
+		if end := bytes.Index(head, []byte("\r\n\r\n")); end >= 0 {
+			return head[:end+4], nil
+		}
+	}
+}
+
+// plain reads the head of an answer that keeps its connection and says how long it is; others are
+// left to net/http.
+func plain(head []byte) (status, length int, ok bool) {
+	line, rest, _ := strings.Cut(string(head), "\r\n")
+	if len(line) < 12 || !strings.HasPrefix(line, "HTTP/1.1 ") {
+		return 0, 0, false
+	}
+	status, err := strconv.Atoi(line[9:12])
+	if err != nil || status < 200 || status == http.StatusNoContent || status == http.StatusNotModified {
+		return 0, 0, false
+	}
+	for line != "" {
+		line, rest, _ = strings.Cut(rest, "\r\n")
+		name, value, _ := strings.Cut(line, ":")
+		switch {
+		case strings.EqualFold(name, "Content-Length"):
+			length, err = strconv.Atoi(strings.TrimSpace(value))
+			ok = err == nil && length >= 0
+		case strings.EqualFold(name, "Connection"), strings.EqualFold(name, "Transfer-Encoding"):
+			return 0, 0, false
+		}
+	}
+	return status, length, ok
+}
+
+func (c *conn) receiveAny(r *http.Request) (int, []byte, error) {
 	res, err := http.ReadResponse(c.in, r)
 	if err != nil {
 		return 0, nil, err

@@ -33,8 +33,10 @@ type Sample struct {
 	Rate   float64 `json:"per_second,omitempty"`
 	CPU    float64 `json:"server_cpu_us_per_request,omitempty"`   // user and system time of the server
 	Inside float64 `json:"function_cpu_us_per_request,omitempty"` // the same of the functions' sandboxes
-	Bytes  int64   `json:"bytes,omitempty"`
-	Nanos  float64 `json:"ns,omitempty"`
+	// LoadCPU is the same of the load, which shares the cores: it bounds the rate too.
+	LoadCPU float64 `json:"load_cpu_us_per_request,omitempty"`
+	Bytes   int64   `json:"bytes,omitempty"`
+	Nanos   float64 `json:"ns,omitempty"`
 }
 
 const (
@@ -89,6 +91,7 @@ func (s Sample) String() string {
 	}
 	if s.CPU > 0 {
 		add("cpu %.0f µs", s.CPU)
+		add("load %.0f µs", s.LoadCPU)
 	}
 	if s.Inside > 0 {
 		add("inside %.0f µs", s.Inside)

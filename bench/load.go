@@ -39,7 +39,8 @@ type Result struct {
 	Best          time.Duration
 	P50, P99      time.Duration
 	Elapsed       time.Duration
-	Failure       string // the first one's answer
+	Spent         time.Duration // of processor, by the load itself
+	Failure       string        // the first one's answer
 }
 
 // load runs a plan in a process of its own, so that the load's garbage and locks are not the server's.
@@ -61,7 +62,9 @@ func load(ctx context.Context, p Plan) (Result, error) {
 	if err != nil {
 		return r, fmt.Errorf("the load: %w", err)
 	}
-	return r, json.Unmarshal(out, &r)
+	err = json.Unmarshal(out, &r)
+	r.Spent = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return r, err
 }
 
 func loadMain(in io.Reader, out io.Writer) error {
