@@ -205,6 +205,9 @@ func (s *Service) needCreate(a *gate.Ask, in *lambda.CreateFunctionInput) ([]gat
 	if len(in.Tags) > 0 {
 		needs = append(needs, gate.Need{Action: "lambda:TagResource", Resource: r.functionKey.arn(""), Account: r.Account, Keys: keys})
 	}
+	if open := in.Tags[tagEgress]; open != "" {
+		needs = append(needs, openRoutes(r, open))
+	}
 	pass, err := passRole(r.functionKey, in.Role)
 	return append(append(needs, pass), readLayers(in.Layers)...), err
 }
@@ -276,7 +279,26 @@ func (s *Service) needTag(a *gate.Ask, in *lambda.TagResourceInput) ([]gate.Need
 	}
 	n, err := s.need(a, "lambda:TagResource", r)
 	n.Keys = requestTags(nil, in.Tags)
-	return []gate.Need{n}, err
+	needs := []gate.Need{n}
+	open, given := in.Tags[tagEgress]
+	if err != nil || !given {
+		return needs, err
+	}
+	err = a.View(func(tx *store.Tx) error {
+		f, _, err := s.t.functions.Get(tx, r.key())
+		if f.Tags[tagEgress] != open { // a deployment puts all of its tags again
+			needs = append(needs, openRoutes(r, open))
+		}
+		return err
+	})
+	return needs, err
+}
+
+// openRoutes is the need of who declares a function's ways out (decision 0026): a tag does that, and
+// many may put tags who shall not open the network. Policies may limit the routes by their text.
+func openRoutes(r reference, tag string) gate.Need {
+	return gate.Need{Action: "bastide:OpenRoute", Resource: r.functionKey.arn(""), Account: r.Account,
+		Keys: map[string][]string{"bastide:Route": strings.Fields(tag)}}
 }
 
 func (s *Service) needUntag(a *gate.Ask, in *lambda.UntagResourceInput) ([]gate.Need, error) {

@@ -46,6 +46,31 @@ func TestRoutesAreDeclaredByTag(t *testing.T) {
 	}
 }
 
+// TestOpenRoute: who may put tags may not open the network by one, only close it; who may open some
+// routes may open no others; what is open already may be said again.
+func TestOpenRoute(t *testing.T) {
+	r := newRig(t)
+	fn := r.create("out", func(in *api.CreateFunctionInput) { in.Tags = map[string]string{tagEgress: "a.example.com:443"} })
+	r.dir.allow(t, "tagger", `{"Effect":"Allow","Action":"lambda:*","Resource":"*"},{"Effect":"Allow","Action":"iam:PassRole","Resource":"*"}`)
+	r.dir.allow(t, "opener", `{"Effect":"Allow","Action":"lambda:*","Resource":"*"},{"Effect":"Allow","Action":"bastide:OpenRoute","Resource":"*","Condition":{"ForAllValues:StringLike":{"bastide:Route":"*.example.com:443"}}}`)
+	tagger, opener := r.as(account, "tagger"), r.as(account, "opener")
+	tag := func(c api.Client, routes string) error {
+		_, err := c.TagResource(t.Context(), &api.TagResourceInput{Resource: *fn.FunctionArn, Tags: map[string]string{tagEgress: routes, "team": "a"}})
+		return err
+	}
+	r.refused(tag(tagger, "evil.example.org:443"), "AccessDeniedException", "bastide:OpenRoute")
+	r.refused(tag(tagger, "a.example.com:443 b.example.com:443"), "AccessDeniedException", "bastide:OpenRoute")
+	r.ok(tag(tagger, "a.example.com:443"))
+	r.refused(tag(opener, "b.example.com:443 evil.example.org:443"), "AccessDeniedException", "bastide:OpenRoute")
+	r.ok(tag(opener, "a.example.com:443 b.example.com:443"))
+	_, err := tagger.UntagResource(t.Context(), &api.UntagResourceInput{Resource: *fn.FunctionArn, TagKeys: []string{tagEgress}})
+	r.ok(err)
+	r.refused(tag(tagger, "a.example.com:443"), "AccessDeniedException", "bastide:OpenRoute")
+	_, err = tagger.CreateFunction(t.Context(), &api.CreateFunctionInput{FunctionName: "other", Runtime: new("python3.12"), Role: role,
+		Handler: new("index.handler"), Code: &api.FunctionCode{ZipFile: zipOf(r, "index.py", "v1")}, Tags: map[string]string{tagEgress: "evil.example.org:443"}})
+	r.refused(err, "AccessDeniedException", "bastide:OpenRoute")
+}
+
 func FuzzRoute(f *testing.F) {
 	for _, s := range []string{"api.example.com:443", "private=db:1", "localhost:80", "127.0.0.1:8080", ":", "a:b"} {
 		f.Add(s)
