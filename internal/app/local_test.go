@@ -3,6 +3,8 @@ package app
 import (
 	"strings"
 	"testing"
+
+	"github.com/bastide-cloud/bastide/internal/app/client"
 )
 
 func TestOutputsSayWhereTheyAnswerHere(t *testing.T) {
@@ -28,5 +30,15 @@ func TestOutputsSayWhereTheyAnswerHere(t *testing.T) {
 		if got := strings.Join(localAddresses(c.output, routes), " "); got != c.want {
 			t.Errorf("%s: %s", c.output, got)
 		}
+	}
+}
+
+func TestMissingParametersSayHowToGiveThem(t *testing.T) {
+	err := &client.Error{Code: "ValidationError", Message: "Parameters: [Bucket, Stage] must have values (line 5, column 3)"}
+	if got := toGive(err); got != "; give them as -p Bucket=… -p Stage=…" {
+		t.Errorf("%q", got)
+	}
+	if got := toGive(&client.Error{Code: "ValidationError", Message: "Parameter 'Stage' must be a number."}); got != "" {
+		t.Errorf("%q", got)
 	}
 }

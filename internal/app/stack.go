@@ -125,7 +125,7 @@ func (r *Remote) deploy(ctx context.Context, d Deployment) (*Stack, *pack.Packag
 	if client.Is(err, "ValidationError") && strings.Contains(err.Error(), "No updates are to be performed") {
 		r.Term.Progress("%s is as the template says", name)
 	} else if err != nil {
-		return nil, p, fmt.Errorf("%s: %w", p.File, err)
+		return nil, p, fmt.Errorf("%s: %w%s", p.File, err, toGive(err))
 	} else if err := r.await(ctx, name, begun); err != nil {
 		return nil, p, err
 	}
@@ -141,9 +141,29 @@ func (r *Remote) deploy(ctx context.Context, d Deployment) (*Stack, *pack.Packag
 	return s, p, r.complete(ctx, s)
 }
 
+var valueless = regexp.MustCompile(`^ValidationError: Parameters: \[([^\]]*)\] must have values`)
+
+// toGive says how to give the parameters that a template wants; "" where the error is another.
+func toGive(err error) (hint string) {
+	m := valueless.FindStringSubmatch(err.Error())
+	if m == nil {
+		return ""
+	}
+	for name := range strings.SplitSeq(m[1], ", ") {
+		hint += " -p " + name + "=…"
+	}
+	return "; give them as" + hint
+}
+
 // upload packages the template's code and puts what is new into the artifacts bucket.
 func (r *Remote) upload(ctx context.Context, d Deployment) (*pack.Package, error) {
-	o := pack.Options{Path: d.Path, Bucket: r.bucket(), Parameters: d.Parameters}
+	o := pack.Options{Path: d.Path, Bucket: r.bucket(), Parameters: d.Parameters, Supplies: func(runtime, name string) bool {
+		rt, err := catalog(r.data).Resolve(ctx, runtime)
+		return err == nil && rt.SDK.Provides(name)
+	}}
+	if r.data != DefaultData() {
+		o.Data = r.data
+	}
 	if d.Build {
 		o.Build = func(folder, runtime string) (string, error) { return d.builder.Folder(ctx, folder, runtime) }
 	}

@@ -15,14 +15,14 @@ import (
 
 // complete wants everything in a folder that its own manifest says it depends on, apart from what
 // the runtime supplies: a function that cannot load is found before it is deployed.
-func complete(dir, runtime string) error {
+func (o Options) complete(dir, runtime string) error {
 	var missing []string
 	var err error
 	how := ""
 	switch {
 	case strings.HasPrefix(runtime, "nodejs"):
 		how = "npm install"
-		missing, err = missingNode(dir, runtime)
+		missing, err = o.missingNode(dir, runtime)
 	case strings.HasPrefix(runtime, "python"):
 		how = "pip install -r requirements.txt -t ."
 		missing, err = missingPython(dir)
@@ -30,10 +30,10 @@ func complete(dir, runtime string) error {
 	if err != nil || len(missing) == 0 {
 		return err
 	}
-	return fmt.Errorf("%s lacks %s; run %s there, or deploy with --build", dir, strings.Join(missing, ", "), how)
+	return fmt.Errorf("%s lacks %s; run %s there, or deploy with --build%s", dir, strings.Join(missing, ", "), how, o.second(missing, runtime))
 }
 
-func missingNode(dir, runtime string) ([]string, error) {
+func (o Options) missingNode(dir, runtime string) ([]string, error) {
 	raw, err := os.ReadFile(filepath.Join(dir, "package.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -49,7 +49,7 @@ func missingNode(dir, runtime string) ([]string, error) {
 	}
 	var missing []string
 	for name := range manifest.Dependencies {
-		if strings.HasPrefix(name, "@aws-sdk/") || strings.HasPrefix(name, "@smithy/") || name == "aws-sdk" && runtime < "nodejs18" {
+		if strings.HasPrefix(name, "@aws-sdk/") || strings.HasPrefix(name, "@smithy/") || o.supplied(runtime, name) {
 			continue // the runtime supplies it
 		}
 		if _, err := os.Stat(filepath.Join(dir, "node_modules", filepath.FromSlash(name))); err != nil {

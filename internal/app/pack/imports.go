@@ -15,7 +15,7 @@ import (
 // imports wants everything that a function's handler file imports at its top level, in the folder or
 // supplied by the runtime. The look is a light one: at statements that begin a line, which are always
 // carried out. What is imported within a condition, a try or a function may be meant to be absent.
-func imports(dir, runtime, handler string) error {
+func (o Options) imports(dir, runtime, handler string) error {
 	var path string
 	var l language
 	i := strings.LastIndexByte(handler, '.')
@@ -37,7 +37,7 @@ func imports(dir, runtime, handler string) error {
 	}
 	var missing []string
 	for _, name := range l.names(src) {
-		if l.supplied[name] || l.has(dir, filepath.Dir(path), name) || slices.Contains(missing, name) {
+		if l.supplied[name] || l.has(dir, filepath.Dir(path), name) || slices.Contains(missing, name) || o.supplied(runtime, name) {
 			continue
 		}
 		missing = append(missing, name)
@@ -45,8 +45,28 @@ func imports(dir, runtime, handler string) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s imports %s, which is not in its folder; name it in %s and deploy with --build", filepath.Base(path), strings.Join(missing, ", "), l.manifest)
+	return fmt.Errorf("%s imports %s, which is not in its folder; name it in %s and deploy with --build%s", filepath.Base(path), strings.Join(missing, ", "), l.manifest, o.second(missing, runtime))
 }
+
+// supplied reports whether a runtime of this machine has a package that Lambda's has not.
+func (o Options) supplied(runtime, name string) bool {
+	return o.Supplies != nil && o.Supplies(runtime, name)
+}
+
+// second says how to have the second version of the JavaScript SDK, which no runtime since node 18
+// supplies and many functions still import; "" where it is not missing.
+func (o Options) second(missing []string, runtime string) string {
+	if !slices.Contains(missing, sdkV2) {
+		return ""
+	}
+	how := ", or run bastide runtimes install " + runtime + " --with aws-sdk-v2"
+	if o.Data != "" {
+		how += " --data " + o.Data
+	}
+	return how
+}
+
+const sdkV2 = "aws-sdk"
 
 const maxHandler = 4 << 20 // bytes
 

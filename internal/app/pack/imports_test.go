@@ -14,6 +14,8 @@ func TestImports(t *testing.T) {
 		missing                           string // "" for none
 	}{
 		{"node's own and the SDK", "nodejs22.x", "index.handler", "index.mjs", "import fs from 'node:fs'\nimport { readFile } from \"fs/promises\"\nimport { S3Client } from '@aws-sdk/client-s3'\nimport './other.js'\n", ""},
+		{"the second SDK where nobody installed it", "nodejs22.x", "index.handler", "index.js", "const AWS = require('aws-sdk')\n", "aws-sdk"},
+		{"the second SDK where it is", "nodejs18.x", "index.handler", "index.js", "const AWS = require('aws-sdk')\n", ""},
 		{"an import", "nodejs22.x", "index.handler", "index.mjs", "import axios from 'axios'\n", "axios"},
 		{"an import for its effects", "nodejs22.x", "index.handler", "index.mjs", "import 'reflect-metadata'\n", "reflect-metadata"},
 		{"minified", "nodejs22.x", "index.handler", "index.mjs", "import{a as b}from\"@scope/pkg/deep\";\n", "@scope/pkg"},
@@ -45,7 +47,8 @@ func TestImports(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		err := imports(dir, c.runtime, c.handler)
+		o := Options{Supplies: func(runtime, name string) bool { return runtime == "nodejs18.x" && name == "aws-sdk" }}
+		err := o.imports(dir, c.runtime, c.handler)
 		if c.missing == "" && err != nil || c.missing != "" && (err == nil || !strings.Contains(err.Error(), "imports "+c.missing+",")) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.missing)
 		}

@@ -27,6 +27,10 @@ type Options struct {
 	// Build makes a folder deployable (installs what it depends on) and returns where the result
 	// is; nil takes folders as they are.
 	Build func(folder, runtime string) (string, error)
+	// Supplies tells whether a runtime of this machine has a package beside what Lambda's has; nil: none.
+	Supplies func(runtime, name string) bool
+	// Data is the data directory that an advice to install something has to name; empty: the default.
+	Data string
 }
 
 // Package is a template ready to deploy, with its artifacts.
@@ -157,7 +161,7 @@ func (m *maker) walk(root *tree.Node) ([]edit, error) {
 		if handler == "" {
 			handler = m.text(root, global.Get("Handler"))
 		}
-		if err := imports(folder, runtime, handler); err != nil {
+		if err := m.imports(folder, runtime, handler); err != nil {
 			faults = append(faults, fmt.Errorf("%s (%s): %w", f.Key, n.Pos, err))
 		}
 	}
@@ -249,7 +253,7 @@ func (m *maker) artifact(id, runtime, source string, p place) (body []byte, ext 
 				return nil, "", err
 			}
 		}
-		if err := complete(folder, runtime); err != nil {
+		if err := m.complete(folder, runtime); err != nil {
 			return nil, "", err
 		}
 		m.from[source+"\x00"+runtime] = folder

@@ -4,7 +4,7 @@ package pack
 const nodeSupplied = `
 assert async_hooks buffer child_process cluster console constants crypto dgram diagnostics_channel dns domain events fs http http2 https inspector
 module net os path perf_hooks process punycode querystring readline repl stream string_decoder sys timers tls trace_events tty url util v8 vm wasi
-worker_threads zlib sqlite sea test aws-sdk tslib uuid bowser fast-xml-parser strnum mnemonist obliterator`
+worker_threads zlib sqlite sea test tslib uuid bowser fast-xml-parser strnum mnemonist obliterator`
 
 // pythonSupplied are the modules of the standard library from 3.8 to 3.14, and those that come with
 // the runtime.
