@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -40,10 +41,21 @@ func Coverage(ctx context.Context, w io.Writer) error {
 	}
 	b.WriteString("\n## CloudFormation resource types\n\n")
 	for _, r := range s.rooms.resources {
-		fmt.Fprintf(&b, "- `%s`: %s\n", r.Type, strings.Join(r.Properties, ", "))
+		fmt.Fprintf(&b, "- `%s`: %s\n", r.Type, strings.Join(properties(r), ", "))
 	}
 	_, err = io.WriteString(w, b.String())
 	return err
+}
+
+// properties are those of a type, each with the values that it cannot have.
+func properties(r gate.Resource) []string {
+	out := slices.Clone(r.Properties)
+	for i, p := range out {
+		if unbuilt := slices.Sorted(maps.Keys(r.Unbuilt[p])); len(unbuilt) > 0 {
+			out[i] += " (not " + strings.Join(unbuilt, ", ") + ")"
+		}
+	}
+	return out
 }
 
 func names[T any](list []T, name func(T) string) string {

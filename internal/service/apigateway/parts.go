@@ -49,6 +49,7 @@ func methodResource() gate.Resource {
 			"Integration", "Integration.Type", "Integration.IntegrationHttpMethod", "Integration.Uri", "Integration.PassthroughBehavior", "Integration.RequestTemplates",
 			"Integration.TimeoutInMillis", "Integration.ConnectionType", "Integration.IntegrationResponses", "Integration.IntegrationResponses.StatusCode",
 			"Integration.IntegrationResponses.SelectionPattern", "Integration.IntegrationResponses.ResponseParameters", "Integration.IntegrationResponses.ResponseTemplates"},
+		Unbuilt: map[string]map[string]string{"ApiKeyRequired": {"true": "ApiKeyRequired needs API keys, which are not built"}},
 		Replace: []string{"RestApiId", "ResourceId", "HttpMethod"}, Create: createMethodResource, Update: updateMethodResource, Delete: deleteMethodResource}
 }
 
