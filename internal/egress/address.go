@@ -27,7 +27,11 @@ func (c class) String() string {
 	return "an unusable"
 }
 
-// special are the blocks of the IANA special-purpose registries that netip has no method for.
+// special are the blocks of the IANA special-purpose registries that netip has no method for. The
+// documentation blocks (RFC 5737, RFC 3849) and the benchmarking one count as private rather than as
+// unusable: no public host has such an address, so that a name that leads there is somebody's own
+// network, laboratories do use them, and "private=" in the route is the owner's word that it is meant.
+// Without that word they are refused as other private ones are.
 var special = []struct {
 	block netip.Prefix
 	class class

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -71,6 +72,58 @@ func TestConcurrencyOpensInstancesThenThrottles(t *testing.T) {
 	held.HeldBack = 2
 	l.want(l.invoke(held, `1`), "", "1")
 	l.want(l.invoke(l.function(l.node, "after", counter), `1`), "", "1")
+}
+
+// TestDoorsOfOthers: a function that runs beside another reaches neither its sockets nor its doors,
+// and sees none of them.
+func TestDoorsOfOthers(t *testing.T) {
+	l := newLab(t)
+	victim := l.function(l.py, "victim", `
+import socket, time
+tcp = socket.create_server(("127.0.0.1", 7777))
+named = socket.socket(socket.AF_UNIX); named.bind("\0victim"); named.listen()
+def handler(e, c):
+    print("waiting", flush=True)
+    time.sleep(60)
+`)
+	victim.Timeout = 10 * time.Second
+	victim.Routes = []Route{{Host: "db.internal", Port: 5432}}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if out, err := l.Invoke(t.Context(), victim, event1(`1`)); err != nil || !strings.Contains(string(out.Payload), "Sandbox.Timedout") {
+			t.Errorf("the victim: %s %v", out.Payload, err)
+		}
+	})
+	defer wg.Wait()
+	eventually(t, "the victim waits", func() bool { return strings.Contains(strings.Join(l.logs(), ""), "waiting") })
+	out := l.invoke(l.function(l.py, "prober", `
+import os, socket, urllib.request
+def reach(family, address):
+    s = socket.socket(family)
+    s.settimeout(2)
+    try:
+        s.connect(address)
+        return "connected"
+    except OSError as e:
+        return type(e).__name__
+    finally:
+        s.close()
+def listening(path):
+    return sorted(int(line.split()[1].split(":")[1], 16) for line in open(path).readlines()[1:] if line.split()[3] == "0A")
+def handler(e, c):
+    doors = set(reach(socket.AF_INET, ("127.0.0.%d" % n, port)) for n in range(1, 16) for port in (5432, 7777))
+    return [sorted(doors), reach(socket.AF_UNIX, "\0victim"), "victim" in open("/proc/net/unix").read(), listening("/proc/net/tcp"),
+        urllib.request.urlopen(os.environ["AWS_ENDPOINT_URL"] + "/x", timeout=5).read().decode().split()[0]]
+`), `1`)
+	var got [5]any
+	if err := json.Unmarshal(out.Payload, &got); err != nil {
+		t.Fatalf("%v %s", err, out.Payload)
+	}
+	own := fmt.Sprint(got[3])
+	if fmt.Sprint(got[0]) != "[ConnectionRefusedError]" || got[1] != "ConnectionRefusedError" || got[2] != false || got[4] != "prober" ||
+		strings.Contains(own, "7777") || strings.Contains(own, "5432") {
+		t.Errorf("beside another function: %v", got)
+	}
 }
 
 func TestMachineBoundEndsTheIdle(t *testing.T) {
