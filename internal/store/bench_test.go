@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -104,6 +106,57 @@ func BenchmarkGet(b *testing.B) {
 			}
 			wg.Wait()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "reads/s")
+		})
+	}
+}
+
+// BenchmarkKeptGet is a View of a row that is kept in memory.
+func BenchmarkKeptGet(b *testing.B) {
+	db := openBench(b)
+	rows := store.NewTable[[]byte]("bench", "kept").Keep()
+	const n = 1000
+	err := db.Update(b.Context(), store.In("bench"), func(tx *store.Tx) (err error) {
+		for i := range n {
+			err = errors.Join(err, rows.Put(tx, store.K(i), make([]byte, 300)))
+		}
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		err := db.View(b.Context(), store.In("bench"), func(tx *store.Tx) error {
+			_, ok, err := rows.Get(tx, store.K(i%n))
+			if !ok {
+				return fmt.Errorf("row %d is not there: %w", i%n, err)
+			}
+			return err
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkBlob is a blob with the row that refers to it, on either side of the length at which it
+// becomes a file.
+func BenchmarkBlob(b *testing.B) {
+	for _, size := range []int{1 << 10, 64 << 10, 65 << 10} {
+		b.Run(fmt.Sprintf("bytes=%d", size), func(b *testing.B) {
+			db := openBench(b)
+			body := make([]byte, size)
+			for i := 0; b.Loop(); i++ {
+				ref, err := db.Blobs().Put(b.Context(), bytes.NewReader(body), -1)
+				if err == nil {
+					err = db.Update(b.Context(), store.In("bench"), func(tx *store.Tx) error {
+						return errors.Join(db.Blobs().Keep(tx, ref), benchRows.Put(tx, store.K(i), []byte(ref.ID)))
+					})
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
 		})
 	}
 }
