@@ -62,7 +62,7 @@ func (c *conditions) network(key string) (string, bool) {
 	case "aws:referer":
 		return src.Referer, true
 	case "aws:securetransport":
-		return strconv.FormatBool(src.TLS), true
+		return strconv.FormatBool(src.secure()), true
 	case "aws:viaawsservice":
 		return strconv.FormatBool(len(src.Via) > 0), true
 	case "aws:calledviafirst":
@@ -77,6 +77,14 @@ func (c *conditions) network(key string) (string, bool) {
 		return src.Via[len(src.Via)-1], true
 	}
 	return "", false
+}
+
+// secure is what aws:SecureTransport asks: that nobody on the way could read or change the call. One
+// that a service makes, or a function at the door of its own sandbox, is on no network, where AWS has
+// them on TLS; a bucket that refuses plain HTTP would else be one that no function can read and no
+// stack can delete.
+func (s *Source) secure() bool {
+	return s.TLS || len(s.Via) > 0 || !s.IP.IsValid()
 }
 
 // call answers what the call itself says, its time and its session.

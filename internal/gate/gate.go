@@ -89,7 +89,7 @@ func New(d Deps, units ...Unit) (*Gate, error) {
 
 // Source is where a call came from, as conditions and records see it.
 type Source struct {
-	IP        netip.Addr
+	IP        netip.Addr // of the wire's calls; those of services and of functions at their doors have none
 	UserAgent string
 	Referer   string
 	Host      string
