@@ -19,6 +19,9 @@ type Remote struct {
 	Term Terminal
 	run  Run
 	data string
+	// packed are the marks of what was packaged last, before it was uploaded and deployed: a file that
+	// is saved meanwhile has changed.
+	packed marks
 }
 
 // Connect finds the server and the administrator's keys. Error: *NotRunningError.

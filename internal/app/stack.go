@@ -171,6 +171,7 @@ func (r *Remote) upload(ctx context.Context, d Deployment) (*pack.Package, error
 	if err != nil {
 		return nil, err
 	}
+	r.packed = marksOf(d.Path, p)
 	if strings.Contains(filepath.ToSlash(p.File), ".aws-sam/build/") {
 		r.Term.Progress("deploying what sam build left in %s", filepath.Dir(p.File))
 	}

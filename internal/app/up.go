@@ -115,7 +115,7 @@ func (r *Remote) up(ctx context.Context, d Deployment) error {
 	r.Term.Progress("showing calls and refusals; saving a file deploys again; Ctrl-C stops")
 	failed := make(chan error, 1)
 	go func() { failed <- r.follow(ctx, AuditQuery{}, r.live) }()
-	marks := marksOf(d.Path, p)
+	marks := r.packed
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -135,7 +135,7 @@ func (r *Remote) up(ctx context.Context, d Deployment) error {
 		s, again, err := r.deploy(ctx, d)
 		if again != nil {
 			p = again
-			marks = marksOf(d.Path, p)
+			marks = r.packed
 		}
 		if err != nil {
 			r.Term.Progress("%s", r.Term.paint(red, err.Error()))

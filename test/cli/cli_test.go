@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,20 +23,27 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 // is each script's own.
 //
 //	until COMMAND…   repeats a command until it succeeds
+//	family DIR       notes the process that serves a directory, and all that it has started
+//	gone             fails while one of them is still there
 //	refused NAME     has a user without rights ask for a table, and puts the request's id in NAME
 func TestCommands(t *testing.T) {
 	s := harness.Start(t)
 	nobody := user(t, s)
+	python, err := exec.CommandContext(t.Context(), "python3", "-c", "import sys; print('python%d.%d' % sys.version_info[:2])").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", filepath.Dir(harness.Binary())+string(os.PathListSeparator)+e.Getenv("PATH"))
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("DATA", s.Data)
 			e.Setenv("ADDRESS", s.Address)
+			e.Setenv("PYTHON", strings.TrimSpace(string(python)))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"until": until,
+			"until": until, "family": family, "gone": gone,
 			"refused": func(ts *testscript.TestScript, _ bool, args []string) {
 				err := s.As(nobody).JSON(t.Context(), "dynamodb", "DynamoDB_20120810.DescribeTable", map[string]string{"TableName": "secret"}, nil)
 				refusal, ok := errors.AsType[*client.Error](err)
