@@ -3,7 +3,10 @@ package bootstrap_test
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -270,4 +273,26 @@ exports.handler = async () => { process.stdout.write('start\n'); for (let i = 0;
 			t.Errorf("got %d log events, want 3001", len(logs))
 		}
 	})
+}
+
+// Node's program is one file, since each more costs every cold start.
+func TestNodesProgramIsOneFile(t *testing.T) {
+	dir := t.TempDir()
+	if err := bootstrap.Write(bootstrap.Node, dir); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 1 || entries[0].Name() != bootstrap.Node.Entry() {
+		t.Fatalf("got %v", entries)
+	}
+	body, err := os.ReadFile(filepath.Join(dir, bootstrap.Node.Entry()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if local := regexp.MustCompile(`require\('\.[^)]*`).Find(body); local != nil {
+		t.Errorf("it still reads %s", local)
+	}
 }
