@@ -168,7 +168,11 @@ func TestBotocoreReadsErrors(t *testing.T) {
 		if r.Method == http.MethodHead { // no body to read a code from
 			x.Error.Code, x.Error.Message = fmt.Sprint(status), http.StatusText(status)
 		}
-		want[routed.Service.ID+" "+routed.Name] = x
+		// For some refusals botocore asks S3 for the bucket's region with a HeadBucket of its own; what
+		// it tells of is the first.
+		if name := routed.Service.ID + " " + routed.Name; want[name].Error == nil {
+			want[name] = x
+		}
 		routed.Fail(w, e, fmt.Sprintf("request-%d", n))
 	})
 	for _, x := range ask(t, h, awsServices()) {
