@@ -131,7 +131,10 @@ func (s *Service) listStacks(c *gate.Call, in *api.ListStacksInput) (*api.ListSt
 func (s *Service) describeEvents(c *gate.Call, in *api.DescribeStackEventsInput) (*api.DescribeStackEventsOutput, error) {
 	out := &api.DescribeStackEventsOutput{}
 	err := c.View(func(tx *store.Tx) error {
-		st, err := s.find(tx, c, in.StackName)
+		st, ok, err := s.t.named(tx, c.Account(), c.Region(), in.StackName)
+		if err == nil && !ok { // worded as no other operation's; cdk waits for these words when it deletes
+			err = invalid("Stack [%s] does not exist", in.StackName)
+		}
 		if err != nil {
 			return err
 		}

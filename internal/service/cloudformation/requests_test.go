@@ -223,6 +223,8 @@ func TestTemplatesCanBeReadBack(t *testing.T) {
 	if _, err = c.ValidateTemplate(t.Context(), &api.ValidateTemplateInput{TemplateBody: new(`{"Transform": "AWS::Serverless-2016-10-31", "Resources": {"T": {"Type": "A::B::C", "Properties": {"N": {"Ref": "ServerlessRestApi"}}}}}`)}); err != nil {
 		t.Error(err)
 	}
+	_, err = c.DescribeStackEvents(t.Context(), &api.DescribeStackEventsInput{StackName: "gone"})
+	r.refused(err, "ValidationError", "Stack [gone] does not exist")
 	sum, err := c.GetTemplateSummary(t.Context(), &api.GetTemplateSummaryInput{TemplateBody: new(roles2)})
 	if err != nil || sum.ResourceTypes[0] != "AWS::IAM::Role" || strings.Join(sum.Capabilities, ",") != "CAPABILITY_IAM,CAPABILITY_AUTO_EXPAND" {
 		t.Errorf("%+v %v", sum, err)
