@@ -137,7 +137,7 @@ func TestEveryTestAsserts(t *testing.T) {
 // failing are how a test fails, and suites are packages whose functions fail for it.
 var (
 	failing = []string{"Error", "Errorf", "Fatal", "Fatalf", "Fail", "FailNow"}
-	suites  = []string{"storetest", "rapid"}
+	suites  = []string{"storetest", "gatetest", "rapid"}
 )
 
 // called are the names of what a body calls, closures in it included.

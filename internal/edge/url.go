@@ -66,7 +66,7 @@ func corsOfURL(c *lambda.Cors) *v2.Cors {
 // function URLs" (both since October 2025).
 func (x *exchange) urlNeeds(a *gate.Ask) ([]gate.Need, error) {
 	u := x.api.url
-	n := gate.Need{Action: "lambda:InvokeFunctionUrl", Resource: u.FunctionARN, Account: u.Account, Lazy: tagged(u.Tags),
+	n := gate.Need{Action: "lambda:InvokeFunctionUrl", Resource: u.FunctionARN, Account: u.Account, Lazy: gate.ResourceTags(u.Tags),
 		Keys: map[string][]string{"lambda:FunctionUrlAuthType": {u.AuthType}, "lambda:FunctionArn": {u.FunctionARN}}}
 	if u.Policy != "" {
 		p, err := a.Policy(policy.Resource, u.Policy)
@@ -88,18 +88,4 @@ var viaURL = map[string][]string{"lambda:InvokedViaFunctionUrl": {"true"}}
 func functionName(arn string) string {
 	_, name, _ := strings.Cut(arn, ":function:")
 	return name
-}
-
-// tagged answers aws:ResourceTag.
-func tagged(tags map[string]string) func(string) policy.Values {
-	return func(low string) policy.Values {
-		if want, ok := strings.CutPrefix(low, "aws:resourcetag/"); ok {
-			for k, v := range tags {
-				if strings.EqualFold(k, want) {
-					return policy.One(v)
-				}
-			}
-		}
-		return policy.Values{}
-	}
 }

@@ -81,7 +81,7 @@ func TestPolicyShorthand(t *testing.T) {
 		t.Errorf("%v %s", err, stages[0].Policy)
 	}
 	refused(t, replace(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`), "BadRequestException", "Invalid policy document")
-	r.allow(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"apigateway:PATCH","Resource":"*"}]}`)
+	r.Allow(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"apigateway:PATCH","Resource":"*"}]}`)
 	refused(t, replace(text), "AccessDenied", "apigateway:UpdateRestApiPolicy")
 }
 

@@ -201,7 +201,7 @@ func TestNeedsNameThePath(t *testing.T) {
 	ctx := t.Context()
 	a := *must[*v2.CreateApiOutput](t)(r.CreateApi(ctx, &v2.CreateApiInput{Name: "a", ProtocolType: "HTTP", Tags: map[string]string{"team": "a"}})).ApiId
 	b := *must[*v2.CreateApiOutput](t)(r.CreateApi(ctx, &v2.CreateApiInput{Name: "b", ProtocolType: "HTTP"})).ApiId
-	r.allow(`{"Version":"2012-10-17","Statement":[
+	r.Allow(`{"Version":"2012-10-17","Statement":[
 		{"Effect":"Allow","Action":["apigateway:GET"],"Resource":"arn:aws:apigateway:eu-west-1::/apis/` + a + `/routes"},
 		{"Effect":"Allow","Action":["apigateway:PATCH"],"Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/team":"a"}}},
 		{"Effect":"Allow","Action":["apigateway:POST"],"Resource":"arn:aws:apigateway:eu-west-1::/apis","Condition":{"StringEquals":{"aws:RequestTag/team":"b"}}}]}`)

@@ -1,10 +1,6 @@
 package apigatewayv2
 
 import (
-	"maps"
-	"net/url"
-	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/bastide-cloud/bastide/internal/base/arn"
@@ -18,12 +14,8 @@ import (
 // Source: Service Authorization Reference, "Amazon API Gateway Management V2".
 func needs[In any](s *Service, op *wire.Operation) func(*gate.Ask, *In) ([]gate.Need, error) {
 	return func(a *gate.Ask, in *In) ([]gate.Need, error) {
-		labels := labelsOf(in)
-		path := strings.TrimPrefix(op.URI, "/v2")
-		for k, v := range labels {
-			path = strings.ReplaceAll(path, "{"+k+"}", url.PathEscape(v))
-		}
-		n := gate.Need{Action: "apigateway:" + op.Method, Resource: arn.New("apigateway", a.Region(), "", path).String()}
+		path, labels := op.Path(in)
+		n := gate.Need{Action: "apigateway:" + op.Method, Resource: arn.New("apigateway", a.Region(), "", strings.TrimPrefix(path, "/v2")).String()}
 		id := labels["apiId"]
 		if id == "" {
 			id = idOf(labels["resource-arn"])
@@ -37,57 +29,13 @@ func needs[In any](s *Service, op *wire.Operation) func(*gate.Ask, *In) ([]gate.
 
 // tagged is needs for an operation that brings tags.
 func tagged[In any](s *Service, op *wire.Operation, tags func(*In) map[string]string) func(*gate.Ask, *In) ([]gate.Need, error) {
-	plain := needs[In](s, op)
-	return func(a *gate.Ask, in *In) ([]gate.Need, error) {
-		ns, err := plain(a, in)
-		given := tags(in)
-		if err != nil || len(given) == 0 {
-			return ns, err
-		}
-		keys := map[string][]string{"aws:TagKeys": slices.Sorted(maps.Keys(given))}
-		for k, v := range given {
-			keys["aws:RequestTag/"+k] = []string{v}
-		}
-		ns[0].Keys = keys
-		return ns, nil
-	}
-}
-
-// labelsOf are the members of an input that stand in the path.
-func labelsOf(in any) map[string]string {
-	v := reflect.ValueOf(in).Elem()
-	out := map[string]string{}
-	for i := range v.NumField() {
-		if f := v.Type().Field(i); f.Tag.Get("in") == "uri" {
-			out[f.Tag.Get("wire")] = v.Field(i).String()
-		}
-	}
-	return out
+	return gate.Tagging(needs[In](s, op), tags)
 }
 
 // tagKeys answers aws:ResourceTag of an API.
 func (s *Service) tagKeys(a *gate.Ask, id string) func(string) policy.Values {
-	return func(key string) policy.Values {
-		tag, ok := strings.CutPrefix(key, "aws:resourcetag/")
-		if !ok {
-			return policy.Values{}
-		}
-		var found policy.Values
-		err := a.View(func(tx *store.Tx) error {
-			r, ok, err := s.t.apis.Get(tx, apiKey(a.Account(), a.Region(), id))
-			if err != nil || !ok {
-				return err
-			}
-			for k, v := range r.API.Tags {
-				if strings.EqualFold(k, tag) {
-					found = policy.One(v)
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return policy.Values{} // what cannot be read is no tag
-		}
-		return found
-	}
+	return a.ResourceTags(func(tx *store.Tx) (map[string]string, error) {
+		r, _, err := s.t.apis.Get(tx, apiKey(a.Account(), a.Region(), id))
+		return r.API.Tags, err
+	})
 }

@@ -5,7 +5,6 @@ import (
 
 	api "github.com/bastide-cloud/bastide/internal/api/cloudformation"
 	"github.com/bastide-cloud/bastide/internal/gate"
-	"github.com/bastide-cloud/bastide/internal/policy"
 	"github.com/bastide-cloud/bastide/internal/store"
 )
 
@@ -51,21 +50,8 @@ func (s *Service) stackNeed(a *gate.Ask, action, nameOrID string) (gate.Need, er
 	if err != nil || !ok {
 		return n, err
 	}
-	n.Resource, n.Lazy = st.id(), tagKeys(st.Tags)
+	n.Resource, n.Lazy = st.id(), gate.ResourceTags(st.Tags)
 	return n, nil
-}
-
-func tagKeys(tags map[string]string) func(string) policy.Values {
-	return func(low string) policy.Values {
-		if tag, ok := strings.CutPrefix(low, "aws:resourcetag/"); ok {
-			for k, v := range tags {
-				if strings.EqualFold(k, tag) {
-					return policy.One(v)
-				}
-			}
-		}
-		return policy.Values{}
-	}
 }
 
 // asked are the condition keys that a request to change a stack brings.

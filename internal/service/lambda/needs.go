@@ -1,8 +1,6 @@
 package lambda
 
 import (
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/bastide-cloud/bastide/internal/api/lambda"
@@ -137,7 +135,7 @@ func (s *Service) need(a *gate.Ask, action string, r reference) (gate.Need, erro
 	if err != nil {
 		return n, err
 	}
-	n.Lazy = tagKeys(f.Tags)
+	n.Lazy = gate.ResourceTags(f.Tags)
 	n.Policy, err = compile(a, r, p)
 	return n, err
 }
@@ -162,42 +160,13 @@ func whereOf(r reference) string {
 	return "resource policy of function " + r.Name + ":" + r.Qualifier
 }
 
-// tagKeys answers aws:ResourceTag.
-func tagKeys(tags map[string]string) func(string) policy.Values {
-	return func(low string) policy.Values {
-		tag, ok := strings.CutPrefix(low, "aws:resourcetag/")
-		if !ok {
-			return policy.Values{}
-		}
-		for k, v := range tags {
-			if strings.EqualFold(k, tag) {
-				return policy.One(v)
-			}
-		}
-		return policy.Values{}
-	}
-}
-
-func requestTags(keys map[string][]string, tags map[string]string) map[string][]string {
-	if keys == nil {
-		keys = map[string][]string{}
-	}
-	for k, v := range tags {
-		keys["aws:RequestTag/"+k] = []string{v}
-	}
-	if len(tags) > 0 {
-		keys["aws:TagKeys"] = slices.Sorted(maps.Keys(tags))
-	}
-	return keys
-}
-
 // needCreate wants the function itself, its tags, its role to be passed and its layers to be read.
 func (s *Service) needCreate(a *gate.Ask, in *lambda.CreateFunctionInput) ([]gate.Need, error) {
 	r, err := refer(a, named{in.FunctionName, nil})
 	if err != nil {
 		return nil, err
 	}
-	keys := requestTags(nil, in.Tags)
+	keys := gate.RequestTags(in.Tags)
 	if len(in.Layers) > 0 {
 		keys["lambda:Layer"] = in.Layers
 	}
@@ -278,7 +247,7 @@ func (s *Service) needTag(a *gate.Ask, in *lambda.TagResourceInput) ([]gate.Need
 		return nil, err
 	}
 	n, err := s.need(a, "lambda:TagResource", r)
-	n.Keys = requestTags(nil, in.Tags)
+	n.Keys = gate.RequestTags(in.Tags)
 	needs := []gate.Need{n}
 	open, given := in.Tags[tagEgress]
 	if err != nil || !given {

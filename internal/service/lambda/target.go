@@ -95,7 +95,7 @@ func (s *Service) refresh(tx *store.Tx, r reference, t *target) (*target, error)
 	if t != nil && t.row == row && t.heldRow == heldRow {
 		return t, nil
 	}
-	return s.read(tx, &target{reference: r, named: r.arn(), row: row, heldRow: heldRow, held: held.Sum, fn: fn, tags: tagKeys(fn.Tags)})
+	return s.read(tx, &target{reference: r, named: r.arn(), row: row, heldRow: heldRow, held: held.Sum, fn: fn, tags: gate.ResourceTags(fn.Tags)})
 }
 
 func (s *Service) read(tx *store.Tx, t *target) (*target, error) {

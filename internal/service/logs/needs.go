@@ -66,26 +66,10 @@ func (s *Service) groupNeed(a *gate.Ask, action, name string) gate.Need {
 
 // tagsOf answers aws:ResourceTag keys of a group.
 func (s *Service) tagsOf(a *gate.Ask, name string) func(string) policy.Values {
-	return func(key string) policy.Values {
-		tag, ok := strings.CutPrefix(key, "aws:resourcetag/")
-		if !ok {
-			return policy.Values{}
-		}
-		var g group
-		err := a.View(func(tx *store.Tx) (err error) {
-			g, _, err = s.t.groups.Get(tx, groupKey(a.Account(), a.Region(), name))
-			return err
-		})
-		if err != nil {
-			return policy.Values{} // the handler meets the same error
-		}
-		for k, v := range g.Tags {
-			if strings.EqualFold(k, tag) {
-				return policy.One(v)
-			}
-		}
-		return policy.Values{}
-	}
+	return a.ResourceTags(func(tx *store.Tx) (map[string]string, error) {
+		g, _, err := s.t.groups.Get(tx, groupKey(a.Account(), a.Region(), name))
+		return g.Tags, err
+	})
 }
 
 func onStream[In any](s *Service, action string, of func(*In) (group, stream string)) func(*gate.Ask, *In) ([]gate.Need, error) {
@@ -101,26 +85,14 @@ func onARN[In any](s *Service, action string, of func(*In) (string, map[string]s
 	return func(a *gate.Ask, in *In) ([]gate.Need, error) {
 		resource, tags := of(in)
 		n := s.groupNeed(a, action, groupOfARN(resource))
-		n.Keys = tagKeys(tags)
+		n.Keys = gate.RequestTags(tags)
 		return []gate.Need{n}, nil
 	}
 }
 
-func tagKeys(tags map[string]string) map[string][]string {
-	if len(tags) == 0 {
-		return nil
-	}
-	keys := make(map[string][]string, len(tags)+1)
-	for k, v := range tags {
-		keys["aws:RequestTag/"+k] = []string{v}
-		keys["aws:TagKeys"] = append(keys["aws:TagKeys"], k)
-	}
-	return keys
-}
-
 func (s *Service) needTagged(action string) func(*gate.Ask, *logs.CreateLogGroupInput) ([]gate.Need, error) {
 	return func(a *gate.Ask, in *logs.CreateLogGroupInput) ([]gate.Need, error) {
-		n := gate.Need{Action: action, Resource: a.ARN("log-group:" + in.LogGroupName), Keys: tagKeys(in.Tags)}
+		n := gate.Need{Action: action, Resource: a.ARN("log-group:" + in.LogGroupName), Keys: gate.RequestTags(in.Tags)}
 		needs := []gate.Need{n}
 		if len(in.Tags) > 0 {
 			n.Action = "logs:TagResource"
