@@ -26,7 +26,7 @@ type door struct {
 	header  map[string]string
 	body    string
 
-	mismatch, unknown, expired, missing, token string // codes
+	mismatch, unknown, expired, missing, token, over string // codes; over: of a session
 }
 
 func (d door) s3() bool { return d.service == "s3" }
@@ -37,19 +37,19 @@ var doors = []door{
 	{name: "json", service: "dynamodb", method: http.MethodPost, path: "/", body: `{"Limit":7}`,
 		header:   map[string]string{"X-Amz-Target": "DynamoDB_20120810.ListTables", "Content-Type": "application/x-amz-json-1.0"},
 		mismatch: "InvalidSignatureException", unknown: "UnrecognizedClientException", expired: "InvalidSignatureException",
-		missing: "MissingAuthenticationTokenException", token: "UnrecognizedClientException"},
+		missing: "MissingAuthenticationTokenException", token: "UnrecognizedClientException", over: "ExpiredTokenException"},
 	{name: "query", service: "iam", method: http.MethodPost, path: "/", body: "Action=ListUsers&Version=2010-05-08",
 		header:   map[string]string{"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
 		mismatch: "SignatureDoesNotMatch", unknown: "InvalidClientTokenId", expired: "SignatureDoesNotMatch",
-		missing: "MissingAuthenticationToken", token: "InvalidClientTokenId"},
+		missing: "MissingAuthenticationToken", token: "InvalidClientTokenId", over: "ExpiredToken"},
 	{name: "rest-json", service: "bastide", method: http.MethodPost, path: "/_bastide/v1/audit/verify", body: `{}`,
 		header:   map[string]string{"Content-Type": "application/json"},
 		mismatch: "InvalidSignatureException", unknown: "UnrecognizedClientException", expired: "InvalidSignatureException",
-		missing: "MissingAuthenticationTokenException", token: "UnrecognizedClientException"},
+		missing: "MissingAuthenticationTokenException", token: "UnrecognizedClientException", over: "ExpiredTokenException"},
 	{name: "rest-xml", service: "s3", method: http.MethodPut, path: "/attack-forge/key?x-id=PutObject", body: `{"some": "content"}`,
 		header:   map[string]string{"Content-Type": "application/json"},
 		mismatch: "SignatureDoesNotMatch", unknown: "InvalidAccessKeyId", expired: "RequestTimeTooSkewed",
-		missing: "AccessDenied", token: "InvalidToken"},
+		missing: "AccessDenied", token: "InvalidToken", over: "ExpiredToken"},
 }
 
 // request is the door's own, unsigned.

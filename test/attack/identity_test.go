@@ -270,8 +270,8 @@ func TestEscalation(t *testing.T) {
 	g.refused(err, "AccessDenied", "ListRoles")
 }
 
-// TestExpiredSession: a session ends when it says, whatever the client's clock.
-func TestExpiredSession(t *testing.T) {
+// TestSessionsClock: who signs for another time than now is refused, whatever keys they have.
+func TestSessionsClock(t *testing.T) {
 	g := newStage(t)
 	keys := g.assume(g.role("reader", ownAccount, "", allow("dynamodb:*")), nil)
 	for _, d := range doors {
