@@ -6,6 +6,7 @@ import (
 
 	"github.com/bastide-cloud/bastide/internal/edge"
 	"github.com/bastide-cloud/bastide/internal/edge/jwt"
+	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/identity"
 	"github.com/bastide-cloud/bastide/internal/service/apigateway"
 	"github.com/bastide-cloud/bastide/internal/service/apigatewayv2"
@@ -51,8 +52,8 @@ func (s *Server) functionURL(id string) string {
 // signatures verifies requests to routes and function URLs of AWS_IAM.
 type signatures struct{ *sigv4.Verifier }
 
-func (v signatures) Identify(r *http.Request, body []byte, service, region string) (identity.Principal, error) {
-	verified, err := v.Verify(r, body, sigv4.SigningOptions{Services: []string{service}, Region: region})
+func (v signatures) Identify(r *http.Request, body []byte, service, region string, from gate.Source) (identity.Principal, error) {
+	verified, err := v.Verify(r, body, sigv4.SigningOptions{Services: []string{service}, Region: region, Closed: from.Function != ""})
 	if err != nil {
 		return identity.Anonymous(), err
 	}

@@ -51,7 +51,7 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 		},
 		Serve: func(f fleet.Function, l net.Listener) {
 			// The listener ends with its sandbox, which is no error.
-			if err := s.front.ServeDoor(context.Background(), l); err != nil && !errors.Is(err, net.ErrClosed) {
+			if err := s.front.ServeDoor(context.Background(), l, f.ARN); err != nil && !errors.Is(err, net.ErrClosed) {
 				s.log.Debug("a function's door", "function", f.ARN, "error", err)
 			}
 		},

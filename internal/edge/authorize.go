@@ -71,7 +71,7 @@ func (e *Edge) signed(x *exchange) error {
 	if x.url {
 		service = "lambda"
 	}
-	who, err := e.Signatures.Identify(x.r, body, service, x.api.region)
+	who, err := e.Signatures.Identify(x.r, body, service, x.api.region, x.source)
 	if err != nil {
 		a := awserr.Wrap(err)
 		if a.Kind == awserr.MissingAuthenticationToken {
@@ -179,7 +179,7 @@ func (x *exchange) contextValue(name string) string {
 	case "domainName":
 		return x.host
 	case "identity.sourceIp":
-		return x.source.IP.String()
+		return x.source.Address()
 	case "identity.userAgent":
 		return x.source.UserAgent
 	}

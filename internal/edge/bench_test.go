@@ -20,7 +20,8 @@ func BenchmarkRequest(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				w := httptest.NewRecorder()
-				r.edge.ServeHTTP(w, request("GET", "/x/7", "X-Key", "k"))
+				q := request("GET", "/x/7", "X-Key", "k")
+				r.edge.Serve(w, q, sourceOf(q))
 				if w.Code != 200 {
 					b.Fatal(w.Code, w.Body)
 				}

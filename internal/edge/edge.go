@@ -20,7 +20,7 @@ import (
 // Signatures identifies who signed a request for a service (execute-api, lambda) in a region. Its
 // errors are *awserr.Error.
 type Signatures interface {
-	Identify(r *http.Request, body []byte, service, region string) (identity.Principal, error)
+	Identify(r *http.Request, body []byte, service, region string, from gate.Source) (identity.Principal, error)
 }
 
 // Acknowledgements tells which routes without authorisation an account has opened by name.
@@ -85,9 +85,9 @@ func (e *Edge) Owns(r *http.Request) bool {
 	return ok
 }
 
-// ServeHTTP answers one request of an application.
-func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := e.newExchange(r)
+// Serve answers one request of an application.
+func (e *Edge) Serve(w http.ResponseWriter, r *http.Request, from gate.Source) {
+	x := e.newExchange(r, from)
 	out, err := e.serve(w, x)
 	if err != nil {
 		out = e.refuse(x, err)
@@ -193,7 +193,7 @@ func (e *Edge) refuse(x *exchange, err error) *response {
 	switch {
 	case r.counted:
 	case r.reason == unauthorized || r.reason == forbidden || r.reason == denied || r.reason == missingToken || r.reason == onlyLocal:
-		e.Strangers.CountRefusal(x.source.IP.String(), string(r.reason))
+		e.Strangers.CountRefusal(x.source.Place(), string(r.reason))
 	}
 	if r.why != nil && r.reason != unauthorized {
 		e.Log.Warn("application request failed", "request", x.id, "route", x.routeName(), "reason", string(r.reason), "error", r.why)

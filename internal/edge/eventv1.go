@@ -103,7 +103,7 @@ func (x *exchange) headV1() eventV1 {
 }
 
 func (x *exchange) identityV1() identityV1 {
-	id := identityV1{SourceIP: x.source.IP.String(), UserAgent: optional(x.source.UserAgent)}
+	id := identityV1{SourceIP: x.source.Address(), UserAgent: optional(x.source.UserAgent)}
 	if x.context.kind == "AWS_IAM" {
 		p := x.context.caller
 		id.AccessKey, id.AccountID, id.Caller = optional(p.AccessKeyID()), optional(p.Account()), optional(p.UserID())

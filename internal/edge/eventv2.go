@@ -67,7 +67,7 @@ func (x *exchange) eventV2(authorizer bool) eventV2 {
 	e := eventV2{Version: "2.0", RouteKey: x.route.key, RawPath: x.fullPath(), RawQueryString: x.r.URL.RawQuery, Cookies: cookies(h),
 		Headers: make(map[string]string, len(h)), Query: x.joined(), PathParameters: x.params, StageVariables: x.stage.variables,
 		Context: contextV2{AccountID: x.api.account, APIID: x.api.id, DomainName: x.host, DomainPrefix: x.domainPrefix(),
-			HTTP:      httpV2{x.r.Method, x.fullPath(), x.r.Proto, x.source.IP.String(), x.source.UserAgent},
+			HTTP:      httpV2{x.r.Method, x.fullPath(), x.r.Proto, x.source.Address(), x.source.UserAgent},
 			RequestID: x.id, RouteKey: x.route.key, Stage: x.stage.name, Time: x.now.UTC().Format(timeForm), TimeEpoch: x.now.UnixMilli()}}
 	for k, v := range h {
 		if k != "Cookie" {

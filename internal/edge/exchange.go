@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -47,12 +46,8 @@ type exchange struct {
 
 type pair struct{ key, value string }
 
-func (e *Edge) newExchange(r *http.Request) *exchange {
-	x := &exchange{edge: e, r: r, id: e.IDs.UUID(), now: e.Clock.Now(), extended: e.IDs.Lower(15) + "=",
-		source: gate.Source{UserAgent: r.UserAgent(), Referer: r.Referer(), Host: r.Host, TLS: r.TLS != nil}}
-	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		x.source.IP = a.Addr().Unmap()
-	}
+func (e *Edge) newExchange(r *http.Request, from gate.Source) *exchange {
+	x := &exchange{edge: e, r: r, id: e.IDs.UUID(), now: e.Clock.Now(), extended: e.IDs.Lower(15) + "=", source: from}
 	x.trace = r.Header.Get("X-Amzn-Trace-Id")
 	if x.trace == "" || len(x.trace) > 256 {
 		x.trace = "Root=1-" + strconv.FormatInt(x.now.Unix(), 16) + "-" + hex.EncodeToString(e.IDs.Bytes(12))
@@ -233,7 +228,7 @@ func (x *exchange) headers() http.Header {
 	if x.body != nil && h.Get("Content-Length") == "" && len(x.body) > 0 {
 		h.Set("Content-Length", strconv.Itoa(len(x.body)))
 	}
-	from := append(slices.Clone(x.r.Header["X-Forwarded-For"]), x.source.IP.String())
+	from := append(slices.Clone(x.r.Header["X-Forwarded-For"]), x.source.Address())
 	h["X-Forwarded-For"] = []string{strings.Join(from, ", ")}
 	scheme, port := x.origin()
 	h["X-Forwarded-Proto"] = []string{scheme}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -258,7 +259,7 @@ type signatures struct {
 	service string // that the last was asked for
 }
 
-func (s *signatures) Identify(_ *http.Request, _ []byte, service, _ string) (identity.Principal, error) {
+func (s *signatures) Identify(_ *http.Request, _ []byte, service, _ string, _ gate.Source) (identity.Principal, error) {
 	s.service = service
 	return s.who, s.err
 }
@@ -346,8 +347,19 @@ func (r *rig) do(q *http.Request) *httptest.ResponseRecorder {
 		r.Fatalf("%s %s is not taken for an application's", q.Method, q.URL)
 	}
 	w := httptest.NewRecorder()
-	r.edge.ServeHTTP(w, q)
+	r.edge.Serve(w, q, sourceOf(q))
 	return w
+}
+
+// sourceOf is where the test says that a request comes from: RemoteAddr is an address, or a function.
+func sourceOf(q *http.Request) gate.Source {
+	s := gate.Source{UserAgent: q.UserAgent(), Referer: q.Referer(), Host: q.Host, TLS: q.TLS != nil}
+	if strings.HasPrefix(q.RemoteAddr, "arn:") {
+		s.Function = q.RemoteAddr
+	} else if a, err := netip.ParseAddrPort(q.RemoteAddr); err == nil {
+		s.IP = a.Addr().Unmap()
+	}
+	return s
 }
 
 // want sends a request and checks status and body.

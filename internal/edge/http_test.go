@@ -240,7 +240,9 @@ func TestOpenRoutesAnswerThisMachineOnly(t *testing.T) {
 	nowhere.RemoteAddr = "@"
 	rebound := httptest.NewRequest("GET", "http://evil.example:4566/_aws/execute-api/"+apiName+"/$default/health", nil)
 	rebound.RemoteAddr = "127.0.0.1:5"
-	strange := map[string]*http.Request{"another machine": far, "a spoofed address": spoofed, "no address": nowhere, "DNS rebinding": rebound,
+	function := request("GET", "/health")
+	function.RemoteAddr = "arn:aws:lambda:us-east-1:123456789012:function:evil"
+	strange := map[string]*http.Request{"another machine": far, "a spoofed address": spoofed, "no address": nowhere, "a function at its door": function, "DNS rebinding": rebound,
 		"a tunnel":     request("GET", "/health", "X-Forwarded-For", "203.0.113.9"),
 		"a proxy":      request("GET", "/health", "Forwarded", "for=203.0.113.9"),
 		"a page":       request("GET", "/health", "Origin", "https://evil.example"),

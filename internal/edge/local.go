@@ -31,6 +31,8 @@ func (e *Edge) open(x *exchange) error {
 // browser is that site.
 func (x *exchange) stranger() string {
 	switch {
+	case x.source.Function != "":
+		return "the caller is the function " + x.source.Function
 	case !x.source.IP.IsLoopback():
 		return "the caller is another machine"
 	case !localName(x.r.Host):

@@ -47,7 +47,7 @@ func TestRequestsOnTheWire(t *testing.T) {
 	closed.AuthorizationType = new("AWS_IAM")
 	r.deploy("$default", "2.0", routed("ANY /open"), closed)
 	r.signer.err = io.EOF
-	srv := httptest.NewServer(r.edge)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) { r.edge.Serve(w, q, sourceOf(q)) }))
 	t.Cleanup(srv.Close)
 	addr := srv.Listener.Addr().String()
 	head := "Host: " + host + "\r\n"

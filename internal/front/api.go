@@ -129,7 +129,8 @@ func (f *Front) identify(in raw, routed wire.Routed, unrouted error) (sigv4.Veri
 		verified, err := sigv4.Unsigned(in.Request)
 		return verified, identity.Anonymous(), err
 	}
-	opts := sigv4.SigningOptions{Services: []string{svc.SigningName}, S3: svc.ID == "s3", Bucket: routed.HostBucket()}
+	opts := sigv4.SigningOptions{Services: []string{svc.SigningName}, S3: svc.ID == "s3", Bucket: routed.HostBucket(),
+		Closed: in.source.Function != ""}
 	body := in.body
 	if in.stream || opts.S3 {
 		body = nil // checked while it is read
@@ -163,7 +164,7 @@ func (f *Front) refuse(w http.ResponseWriter, in raw, routed wire.Routed, who id
 	if known, ok := err.(*recorded); ok {
 		err = known.error
 	} else if who.Kind() == identity.KindAnonymous {
-		f.Strangers.CountRefusal(in.source.IP.String(), awserr.Wrap(err).Kind.String())
+		f.Strangers.CountRefusal(in.source.Place(), awserr.Wrap(err).Kind.String())
 	} else if noted := f.Gate.Refused(gate.Refusal{RequestID: in.id, Principal: who, Source: in.source, Service: routed.Service,
 		Op: routed.Operation, Event: routed.Name, Region: routed.Region, Err: err}); noted != nil {
 		err = awserr.Wrap(noted)

@@ -22,7 +22,8 @@ import (
 type Applications interface {
 	// Owns reports whether the request is for an application rather than for the AWS API.
 	Owns(*http.Request) bool
-	http.Handler
+	// Serve answers it.
+	Serve(http.ResponseWriter, *http.Request, gate.Source)
 }
 
 // Strangers counts refusals of callers whom nobody knows, by source, rather than storing each.
@@ -102,17 +103,20 @@ func (f *Front) Serve(ctx context.Context, l net.Listener) error {
 
 // ServeApps answers applications alone on l.
 func (f *Front) ServeApps(ctx context.Context, l net.Listener) error {
-	return f.serve(ctx, l, http.HandlerFunc(f.application))
+	return f.serve(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.application(w, r, sourceOf(r)) }))
 }
 
-// ServeDoor answers the AWS API on a listener inside a function's sandbox.
-func (f *Front) ServeDoor(ctx context.Context, l net.Listener) error {
+// ServeDoor answers the AWS API and applications on a listener inside the sandbox of a function,
+// given by its ARN. Its callers have no address: the sandbox's loopback is not this machine's.
+func (f *Front) ServeDoor(ctx context.Context, l net.Listener, function string) error {
 	return f.serve(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from := sourceOf(r)
+		from.IP, from.Function = netip.Addr{}, function
 		if f.Apps.Owns(r) {
-			f.application(w, r)
+			f.application(w, r, from)
 			return
 		}
-		f.api(w, r, gate.Source{UserAgent: r.UserAgent(), TLS: r.TLS != nil, TLSVersion: tlsVersion(r), Host: r.Host})
+		f.api(w, r, from)
 	}))
 }
 
@@ -144,7 +148,7 @@ func (f *Front) serve(ctx context.Context, l net.Listener, h http.Handler) error
 // handle is the developer's single port: Bastide's own paths, applications, the AWS API.
 func (f *Front) handle(w http.ResponseWriter, r *http.Request) {
 	if f.Apps.Owns(r) {
-		f.application(w, r)
+		f.application(w, r, sourceOf(r))
 		return
 	}
 	if msg := f.foreign(r); msg != "" {
@@ -160,13 +164,13 @@ func (f *Front) handle(w http.ResponseWriter, r *http.Request) {
 }
 
 // application hands a request to the edge, which reads bodies of senders that it may never know.
-func (f *Front) application(w http.ResponseWriter, r *http.Request) {
+func (f *Front) application(w http.ResponseWriter, r *http.Request, from gate.Source) {
 	if r.Body != nil && r.Body != http.NoBody {
 		body := f.app.body(r.Context(), r.Body)
 		defer body.release()
 		r.Body = body
 	}
-	f.Apps.ServeHTTP(w, r)
+	f.Apps.Serve(w, r, from)
 }
 
 // sourceOf is where a request came from.

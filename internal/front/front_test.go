@@ -362,7 +362,8 @@ func TestLoopback(t *testing.T) {
 // path of Bastide's own.
 func TestDoor(t *testing.T) {
 	r := newRig(t)
-	address, _ := r.serve((*Front).ServeDoor)
+	const function = "arn:aws:lambda:us-east-1:123456789012:function:f"
+	address, _ := r.serve(func(f *Front, ctx context.Context, l net.Listener) error { return f.ServeDoor(ctx, l, function) })
 	body := `{"Name":"x"}`
 	req, err := http.NewRequest(http.MethodPost, "http://"+address+"/", strings.NewReader(body))
 	r.check(err)
@@ -371,7 +372,7 @@ func TestDoor(t *testing.T) {
 	res, err := http.DefaultClient.Do(req)
 	r.check(err)
 	res.Body.Close()
-	if res.StatusCode != 200 || r.seen.IP.IsValid() {
+	if res.StatusCode != 200 || r.seen.IP.IsValid() || r.seen.Function != function {
 		t.Errorf("answered %d to the source %+v", res.StatusCode, r.seen)
 	}
 	res, err = http.Post("http://"+address+"/_bastide/reset", "text/plain", nil)
@@ -380,7 +381,16 @@ func TestDoor(t *testing.T) {
 	if res.StatusCode < 400 {
 		t.Errorf("a function may reset: %d", res.StatusCode)
 	}
-	if r.records()[0].UserIdentity.Type != identity.KindUser.String() {
-		t.Errorf("records %+v", r.records())
+	if got := r.records()[0]; got.UserIdentity.Type != identity.KindUser.String() || got.SourceIPAddress != function {
+		t.Errorf("recorded %+v", got)
+	}
+	req, err = http.NewRequest(http.MethodGet, "http://"+address+"/", nil)
+	r.check(err)
+	req.Host = "app.localhost"
+	res, err = http.DefaultClient.Do(req)
+	r.check(err)
+	res.Body.Close()
+	if r.apps.calls != 1 || r.apps.from.IP.IsValid() || r.apps.from.Function != function {
+		t.Errorf("an application was told of %+v", r.apps.from)
 	}
 }

@@ -74,12 +74,16 @@ type rig struct {
 }
 
 // apps owns what is under one host.
-type apps struct{ calls int }
+type apps struct {
+	calls int
+	from  gate.Source
+}
 
 func (a *apps) Owns(r *http.Request) bool { return strings.HasPrefix(r.Host, "app.") }
 
-func (a *apps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *apps) Serve(w http.ResponseWriter, r *http.Request, from gate.Source) {
 	a.calls++
+	a.from = from
 	if _, err := io.ReadAll(r.Body); err != nil {
 		http.Error(w, err.Error(), http.StatusTooManyRequests)
 		return

@@ -98,8 +98,29 @@ type Source struct {
 	TLSVersion string
 	// Signature is how a signed request of the wire was; the zero value for other calls.
 	Signature Signature
+	// Function is the ARN of the function at whose own door the call came; empty elsewhere.
+	Function string
 	// Via are the services that a call passed on its way (aws:CalledVia), outermost first.
 	Via []string
+}
+
+// Place is where a call came from, in a word: an address, a function, or "sandbox" where neither is known.
+func (s Source) Place() string {
+	switch {
+	case s.Function != "":
+		return s.Function
+	case s.IP.IsValid():
+		return s.IP.String()
+	}
+	return "sandbox"
+}
+
+// Address is the caller's address as applications are told it: 0.0.0.0 where it has none.
+func (s Source) Address() string {
+	if !s.IP.IsValid() {
+		return "0.0.0.0"
+	}
+	return s.IP.String()
 }
 
 // Signature is what conditions may ask about a request's signature.

@@ -94,17 +94,15 @@ func parameters(op *wire.Operation, v any) json.RawMessage {
 	return op.Record(v)
 }
 
-// source is the address of the caller, or the service that calls.
+// source is the address of the caller, the function at whose door it came, or the service that calls.
 func (r *Record) source() string {
 	switch {
 	case len(r.Source.Via) > 0:
 		return r.Source.Via[len(r.Source.Via)-1]
 	case r.Principal.ServiceName() != "":
 		return r.Principal.ServiceName()
-	case r.Source.IP.IsValid():
-		return r.Source.IP.String()
 	}
-	return "sandbox"
+	return r.Source.Place()
 }
 
 func userIdentity(p identity.Principal) audit.UserIdentity {

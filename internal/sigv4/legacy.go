@@ -77,9 +77,9 @@ func (v *Verifier) verifyLegacy(s *scratch, r *http.Request, path string, svc Si
 	if err != nil {
 		return Verified{}, err
 	}
-	secret, err := v.keys.Key(c.accessKeyID, c.token, now)
+	secret, err := v.secret(c, svc, now)
 	if err != nil {
-		return Verified{}, awserr.Wrap(err)
+		return Verified{}, err
 	}
 	if !secret.Open {
 		mac := hmac.New(sha1.New, []byte(secret.Key))

@@ -49,6 +49,8 @@ type SigningOptions struct {
 	S3 bool
 	// Bucket that the host names, for S3; version 2 signs it as part of the path.
 	Bucket string
+	// Closed takes known keys only, even where credentials are open.
+	Closed bool
 	// UnsignedPayload lets a header signature leave the body out, as a few operations' models say.
 	UnsignedPayload bool
 	// TokenOutside: the session token joins after signing and is no part of it. It is still bound
@@ -156,9 +158,9 @@ func (v *Verifier) verify(r *http.Request, body []byte, svc SigningOptions, rule
 	if err != nil {
 		return Verified{}, err
 	}
-	secret, err := v.keys.Key(c.accessKeyID, c.token, now)
+	secret, err := v.secret(c, svc, now)
 	if err != nil {
-		return Verified{}, awserr.Wrap(err)
+		return Verified{}, err
 	}
 	skip := []string{"X-Amz-Signature", "X-Amz-Security-Token"}
 	if !svc.TokenOutside || !c.presigned {
@@ -178,6 +180,17 @@ func (v *Verifier) verify(r *http.Request, body []byte, svc SigningOptions, rule
 		}
 	}
 	return got, p.checkWhole(r, body)
+}
+
+func (v *Verifier) secret(c *claim, svc SigningOptions, now time.Time) (Secret, error) {
+	secret, err := v.keys.Key(c.accessKeyID, c.token, now)
+	if err != nil {
+		return Secret{}, awserr.Wrap(err)
+	}
+	if secret.Open && svc.Closed {
+		return Secret{}, awserr.Of(awserr.UnknownAccessKey, "The security token included in the request is invalid.")
+	}
+	return secret, nil
 }
 
 // equalHex compares in constant time; signature is 64 digits of lower-case hex.
