@@ -85,6 +85,9 @@ func (s *Service) assumeRole(c *gate.Call, in *sts.AssumeRoleInput) (*sts.Assume
 	if in.SerialNumber != nil || in.TokenCode != nil {
 		return nil, awserr.Of(awserr.NotImplemented, "MFA devices are not built in this version of Bastide.")
 	}
+	if len(in.ProvidedContexts) > 0 { // a session without them would be judged by other conditions
+		return nil, awserr.Of(awserr.NotImplemented, "ProvidedContexts, which trusted context providers sign, are not built in this version of Bastide.")
+	}
 	role, ok, err := s.Roles.Role(c.Context(), in.RoleArn)
 	if err != nil {
 		return nil, err

@@ -3,5 +3,5 @@
 //
 // What it promises of AWS: AssumeRole (trust policy, ExternalId, session policies, session tags,
 // source identity, role chaining's one hour), GetSessionToken without MFA, GetCallerIdentity.
-// MFA devices, federation, SAML and web identities answer NotImplemented.
+// MFA devices, federation, SAML, web identities and provided contexts answer NotImplemented.
 package sts

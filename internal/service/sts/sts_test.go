@@ -275,6 +275,11 @@ func TestSessionPolicies(t *testing.T) {
 	}
 	_, err = r.as(ann).AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: app, RoleSessionName: "session", SerialNumber: new("arn:aws:iam::123456789012:mfa/a"), TokenCode: new("123456")})
 	r.kind(err, awserr.NotImplemented)
+	_, err = r.as(ann).AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: app, RoleSessionName: "session",
+		ProvidedContexts: []sts.ProvidedContext{{ProviderArn: new("arn:aws:iam::aws:contextProvider/IdentityCenter"), ContextAssertion: new("signed")}}})
+	if r.kind(err, awserr.NotImplemented); !strings.Contains(err.Error(), "ProvidedContexts") {
+		t.Errorf("got %v", err)
+	}
 }
 
 // TestTagsAndChains: a session has its role's tags and its own; transitive ones and the source
