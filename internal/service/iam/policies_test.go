@@ -20,14 +20,14 @@ func TestManagedPolicyVersions(t *testing.T) {
 	}
 	_, err = r.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: "own", PolicyDocument: allow("s3:*", "*")})
 	r.fails(err, "EntityAlreadyExists")
-	version := func(isDefault bool) error {
+	add := func(isDefault bool) error {
 		_, err := r.CreatePolicyVersion(ctx, &iam.CreatePolicyVersionInput{PolicyArn: name, PolicyDocument: allow("sqs:*", "*"), SetAsDefault: &isDefault})
 		return err
 	}
 	for _, isDefault := range []bool{false, true, false, false} {
-		check(t, version(isDefault))
+		check(t, add(isDefault))
 	}
-	r.fails(version(false), "LimitExceeded")
+	r.fails(add(false), "LimitExceeded")
 	if got := *must[iam.GetPolicyOutput](r)(r.GetPolicy(ctx, &iam.GetPolicyInput{PolicyArn: name})).Policy.DefaultVersionId; got != "v3" {
 		t.Errorf("default %s", got)
 	}
@@ -38,7 +38,7 @@ func TestManagedPolicyVersions(t *testing.T) {
 	r.fails(remove("v3"), "DeleteConflict")
 	r.fails(remove("v9"), "NoSuchEntity")
 	check(t, remove("v1"))
-	check(t, version(false))
+	check(t, add(false))
 	list := must[iam.ListPolicyVersionsOutput](r)(r.ListPolicyVersions(ctx, &iam.ListPolicyVersionsInput{PolicyArn: name}))
 	var ids []string
 	for _, v := range list.Versions {
@@ -46,6 +46,28 @@ func TestManagedPolicyVersions(t *testing.T) {
 	}
 	if s := strings.Join(ids, " "); s != "v6 v5 v4 v3 v2" { // a number is never used again
 		t.Errorf("versions %s", s)
+	}
+	ids = nil
+	for in := (iam.ListPolicyVersionsInput{PolicyArn: name, MaxItems: new(int32(2))}); ; {
+		page := must[iam.ListPolicyVersionsOutput](r)(r.ListPolicyVersions(ctx, &in))
+		for _, v := range page.Versions {
+			ids = append(ids, *v.VersionId)
+		}
+		if *page.IsTruncated != (page.Marker != nil) {
+			t.Error("IsTruncated and Marker differ")
+		}
+		ids = append(ids, "|")
+		if in.Marker = page.Marker; in.Marker == nil {
+			break
+		}
+	}
+	if s := strings.Join(ids, " "); s != "v6 v5 | v4 v3 | v2 |" {
+		t.Errorf("pages of versions %s", s)
+	}
+	_, err = r.ListPolicyVersions(ctx, &iam.ListPolicyVersionsInput{PolicyArn: name, Marker: new("!")})
+	r.fails(err, "ValidationError")
+	if newer, older := (version{ID: "v10"}).place(), (version{ID: "v9"}).place(); newer >= older {
+		t.Errorf("v10 at %s comes behind v9 at %s", newer, older)
 	}
 	got := must[iam.GetPolicyVersionOutput](r)(r.GetPolicyVersion(ctx, &iam.GetPolicyVersionInput{PolicyArn: name, VersionId: "v2"})).PolicyVersion
 	if doc, _ := url.PathUnescape(*got.Document); doc != allow("sqs:*", "*") || *got.IsDefaultVersion {

@@ -121,6 +121,9 @@ func (s *Service) listRoles(c *gate.Call, in *iam.ListRolesInput) (*iam.ListRole
 // listInstanceProfilesForRole has nothing to list: instance profiles cannot be made here, and
 // clients ask before they delete a role.
 func (s *Service) listInstanceProfilesForRole(c *gate.Call, in *iam.ListInstanceProfilesForRoleInput) (*iam.ListInstanceProfilesForRoleOutput, error) {
+	if _, err := pageOf(in.Marker, in.MaxItems); err != nil {
+		return nil, err
+	}
 	if _, err := s.t.roles.read(c, in.RoleName); err != nil {
 		return nil, err
 	}

@@ -47,6 +47,8 @@ func TestRoleLife(t *testing.T) {
 	if len(profiles.InstanceProfiles) != 0 {
 		t.Errorf("profiles %+v", profiles)
 	}
+	_, err = r.ListInstanceProfilesForRole(ctx, &iam.ListInstanceProfilesForRoleInput{RoleName: "App", Marker: new("!")})
+	r.fails(err, "ValidationError")
 	_, err = r.AttachRolePolicy(ctx, &iam.AttachRolePolicyInput{RoleName: "App", PolicyArn: admin})
 	check(t, err)
 	_, err = r.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: "App"})

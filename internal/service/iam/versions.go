@@ -1,8 +1,11 @@
 package iam
 
 import (
+	"fmt"
+	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/bastide-cloud/bastide/internal/api/iam"
 	"github.com/bastide-cloud/bastide/internal/gate"
@@ -17,6 +20,12 @@ func (v version) public(isDefault, withDocument bool) iam.PolicyVersion {
 		out.Document = new(encoded(v.Document))
 	}
 	return out
+}
+
+// place orders versions, the newest first, so that a page may begin behind a version that is gone.
+func (v version) place() string {
+	n, _ := strconv.Atoi(strings.TrimPrefix(v.ID, "v")) // ids are made here, and AWS's own have the same form
+	return fmt.Sprintf("%010d", math.MaxInt32-n)
 }
 
 func (p *managed) version(id string) (int, error) {
@@ -76,12 +85,19 @@ func (s *Service) deletePolicyVersion(c *gate.Call, in *iam.DeletePolicyVersionI
 }
 
 func (s *Service) listPolicyVersions(c *gate.Call, in *iam.ListPolicyVersionsInput) (*iam.ListPolicyVersionsOutput, error) {
+	page, err := pageOf(in.Marker, in.MaxItems)
+	if err != nil {
+		return nil, err
+	}
 	p, err := s.readManaged(c, in.PolicyArn)
 	if err != nil {
 		return nil, err
 	}
-	out := &iam.ListPolicyVersionsOutput{Versions: []iam.PolicyVersion{}, IsTruncated: new(false)}
-	for _, v := range slices.Backward(p.Versions) {
+	newest := slices.Clone(p.Versions)
+	slices.Reverse(newest)
+	found, next := cut(newest, page, version.place)
+	out := &iam.ListPolicyVersionsOutput{Versions: []iam.PolicyVersion{}, Marker: next, IsTruncated: new(next != nil)}
+	for _, v := range found {
 		out.Versions = append(out.Versions, v.public(v.ID == p.Default, false))
 	}
 	return out, nil
