@@ -4,6 +4,6 @@
 // What it promises of AWS: groups with retention and tags, streams, PutLogEvents with its checks
 // of order, age and size, GetLogEvents, and FilterLogEvents with filter patterns over text, JSON
 // and space-delimited lines. Events live in a file of their own: a power cut may lose the last
-// second of them. KMS keys, metric filters, subscriptions and Insights queries answer
-// NotImplemented.
+// second of them. KMS keys, metric filters, subscriptions, Insights queries and data protection with
+// its unmask answer NotImplemented.
 package logs

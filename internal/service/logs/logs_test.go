@@ -285,7 +285,14 @@ func TestEvents(t *testing.T) {
 		}
 		return out, strings.Join(text, "")
 	}
-	out, text := get(logs.GetLogEventsInput{StartFromHead: new(true), Limit: new(int32(3))})
+	_, plain := r.GetLogEvents(ctx, &logs.GetLogEventsInput{LogGroupName: new("/g"), LogStreamName: "s", Unmask: new(true)})
+	_, filtered := r.FilterLogEvents(ctx, &logs.FilterLogEventsInput{LogGroupName: new("/g"), Unmask: new(true)})
+	for _, err := range []error{plain, filtered} {
+		if e, ok := err.(*awserr.Error); !ok || e.Kind != awserr.NotImplemented || !strings.Contains(e.Message, "unmask") {
+			t.Errorf("unmask gave %v", err)
+		}
+	}
+	out, text := get(logs.GetLogEventsInput{StartFromHead: new(true), Limit: new(int32(3)), Unmask: new(false)})
 	if text != "012" {
 		t.Errorf("from the head: %s", text)
 	}
