@@ -229,6 +229,11 @@ func TestTemplatesCanBeReadBack(t *testing.T) {
 	if err != nil || sum.ResourceTypes[0] != "AWS::IAM::Role" || strings.Join(sum.Capabilities, ",") != "CAPABILITY_IAM,CAPABILITY_AUTO_EXPAND" {
 		t.Errorf("%+v %v", sum, err)
 	}
+	if _, err = c.GetTemplateSummary(t.Context(), &api.GetTemplateSummaryInput{TemplateBody: new(pair), CallAs: new("SELF")}); err != nil {
+		t.Error(err)
+	}
+	_, err = c.GetTemplateSummary(t.Context(), &api.GetTemplateSummaryInput{TemplateBody: new(pair), CallAs: new("DELEGATED_ADMIN")})
+	r.refused(err, "NotImplemented", "CallAs")
 }
 
 func TestTheFormsOfAnObjectsURL(t *testing.T) {

@@ -112,6 +112,9 @@ func (s *Service) getTemplateSummary(c *gate.Call, in *api.GetTemplateSummaryInp
 	if in.StackSetName != nil {
 		return nil, unbuilt("Stack sets are not built in this version of Bastide.")
 	}
+	if wire.Val(in.CallAs) == "DELEGATED_ADMIN" {
+		return nil, unbuilt("CallAs DELEGATED_ADMIN is not built in this version of Bastide.")
+	}
 	body, from := in.TemplateBody, in.TemplateURL
 	if in.StackName != nil {
 		err := c.View(func(tx *store.Tx) error {
