@@ -18,7 +18,8 @@ import (
 )
 
 // Directory tells which policies bind a principal: a read-only snapshot that service/iam
-// implements and keeps fresh by change notification. It is the one read outside the door.
+// implements and keeps fresh by change notification. It is read outside the door, as few things are
+// (decision 0027).
 type Directory interface {
 	// Grant is everything that judges a principal but the resource's own policy.
 	Grant(identity.Principal) (Grant, error)
