@@ -66,10 +66,7 @@ func (s *Service) point(tx *store.Tx, f function, a alias, to *string, routing *
 	if _, err := s.t.version(tx, k, a.Version); err != nil {
 		return nil, err
 	}
-	if err := s.t.aliases.Put(tx, k.key(a.Name), a); err != nil {
-		return nil, err
-	}
-	return a.show(k), s.t.functions.Put(tx, k.key(), f)
+	return a.show(k), s.t.aliases.Put(tx, f, a.Name, a)
 }
 
 func (a alias) show(k functionKey) *lambda.AliasConfiguration {
@@ -133,16 +130,13 @@ func (s *Service) deleteAlias(c *gate.Call, in *lambda.DeleteAliasInput) (*lambd
 			return nil, err
 		}
 		// Deleting one that is gone succeeds, as on AWS.
-		if _, err := s.t.aliases.Delete(tx, k.key(in.Name)); err != nil {
+		if err := s.t.aliases.Delete(tx, f, in.Name); err != nil {
 			return nil, err
 		}
-		if _, err := s.t.permissions.Delete(tx, k.key(in.Name)); err != nil {
+		if err := s.t.permissions.Delete(tx, f, in.Name); err != nil {
 			return nil, err
 		}
-		if _, err := s.t.urls.Delete(tx, k.key(in.Name)); err != nil {
-			return nil, err
-		}
-		return &lambda.DeleteAliasOutput{}, s.t.functions.Put(tx, k.key(), f)
+		return &lambda.DeleteAliasOutput{}, s.t.urls.Delete(tx, f, in.Name)
 	})
 }
 

@@ -83,7 +83,7 @@ func (s *Service) put(tx *store.Tx, f function, v version, code fetched, w wishe
 	if err := s.seal(tx, k, &v, env); err != nil {
 		return nil, err
 	}
-	if err := s.t.versions.Put(tx, k.key(v.Number), v); err != nil {
+	if err := s.t.versions.Put(tx, f, v.Number, v); err != nil {
 		return nil, err
 	}
 	qualifier := ""
@@ -93,7 +93,7 @@ func (s *Service) put(tx *store.Tx, f function, v version, code fetched, w wishe
 		}
 		qualifier = v.qualifier()
 	}
-	return configuration(k, v, env, qualifier), s.t.functions.Put(tx, k.key(), f)
+	return configuration(k, v, env, qualifier), nil
 }
 
 // absent refuses a name that is taken.
@@ -279,7 +279,7 @@ func (s *Service) updateFunctionCode(c *gate.Call, in *lambda.UpdateFunctionCode
 // changed writes a changed $LATEST, publishes it where that was asked for, and shows the outcome.
 func (s *Service) changed(tx *store.Tx, f function, v version, publish bool, published string) (*lambda.FunctionConfiguration, error) {
 	k := f.functionKey
-	if err := s.t.versions.Put(tx, k.key(v.Number), v); err != nil {
+	if err := s.t.versions.Put(tx, f, v.Number, v); err != nil {
 		return nil, err
 	}
 	env, err := s.environment(tx, k, v)
@@ -293,7 +293,7 @@ func (s *Service) changed(tx *store.Tx, f function, v version, publish bool, pub
 		}
 		qualifier = v.qualifier()
 	}
-	return configuration(k, v, env, qualifier), s.t.functions.Put(tx, k.key(), f)
+	return configuration(k, v, env, qualifier), nil
 }
 
 // latest is a function that is changed as a whole: only $LATEST can be.
@@ -405,7 +405,7 @@ func (s *Service) deleteFunction(c *gate.Call, in *lambda.DeleteFunctionInput) (
 				return nil, err
 			}
 		}
-		for _, clear := range []func(*store.Tx, store.Key) error{clearing(s.t.versions), clearing(s.t.aliases), clearing(s.t.permissions), clearing(s.t.urls)} {
+		for _, clear := range []func(*store.Tx, store.Key) error{clearing(s.t.versions.Table), clearing(s.t.aliases.Table), clearing(s.t.permissions.Table), clearing(s.t.urls.Table)} {
 			if err := clear(tx, r.key()); err != nil {
 				return nil, err
 			}

@@ -144,8 +144,8 @@ func (s *Service) addPermission(c *gate.Call, in *lambda.AddPermissionInput) (*l
 		if err != nil {
 			return nil, err
 		}
-		k := r.key(policyOf(r.Qualifier))
-		p, ok, err := s.t.permissions.Get(tx, k)
+		of := policyOf(r.Qualifier)
+		p, ok, err := s.t.permissions.Get(tx, r.key(of))
 		if err != nil {
 			return nil, err
 		}
@@ -160,10 +160,7 @@ func (s *Service) addPermission(c *gate.Call, in *lambda.AddPermissionInput) (*l
 			return nil, awserr.New("PolicyLengthExceededException", 400, "The final policy size (%d) is bigger than the limit (%d).", n, maxPolicy)
 		}
 		p.Revision = revision
-		if err := s.t.permissions.Put(tx, k, p); err != nil {
-			return nil, err
-		}
-		return &lambda.AddPermissionOutput{Statement: &st.JSON}, s.t.functions.Put(tx, r.key(), f)
+		return &lambda.AddPermissionOutput{Statement: &st.JSON}, s.t.permissions.Put(tx, f, of, p)
 	})
 }
 
@@ -178,8 +175,8 @@ func (s *Service) removePermission(c *gate.Call, in *lambda.RemovePermissionInpu
 		if err != nil {
 			return nil, err
 		}
-		k := r.key(policyOf(r.Qualifier))
-		p, ok, err := s.t.permissions.Get(tx, k)
+		of := policyOf(r.Qualifier)
+		p, ok, err := s.t.permissions.Get(tx, r.key(of))
 		if err != nil {
 			return nil, err
 		}
@@ -195,14 +192,11 @@ func (s *Service) removePermission(c *gate.Call, in *lambda.RemovePermissionInpu
 		}
 		p.Statements, p.Revision = slices.Delete(p.Statements, i, i+1), revision
 		if len(p.Statements) > 0 {
-			err = s.t.permissions.Put(tx, k, p)
+			err = s.t.permissions.Put(tx, f, of, p)
 		} else {
-			_, err = s.t.permissions.Delete(tx, k)
+			err = s.t.permissions.Delete(tx, f, of)
 		}
-		if err != nil {
-			return nil, err
-		}
-		return &lambda.RemovePermissionOutput{}, s.t.functions.Put(tx, r.key(), f)
+		return &lambda.RemovePermissionOutput{}, err
 	})
 }
 

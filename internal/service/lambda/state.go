@@ -30,7 +30,7 @@ func (k functionKey) arn(qualifier string) string {
 }
 
 // function is what all versions share. Its row is written with every change to anything of the
-// function, so that the row's version says whether a copy of any part is fresh.
+// function (see parts), so that the row's version says whether a copy of any part is fresh.
 type function struct {
 	functionKey
 	ID       string // tells it from an earlier function of the same name
@@ -92,8 +92,7 @@ type alias struct {
 	Weight                      float64 // of Other
 }
 
-// functionURL is the address of a function or alias. It is a part of its function: whoever writes it
-// writes the function's row too.
+// functionURL is the address of a function or alias.
 type functionURL struct {
 	functionKey
 	Qualifier         string // an alias, or ""
@@ -140,10 +139,10 @@ type reservations struct{ Sum int32 }
 
 type tables struct {
 	functions   store.Table[function]
-	versions    store.Table[version]
-	aliases     store.Table[alias]
-	permissions store.Table[permissions]
-	urls        store.Table[functionURL]
+	versions    parts[version]
+	aliases     parts[alias]
+	permissions parts[permissions]
+	urls        parts[functionURL]
 	layers      store.Table[layer]
 	layerVers   store.Table[layerVersion]
 	archives    store.Table[archive]
@@ -151,16 +150,41 @@ type tables struct {
 	queue       store.Outbox
 }
 
+// parts is a table of what belongs to functions, under their keys and a qualifier or number. Its Put
+// and Delete take the place of the table's own and write the function's row too: what is kept of a
+// function in memory, and who may call it, ends with any change to a part.
+type parts[T any] struct {
+	store.Table[T]
+	functions store.Table[function]
+}
+
+// Put writes a part, and f as it is given.
+func (p parts[T]) Put(tx *store.Tx, f function, part any, v T) error {
+	if err := p.Table.Put(tx, f.key(part), v); err != nil {
+		return err
+	}
+	return p.functions.Put(tx, f.key(), f)
+}
+
+// Delete deletes a part, if there is one, and writes f.
+func (p parts[T]) Delete(tx *store.Tx, f function, part any) error {
+	if _, err := p.Table.Delete(tx, f.key(part)); err != nil {
+		return err
+	}
+	return p.functions.Put(tx, f.key(), f)
+}
+
 func newTables() tables {
+	functions := store.NewTable[function](space, "functions")
 	return tables{
-		functions:   store.NewTable[function](space, "functions"),
-		versions:    store.NewTable[version](space, "versions"),
-		aliases:     store.NewTable[alias](space, "aliases"),
-		permissions: store.NewTable[permissions](space, "permissions"),
+		functions:   functions,
+		versions:    parts[version]{store.NewTable[version](space, "versions"), functions},
+		aliases:     parts[alias]{store.NewTable[alias](space, "aliases"), functions},
+		permissions: parts[permissions]{store.NewTable[permissions](space, "permissions"), functions},
 		// Requests name a URL by its id alone.
-		urls: store.NewTable(space, "urls", store.Index[functionURL]{Name: "id", Unique: true, Keys: func(u functionURL) []store.Key {
+		urls: parts[functionURL]{store.NewTable(space, "urls", store.Index[functionURL]{Name: "id", Unique: true, Keys: func(u functionURL) []store.Key {
 			return []store.Key{store.K(u.ID)}
-		}}),
+		}}), functions},
 		layers:    store.NewTable[layer](space, "layers"),
 		layerVers: store.NewTable[layerVersion](space, "layerVersions"),
 		archives:  store.NewTable[archive](space, "archives"),

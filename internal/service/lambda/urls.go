@@ -120,7 +120,7 @@ func (s *Service) createURL(c *gate.Call, in *lambda.CreateFunctionUrlConfigInpu
 		}
 		v := s.showURL(u)
 		return &lambda.CreateFunctionUrlConfigOutput{FunctionUrl: v.FunctionUrl, FunctionArn: v.FunctionArn, AuthType: v.AuthType, Cors: v.Cors,
-			CreationTime: v.CreationTime, InvokeMode: v.InvokeMode}, s.t.putURL(tx, f, u)
+			CreationTime: v.CreationTime, InvokeMode: v.InvokeMode}, s.t.urls.Put(tx, f, u.Qualifier, u)
 	})
 }
 
@@ -144,13 +144,6 @@ func (t *tables) url(tx *store.Tx, r reference) (function, functionURL, error) {
 		err = notFound("The resource you requested does not exist.")
 	}
 	return f, u, err
-}
-
-func (t *tables) putURL(tx *store.Tx, f function, u functionURL) error {
-	if err := t.urls.Put(tx, u.key(u.Qualifier), u); err != nil {
-		return err
-	}
-	return t.functions.Put(tx, f.key(), f)
 }
 
 func (s *Service) showURL(u functionURL) *lambda.GetFunctionUrlConfigOutput {
@@ -192,7 +185,7 @@ func (s *Service) updateURL(c *gate.Call, in *lambda.UpdateFunctionUrlConfigInpu
 		}
 		u.Modified = c.Now()
 		v := lambda.UpdateFunctionUrlConfigOutput(*s.showURL(u))
-		return &v, s.t.putURL(tx, f, u)
+		return &v, s.t.urls.Put(tx, f, u.Qualifier, u)
 	})
 }
 
@@ -206,10 +199,7 @@ func (s *Service) deleteURL(c *gate.Call, in *lambda.DeleteFunctionUrlConfigInpu
 		if err != nil {
 			return nil, err
 		}
-		if _, err := s.t.urls.Delete(tx, u.key(u.Qualifier)); err != nil {
-			return nil, err
-		}
-		return &lambda.DeleteFunctionUrlConfigOutput{}, s.t.functions.Put(tx, f.key(), f)
+		return &lambda.DeleteFunctionUrlConfigOutput{}, s.t.urls.Delete(tx, f, u.Qualifier)
 	})
 }
 

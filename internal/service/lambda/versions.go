@@ -44,7 +44,7 @@ func (s *Service) publishVersion(c *gate.Call, in *lambda.PublishVersionInput) (
 		if err != nil {
 			return nil, err
 		}
-		return configuration(k, made, env, made.qualifier()), s.t.functions.Put(tx, k.key(), f)
+		return configuration(k, made, env, made.qualifier()), nil
 	})
 }
 
@@ -67,7 +67,7 @@ func (s *Service) publish(tx *store.Tx, f *function, v version, env map[string]s
 	if err := s.t.again(tx, v.packages()...); err != nil {
 		return v, err
 	}
-	return v, s.t.versions.Put(tx, k.key(v.Number), v)
+	return v, s.t.versions.Put(tx, *f, v.Number, v)
 }
 
 // unchanged reports whether a version runs what $LATEST would.
@@ -145,11 +145,8 @@ func (s *Service) deleteVersion(tx *store.Tx, f function, r reference) error {
 	if err := s.release(tx, v.packages()...); err != nil {
 		return err
 	}
-	if _, err := s.t.versions.Delete(tx, r.key(n)); err != nil {
+	if err := s.t.versions.Delete(tx, f, n); err != nil {
 		return err
 	}
-	if _, err := s.t.permissions.Delete(tx, r.key(r.Qualifier)); err != nil {
-		return err
-	}
-	return s.t.functions.Put(tx, r.key(), f)
+	return s.t.permissions.Delete(tx, f, r.Qualifier)
 }
