@@ -184,3 +184,34 @@ func TestADirectoryFollowsEveryChange(t *testing.T) {
 		t.Errorf("deleted, and there: %+v", u)
 	}
 }
+
+// TestAnIntegrationFollowsItsAlias: an API's integration names an alias by its ARN and may call it by
+// the alias's policy alone. It runs the version that the alias points to, and ends with the alias.
+func TestAnIntegrationFollowsItsAlias(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	r.create("f", func(in *api.CreateFunctionInput) { in.Publish = new(true) })
+	made, err := r.client.CreateAlias(ctx, &api.CreateAliasInput{FunctionName: "f", Name: "live", FunctionVersion: "1"})
+	r.ok(err)
+	_, err = r.client.AddPermission(ctx, &api.AddPermissionInput{FunctionName: "f", Qualifier: new("live"), StatementId: "api", Action: "lambda:InvokeFunction",
+		Principal: "apigateway.amazonaws.com", SourceArn: new("arn:aws:execute-api:eu-west-1:123456789012:api1/*")})
+	r.ok(err)
+	integration := r.asService("apigateway.amazonaws.com", fromTheAPI)
+	invoke := func() (*api.InvokeOutput, error) {
+		return integration.Invoke(ctx, &api.InvokeInput{FunctionName: *made.AliasArn})
+	}
+	out, err := invoke()
+	r.ok(err)
+	if *out.ExecutedVersion != "1" {
+		t.Errorf("ran version %s", *out.ExecutedVersion)
+	}
+	_, err = r.client.UpdateAlias(ctx, &api.UpdateAliasInput{FunctionName: "f", Name: "live", FunctionVersion: new("$LATEST")})
+	r.ok(err)
+	if out, err = invoke(); err != nil || *out.ExecutedVersion != "$LATEST" {
+		t.Errorf("after the alias moved: %+v, %v", out, err)
+	}
+	_, err = r.client.DeleteAlias(ctx, &api.DeleteAliasInput{FunctionName: "f", Name: "live"})
+	r.ok(err)
+	_, err = invoke()
+	r.refused(err, "AccessDeniedException", "f:live")
+}
