@@ -228,6 +228,7 @@ func TestOpenRoutesAnswerThisMachineOnly(t *testing.T) {
 	six := request("GET", "/health")
 	six.RemoteAddr = "[::1]:5"
 	r.want(six, 200, "hello")
+	r.want(request("GET", "/health", "X-Real-IP", "127.0.0.1", "X-Forwarded-For", "::1, 127.0.0.1"), 200, "hello") // a proxy for this machine
 	r.want(request("GET", "/health", "Origin", "http://localhost:3000", "Sec-Fetch-Site", "cross-site"), 200, "hello")
 	r.want(request("GET", "/health", "Origin", "https://app.example", "Sec-Fetch-Site", "cross-site"), 200, "hello")
 	r.want(request("GET", "/health", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"), 200, "hello")
@@ -245,6 +246,9 @@ func TestOpenRoutesAnswerThisMachineOnly(t *testing.T) {
 	strange := map[string]*http.Request{"another machine": far, "a spoofed address": spoofed, "no address": nowhere, "a function at its door": function, "DNS rebinding": rebound,
 		"a tunnel":     request("GET", "/health", "X-Forwarded-For", "203.0.113.9"),
 		"a proxy":      request("GET", "/health", "Forwarded", "for=203.0.113.9"),
+		"nginx":        request("GET", "/health", "X-Real-IP", "203.0.113.9"),
+		"nginx twice":  request("GET", "/health", "X-Real-IP", "127.0.0.1", "X-Real-IP", "203.0.113.9"),
+		"nobody known": request("GET", "/health", "X-Real-IP", "unknown"),
 		"a page":       request("GET", "/health", "Origin", "https://evil.example"),
 		"a sandbox":    request("GET", "/health", "Origin", "null"),
 		"an image tag": request("GET", "/health", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors"),

@@ -385,6 +385,11 @@ func TestNobodyElseInvokesAURL(t *testing.T) {
 	for _, accept := range []func() (wire.In, error){
 		func() (wire.In, error) { return opInvokeURL.Accept(&urlInvocation{URLID: urlName}) },
 		func() (wire.In, error) { return opInvoke.Accept(&invocation{APIID: apiName}) },
+		// A request of which nobody has said yet what its caller needs is not one that needs nothing.
+		func() (wire.In, error) {
+			return opInvokeURL.Accept(&urlInvocation{URLID: urlName, x: &exchange{edge: r.edge}})
+		},
+		func() (wire.In, error) { return opInvoke.Accept(&invocation{APIID: apiName, x: &exchange{edge: r.edge}}) },
 	} {
 		in, err := accept()
 		if err != nil {
