@@ -97,6 +97,15 @@ func (s *Service) findChangeSet(tx *store.Tx, c *gate.Call, stackName *string, n
 const noChanges = "The submitted information didn't contain changes. Submit different information to create a change set."
 
 func (s *Service) createChangeSet(c *gate.Call, in *api.CreateChangeSetInput) (*api.CreateChangeSetOutput, error) {
+	asked, err := askedBy("CreateChangeSet", in.ClientToken, in)
+	if err != nil {
+		return nil, err
+	}
+	var before *api.CreateChangeSetOutput
+	err = c.View(func(tx *store.Tx) (err error) { before, err = s.proposed(tx, c, in.StackName, asked); return err })
+	if err != nil || before != nil {
+		return before, err
+	}
 	kind, st, w, err := s.changeSetWish(c, in)
 	if err != nil {
 		return nil, err
@@ -106,7 +115,7 @@ func (s *Service) createChangeSet(c *gate.Call, in *api.CreateChangeSetInput) (*
 		return nil, err
 	}
 	set := changeSet{Name: in.ChangeSetName, UUID: s.ids.UUID(), Type: kind, Status: "CREATE_COMPLETE", Execution: "AVAILABLE",
-		Description: wire.Val(in.Description), Created: c.Now(), Role: wire.Val(in.RoleARN), OnFailure: wire.Val(in.OnStackFailure)}
+		Description: wire.Val(in.Description), Created: c.Now(), Role: wire.Val(in.RoleARN), OnFailure: wire.Val(in.OnStackFailure), Token: asked.token}
 	if set.Changes, err = s.plan(c, st, p); err != nil {
 		return nil, err
 	}
@@ -121,6 +130,9 @@ func (s *Service) createChangeSet(c *gate.Call, in *api.CreateChangeSetInput) (*
 	}
 	hideChanges(set.Changes, p)
 	return gate.Commit(c, func(tx *store.Tx) (*api.CreateChangeSetOutput, error) {
+		if before, err := s.proposed(tx, c, in.StackName, asked); err != nil || before != nil {
+			return before, err
+		}
 		kept := set
 		kept.Version = p.version
 		now := *st
@@ -148,6 +160,9 @@ func (s *Service) createChangeSet(c *gate.Call, in *api.CreateChangeSetInput) (*
 			if e.Value.Name == kept.Name {
 				return nil, awserr.New("AlreadyExistsException", 400, "ChangeSet %s already exists", kept.Name)
 			}
+		}
+		if kept.Asked, err = s.sealAsking(tx, have.place(), asked); err != nil {
+			return nil, err
 		}
 		out := &api.CreateChangeSetOutput{Id: new(have.changeSetID(&kept)), StackId: new(have.id())}
 		return out, s.t.changes.Put(tx, have.place().change(kept.UUID), kept)
@@ -345,10 +360,17 @@ func (s *Service) executeChangeSet(c *gate.Call, in *api.ExecuteChangeSetInput) 
 	if err != nil {
 		return nil, err
 	}
+	asked, err := askedBy("ExecuteChangeSet", in.ClientRequestToken, in)
+	if err != nil {
+		return nil, err
+	}
 	id := s.ids.UUID()
 	err = c.Update(func(tx *store.Tx) error {
 		st, set, err := s.findChangeSet(tx, c, in.StackName, in.ChangeSetName)
 		if err != nil {
+			return err
+		}
+		if again, err := s.begun(tx, st, asked); err != nil || again {
 			return err
 		}
 		setID := st.changeSetID(set)
@@ -362,8 +384,11 @@ func (s *Service) executeChangeSet(c *gate.Call, in *api.ExecuteChangeSetInput) 
 		if !slices.Contains(begins, st.Status) {
 			return notUpdatable(st)
 		}
-		st.Op = &operation{ID: id, Kind: set.Type, Phase: forwards, Mandate: mandate, Token: wire.Val(in.ClientRequestToken), Begun: tx.Now(),
+		st.Op = &operation{ID: id, Kind: set.Type, Phase: forwards, Mandate: mandate, Token: asked.token, Begun: tx.Now(),
 			ChangeSet: setID, DisableRollback: wire.Val(in.DisableRollback), RetainExceptOnCreate: wire.Val(in.RetainExceptOnCreate)}
+		if st.Op.Asked, err = s.sealAsking(tx, st.place(), asked); err != nil {
+			return err
+		}
 		if set.Role != "" {
 			st.Role = set.Role
 		}

@@ -30,6 +30,13 @@ func (s *Service) createStack(c *gate.Call, in *api.CreateStackInput) (*api.Crea
 	if err := checkCreate(in); err != nil {
 		return nil, err
 	}
+	asked, err := askedBy("CreateStack", in.ClientRequestToken, in)
+	if err != nil {
+		return nil, err
+	}
+	if id, err := s.heardBefore(c, in.StackName, asked); err != nil || id != nil {
+		return &api.CreateStackOutput{StackId: id}, err
+	}
 	tags, err := tagMap(in.Tags)
 	if err != nil {
 		return nil, err
@@ -53,22 +60,25 @@ func (s *Service) createStack(c *gate.Call, in *api.CreateStackInput) (*api.Crea
 	if err != nil {
 		return nil, err
 	}
-	op := &operation{ID: s.ids.UUID(), Kind: "CREATE", Phase: forwards, Mandate: mandate, Token: wire.Val(in.ClientRequestToken), Begun: c.Now(),
+	op := &operation{ID: s.ids.UUID(), Kind: "CREATE", Phase: forwards, Mandate: mandate, Token: asked.token, Begun: c.Now(),
 		DisableRollback: st.DisableRollback, RetainExceptOnCreate: st.RetainExceptOnCreate}
 	out, err := gate.Commit(c, func(tx *store.Tx) (*api.CreateStackOutput, error) {
 		old, taken, err := s.t.named(tx, st.Account, st.Region, st.Name)
 		if err != nil {
 			return nil, err
 		}
-		if taken && op.Token != "" && old.Op != nil && old.Op.Kind == "CREATE" && old.Op.Token == op.Token {
-			return &api.CreateStackOutput{StackId: new(old.id())}, nil // asked for before
-		}
 		if taken {
+			if again, err := s.begun(tx, old, asked); err != nil || again {
+				return &api.CreateStackOutput{StackId: new(old.id())}, err
+			}
 			return nil, awserr.New("AlreadyExistsException", 400, "Stack [%s] already exists", st.Name)
 		}
 		fresh := *st
 		fresh.version, fresh.Op = p.version, op
 		if fresh.version.Parameters, err = s.sealParameters(tx, st.place(), p.given); err != nil {
+			return nil, err
+		}
+		if op.Asked, err = s.sealAsking(tx, st.place(), asked); err != nil {
 			return nil, err
 		}
 		return &api.CreateStackOutput{StackId: new(st.id())}, s.launch(tx, &fresh, "CREATE_IN_PROGRESS", fresh.Imports)
@@ -127,6 +137,13 @@ func (s *Service) updateStack(c *gate.Call, in *api.UpdateStackInput) (*api.Upda
 	if err != nil {
 		return nil, err
 	}
+	asked, err := askedBy("UpdateStack", in.ClientRequestToken, in)
+	if err != nil {
+		return nil, err
+	}
+	if id, err := s.heardBefore(c, in.StackName, asked); err != nil || id != nil {
+		return &api.UpdateStackOutput{StackId: id}, err
+	}
 	body, err := source(c, in.TemplateBody, in.TemplateURL)
 	if err != nil {
 		return nil, err
@@ -155,9 +172,15 @@ func (s *Service) updateStack(c *gate.Call, in *api.UpdateStackInput) (*api.Upda
 	if err != nil {
 		return nil, err
 	}
-	op := &operation{ID: s.ids.UUID(), Kind: "UPDATE", Phase: forwards, Mandate: mandate, Token: wire.Val(in.ClientRequestToken), Begun: c.Now(),
+	op := &operation{ID: s.ids.UUID(), Kind: "UPDATE", Phase: forwards, Mandate: mandate, Token: asked.token, Begun: c.Now(),
 		DisableRollback: wire.Val(in.DisableRollback), RetainExceptOnCreate: wire.Val(in.RetainExceptOnCreate)}
 	out, err := gate.Commit(c, func(tx *store.Tx) (*api.UpdateStackOutput, error) {
+		if id, err := s.heard(tx, c, in.StackName, asked); err != nil || id != nil {
+			return &api.UpdateStackOutput{StackId: id}, err
+		}
+		if op.Asked, err = s.sealAsking(tx, st.place(), asked); err != nil {
+			return nil, err
+		}
 		return &api.UpdateStackOutput{StackId: new(st.id())}, s.launchUpdate(tx, st, p, op, wire.Val(in.RoleARN))
 	})
 	s.signal()
@@ -253,16 +276,24 @@ func (s *Service) deleteStack(c *gate.Call, in *api.DeleteStackInput) (*api.Dele
 	if err != nil {
 		return nil, err
 	}
-	op := operation{ID: s.ids.UUID(), Kind: "DELETE", Phase: forwards, Mandate: mandate, Token: wire.Val(in.ClientRequestToken), Begun: c.Now(),
+	asked, err := askedBy("DeleteStack", in.ClientRequestToken, in)
+	if err != nil {
+		return nil, err
+	}
+	op := operation{ID: s.ids.UUID(), Kind: "DELETE", Phase: forwards, Mandate: mandate, Token: asked.token, Begun: c.Now(),
 		Retain: in.RetainResources, Force: wire.Val(in.DeletionMode) == "FORCE_DELETE_STACK"}
 	err = c.Update(func(tx *store.Tx) error {
 		st, ok, err := s.t.named(tx, c.Account(), c.Region(), in.StackName)
 		if err != nil {
 			return err
 		}
-		switch {
-		case !ok, st.Status == "DELETE_COMPLETE":
+		if !ok || st.Status == "DELETE_COMPLETE" {
 			return nil // as on AWS: what is gone is deleted
+		}
+		if again, err := s.begun(tx, st, asked); err != nil || again {
+			return err
+		}
+		switch {
 		case st.Protected:
 			return invalid("Stack [%s] cannot be deleted while TerminationProtection is enabled", st.Name)
 		case len(op.Retain) > 0 && st.Status != "DELETE_FAILED":
@@ -275,6 +306,9 @@ func (s *Service) deleteStack(c *gate.Call, in *api.DeleteStackInput) (*api.Dele
 			return invalid("Stack [%s] cannot be deleted while in status %s", st.Name, st.Status)
 		}
 		began := op
+		if began.Asked, err = s.sealAsking(tx, st.place(), asked); err != nil {
+			return err
+		}
 		began.Before, st.Op = st.Status, &began
 		if in.RoleARN != nil {
 			st.Role = *in.RoleARN

@@ -55,6 +55,7 @@ type operation struct {
 	Phase     phase
 	Mandate   gate.Mandate
 	Token     string // the client's
+	Asked     []byte // of the request that brought the token
 	Begun     time.Time
 	Next      *version // of an UPDATE: what shall stand
 	ChangeSet string
@@ -107,6 +108,8 @@ type changeSet struct {
 	Role           string
 	OnFailure      string
 	Changes        []deploy.Change
+	Token          string // the client's
+	Asked          []byte // of the request that brought the token
 }
 
 type tables struct {
