@@ -47,6 +47,7 @@ const (
 type Template struct {
 	root       *Node
 	transforms []string
+	loops      bool // Fn::ForEach may stand in it: it asks for LanguageExtensions and these are to come
 }
 
 var logicalID = regexp.MustCompile(`^[A-Za-z0-9]+$`)
@@ -103,6 +104,7 @@ func (t *Template) outline() error {
 	if err := t.readTransforms(); err != nil {
 		return err
 	}
+	t.loops = t.uses(LanguageExtensions)
 	for _, s := range []struct {
 		name string
 		max  int
@@ -153,14 +155,19 @@ func (t *Template) readTransforms() error {
 	return nil
 }
 
+// resourceOutline promises to all that comes after that every entry of Resources is a map with a
+// Type, but for the loops that are still to be expanded.
 func (t *Template) resourceOutline() error {
 	res := t.root.Get("Resources")
 	if res == nil || len(res.Fields) == 0 {
 		return tree.Errorf(t.root.Pos, "Template format error: At least one Resources member must be defined.")
 	}
 	for _, f := range res.Fields {
-		if loop(f.Key) {
+		if loop(f.Key) && t.loops {
 			continue
+		}
+		if loop(f.Key) {
+			return tree.Errorf(f.Pos, "Template format error: Resource name %s is non alphanumeric. (Fn::ForEach needs the transform %s.)", f.Key, LanguageExtensions)
 		}
 		if f.Key == "Fn::Transform" {
 			return transformRefused(f.Pos, f.Value)

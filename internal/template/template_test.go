@@ -353,6 +353,37 @@ Outputs:
 	}
 }
 
+// loops that are none, or stand where nothing expands them.
+var loops = []struct{ src, want string }{
+	{`{"Resources": {"Fn::ForEach::X": ["N", ["a"], {"L${N}": {"Type": "AWS::S3::Bucket"}}]}}`,
+		"Template format error: Resource name Fn::ForEach::X is non alphanumeric. (Fn::ForEach needs the transform AWS::LanguageExtensions.) (line 1, column 16)"},
+	{`{"Resources": {"Fn::ForEach::X": {}, "A": {"Type": "AWS::S3::Bucket"}}}`, "Resource name Fn::ForEach::X is non alphanumeric."},
+	{`{"Resources": {"Fn::ForEach::X": null}}`, "Resource name Fn::ForEach::X is non alphanumeric."},
+	{`{"Transform": "AWS::Serverless-2016-10-31", "Resources": {"Fn::ForEach::X": ["N", ["a"], {"L${N}": {"Type": "AWS::S3::Bucket"}}]}}`,
+		"Resource name Fn::ForEach::X is non alphanumeric."},
+	{`{"Transform": "AWS::LanguageExtensions", "Resources": {"Fn::ForEach::X": {}}}`, "Fn::ForEach::X could not be resolved"},
+	{`{"Transform": "AWS::LanguageExtensions", "Resources": {"Fn::ForEach::X": ["N", ["a"], {"x${N}": "text"}]}}`, "[/Resources/xa] resource definition is malformed"},
+	{`{"Transform": "AWS::LanguageExtensions", "Resources": {"Fn::ForEach::X": ["N", ["a"], {"x${N}": {"Properties": {}}}]}}`,
+		"[/Resources/xa] Every Resources object must contain a Type member."},
+	{`{"Transform": "AWS::LanguageExtensions", "Resources": {"Fn::ForEach::X": ["N", ["Fn::ForEach::Y"], {"${N}": {"Type": "AWS::S3::Bucket"}}]}}`,
+		"Fn::ForEach::Y could not be resolved"},
+	{`{"Transform": "AWS::LanguageExtensions", "Resources": {"Fn::ForEach::X": ["N", [], {"x${N}": {"Type": "AWS::S3::Bucket"}}]}}`,
+		"At least one Resources member must be defined."},
+	{`{"Conditions": {"Fn::ForEach::X": ["N", ["a"], {"L${N}": {"Fn::Equals": ["a", "b"]}}]}, "Resources": {"A": {"Type": "AWS::S3::Bucket"}}}`,
+		"Conditions can only be boolean operations"},
+	{`{"Outputs": {"Fn::ForEach::X": ["N", ["a"], {"L${N}": {"Value": "a"}}]}, "Resources": {"A": {"Type": "AWS::S3::Bucket"}}}`, "Output name Fn::ForEach::X is non alphanumeric."},
+	{`{"Resources": {"A": {"Type": "AWS::S3::Bucket", "Properties": {"Fn::ForEach::X": ["N", ["a"], {"L${N}": "a"}]}}}}`, "unsupported function: Fn::ForEach::X"},
+}
+
+func TestALoopThatNothingExpandsIsRefused(t *testing.T) {
+	for _, c := range loops {
+		_, err := tryBind(c.src, stack)
+		if e, ok := errors.AsType[*tree.Error](err); !ok || e.Unbuilt || len(e.At) == 0 || !strings.Contains(e.Error(), c.want) {
+			t.Errorf("%s:\n got %v\nwant %s", c.src, err, c.want)
+		}
+	}
+}
+
 func TestSecretsAreMarked(t *testing.T) {
 	p, err := Parse([]byte("Parameters: {S: {Type: String, NoEcho: true}, T: {Type: String, Default: ''}}\nResources: {A: {Type: AWS::S3::Bucket}}\n"))
 	if err != nil {
@@ -371,7 +402,17 @@ func FuzzBind(f *testing.F) {
 	f.Add([]byte(`{"Transform": "AWS::LanguageExtensions", "Resources": {"Fn::ForEach::A": ["x", ["1", "2"], {"R${x}": {"Type": "AWS::S3::Bucket"}}]}}`))
 	f.Add([]byte("Transform: AWS::Serverless-2016-10-31\nResources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      Runtime: python3.12\n      Handler: a.b\n      InlineCode: x\n      Events: {E: {Type: HttpApi}, A: {Type: Api, Properties: {Path: /a, Method: get}}}\n"))
 	f.Add([]byte(`{"Resources": {"A": {"Type": "AWS::S3::Bucket", "Properties": {"a": {"Fn::Cidr": ["10.0.0.0/8", 2]}}}}, "Rules": {"R": {"Assertions": [{"Assert": {"Fn::Contains": [["a"], "a"]}}]}}}`))
+	for _, loop := range loops {
+		f.Add([]byte(loop.src))
+	}
 	f.Fuzz(func(t *testing.T, src []byte) {
+		if parsed, err := Parse(src); err == nil {
+			if err := parsed.CheckReferences(); err != nil {
+				if _, ok := errors.AsType[*awserr.Error](err); !ok {
+					t.Fatalf("an error that no client could read: %T %v", err, err)
+				}
+			}
+		}
 		g, err := tryBind(string(src), stack)
 		if err != nil {
 			if _, ok := errors.AsType[*awserr.Error](err); !ok {

@@ -38,8 +38,11 @@ func (t *Template) Transform(in Inputs) (*Template, error) {
 			return nil, err
 		}
 		out = &Template{root: root, transforms: t.transforms}
-		if bad := out.resourceOutline(); bad != nil && err == nil {
-			return out, bad
+		if bad := out.resourceOutline(); bad != nil {
+			if err == nil {
+				err = bad
+			}
+			return nil, err // nothing may be bound that has no outline
 		}
 		return out, err
 	}
