@@ -182,20 +182,16 @@ func (s *Server) Backup(ctx context.Context, w io.Writer) error { return s.db.Ba
 
 // Reset empties every service and makes a new administrator; the trail and the installation's own
 // keys stay. Only under open credentials.
-func (s *Server) Reset(ctx context.Context) error {
+func (s *Server) Reset(ctx context.Context, empty func() error) error {
 	if !s.cfg.OpenCredentials {
 		return awserr.Of(awserr.AccessDenied, "Reset is refused unless the server runs with --open-credentials.")
-	}
-	var spaces []string
-	for _, u := range s.rooms.units {
-		spaces = append(spaces, u.Model.ID)
 	}
 	// The events go first, so that a crash in between leaves no events of groups that nobody knows any
 	// more; and again, since functions go on speaking meanwhile.
 	if err := s.events.Clear(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(s.db.Clear(ctx, spaces...), s.events.Clear(ctx)); err != nil {
+	if err := errors.Join(empty(), s.events.Clear(ctx)); err != nil {
 		return err
 	}
 	if err := os.Remove(filepath.Join(s.cfg.Data, credentialsFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -510,7 +510,7 @@ func TestResetIsClosed(t *testing.T) {
 	if res.StatusCode != 403 {
 		t.Errorf("a reset: %d", res.StatusCode)
 	}
-	if e, ok := s.Reset(t.Context()).(*awserr.Error); !ok || e.Kind != awserr.AccessDenied {
+	if e, ok := s.Reset(t.Context(), nil).(*awserr.Error); !ok || e.Kind != awserr.AccessDenied {
 		t.Errorf("Reset gave %v", e)
 	}
 	if err := whoami(t, data); err != nil {

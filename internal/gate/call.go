@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/base/arn"
@@ -14,6 +15,7 @@ import (
 var (
 	errNested  = errors.New("gate: a call inside View or Update")
 	errTwice   = errors.New("gate: a call commits at most one Update")
+	errEmpties = errors.New("gate: an operation that is not declared Emptying tried to empty everything")
 	errReading = errors.New("gate: an operation declared Read tried to Update")
 )
 
@@ -93,13 +95,22 @@ func (c *Call) View(fn func(*store.Tx) error) error {
 // Update changes the service's own tables and records it, in one transaction. fn may run more
 // than once and must depend only on what it reads through its transaction.
 func (c *Call) Update(fn func(*store.Tx) error) error {
-	return c.update(func(tx *store.Tx) (any, error) { return nil, fn(tx) })
+	return c.update(c.spaces(), func(tx *store.Tx) (any, error) { return nil, fn(tx) })
+}
+
+// Empty removes all that every service keeps and records it, in one transaction, as Update does. The
+// trail stays.
+func (c *Call) Empty() error {
+	if !c.op.empties {
+		return errEmpties
+	}
+	return c.update(store.In(c.gate.services...), func(tx *store.Tx) (any, error) { return nil, tx.Clear() })
 }
 
 // Commit is Update for an operation whose answer belongs in the record.
 func Commit[Out any](c *Call, fn func(*store.Tx) (*Out, error)) (*Out, error) {
 	var out *Out
-	err := c.update(func(tx *store.Tx) (any, error) {
+	err := c.update(c.spaces(), func(tx *store.Tx) (any, error) {
 		var err error
 		if out, err = fn(tx); err != nil {
 			return nil, err
@@ -112,7 +123,7 @@ func Commit[Out any](c *Call, fn func(*store.Tx) (*Out, error)) (*Out, error) {
 	return out, nil
 }
 
-func (c *Call) update(fn func(*store.Tx) (any, error)) error {
+func (c *Call) update(own store.Scope, fn func(*store.Tx) (any, error)) error {
 	switch {
 	case c.inTx:
 		return errNested
@@ -123,12 +134,12 @@ func (c *Call) update(fn func(*store.Tx) (any, error)) error {
 	}
 	c.inTx = true
 	defer func() { c.inTx, c.ask.tx = false, nil }()
-	spaces := store.In(c.op.Wire.Service.ID, c.gate.trail.Space())
-	err := c.gate.store.Update(c.ctx, spaces, func(tx *store.Tx) error {
+	all := store.In(append(slices.Clone(own.Spaces), c.gate.trail.Space())...)
+	err := c.gate.store.Update(c.ctx, all, func(tx *store.Tx) error {
 		if err := c.recheck(tx); err != nil {
 			return err
 		}
-		out, err := fn(tx.Within(c.spaces())) // the trail's tables are the gate's alone
+		out, err := fn(tx.Within(own)) // the trail's tables are the gate's alone
 		if err != nil {
 			return err
 		}

@@ -52,6 +52,7 @@ type Gate struct {
 	ids       ids.Source
 	ops       map[*wire.Operation]*bound
 	policies  *policyCache
+	services  []string // ids: the spaces that their data lives in
 }
 
 // bound is an Op in its table.
@@ -66,6 +67,7 @@ func New(d Deps, units ...Unit) (*Gate, error) {
 		ops: make(map[*wire.Operation]*bound), policies: newPolicyCache()}
 	var faults []error
 	for _, u := range units {
+		g.services = append(g.services, u.Model.ID)
 		for _, op := range u.Ops {
 			if err := op.check(); err != nil {
 				faults = append(faults, err)

@@ -29,6 +29,7 @@ type Op struct {
 	needs   func(*Ask, any) ([]Need, error)
 	handle  func(*Call, any) (any, error)
 	record  func(any) any
+	empties bool
 }
 
 // On binds an operation of the model to its needs and its handler. The types must be those of
@@ -54,6 +55,12 @@ func On[In, Out any](op *wire.Operation, access Access, needs func(*Ask, *In) ([
 // that they touched rather than its content.
 func Recording[In any](o Op, view func(*In) any) Op {
 	o.record = func(in any) any { return view(in.(*In)) }
+	return o
+}
+
+// Emptying lets a Write empty every service at once (Call.Empty): a reset.
+func Emptying(o Op) Op {
+	o.empties = true
 	return o
 }
 

@@ -112,6 +112,7 @@ func TestHandlerRules(t *testing.T) {
 		want error
 	}{
 		{"a Read op updates", func(c *Call) error { return c.Update(nothing) }, true, errReading},
+		{"another op empties everything", (*Call).Empty, false, errEmpties},
 		{"two Updates", func(c *Call) error { return errors.Join(c.Update(nothing), c.Update(nothing)) }, false, errTwice},
 		{"View in Update", func(c *Call) error { return c.Update(func(*store.Tx) error { return c.View(nothing) }) }, false, errNested},
 		{"Update in Update", func(c *Call) error { return c.Update(func(*store.Tx) error { return c.Update(nothing) }) }, false, errNested},

@@ -91,9 +91,9 @@ func (r *rig) Status(context.Context) (Status, error) {
 
 func (r *rig) Backup(ctx context.Context, w io.Writer) error { return r.backup(ctx, w) }
 
-func (r *rig) Reset(context.Context) error {
+func (r *rig) Reset(_ context.Context, empty func() error) error {
 	r.resets++
-	return nil
+	return empty()
 }
 
 // Routes are the applications'.
@@ -188,6 +188,17 @@ func TestStatusAndReset(t *testing.T) {
 	r.check(err)
 	if r.resets != 1 {
 		t.Errorf("%d resets", r.resets)
+	}
+	// The record is in the change's own transaction: nothing was flushed since.
+	n := 0
+	for rec, err := range r.trail.Query(t.Context(), audit.Filter{EventName: "Reset"}) {
+		r.check(err)
+		if n++; rec.ErrorCode != "" {
+			t.Errorf("recorded %+v", rec)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d records", n)
 	}
 }
 

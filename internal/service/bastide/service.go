@@ -33,8 +33,9 @@ type Server interface {
 	Status(context.Context) (Status, error)
 	// Backup writes everything that is kept.
 	Backup(context.Context, io.Writer) error
-	// Reset empties everything; it is refused unless credentials are open.
-	Reset(context.Context) error
+	// Reset empties everything, the services by empty, which records it with the change; it is refused
+	// unless credentials are open.
+	Reset(ctx context.Context, empty func() error) error
 }
 
 // Routes lists the routes of all applications.
@@ -73,7 +74,7 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(bastide.OpAcknowledgeRoute, gate.Write, need[bastide.AcknowledgeRouteInput]("AcknowledgeRoute"), s.acknowledgeRoute),
 		gate.On(bastide.OpRevokeAcknowledgement, gate.Write, need[bastide.RevokeAcknowledgementInput]("RevokeAcknowledgement"), s.revokeAcknowledgement),
 		gate.On(bastide.OpListRoutes, gate.Read, need[bastide.ListRoutesInput]("ListRoutes"), s.listRoutes),
-		gate.On(bastide.OpReset, gate.Invoke, need[bastide.ResetInput]("Reset"), s.reset),
+		gate.Emptying(gate.On(bastide.OpReset, gate.Write, need[bastide.ResetInput]("Reset"), s.reset)),
 	}
 }
 

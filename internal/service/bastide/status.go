@@ -23,7 +23,7 @@ func (s *Service) getStatus(c *gate.Call, _ *bastide.GetStatusInput) (*bastide.G
 }
 
 func (s *Service) reset(c *gate.Call, _ *bastide.ResetInput) (*bastide.ResetOutput, error) {
-	return &bastide.ResetOutput{}, s.Server.Reset(c.Context())
+	return &bastide.ResetOutput{}, s.Server.Reset(c.Context(), c.Empty)
 }
 
 // createBackup streams: what cannot be written any more cuts the answer off, which its reader
