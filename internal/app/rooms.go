@@ -186,18 +186,17 @@ func (s *Server) Reset(ctx context.Context, empty func() error) error {
 	if !s.cfg.OpenCredentials {
 		return awserr.Of(awserr.AccessDenied, "Reset is refused unless the server runs with --open-credentials.")
 	}
-	// The events go first, so that a crash in between leaves no events of groups that nobody knows any
-	// more; and again, since functions go on speaking meanwhile.
+	// The events and the file of the keys go first, so that a crash in between leaves no events of
+	// groups and no file of keys that nobody knows any more (without it, the next start makes new
+	// ones); the events again, since functions go on speaking meanwhile.
 	if err := s.events.Clear(ctx); err != nil {
-		return err
-	}
-	if err := errors.Join(empty(), s.events.Clear(ctx)); err != nil {
 		return err
 	}
 	if err := os.Remove(filepath.Join(s.cfg.Data, credentialsFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return s.administrator(ctx)
+	emptied := empty()
+	return errors.Join(emptied, s.events.Clear(ctx), s.administrator(ctx))
 }
 
 // resetHeader must come with a reset, so that no form of a web page can send one.
