@@ -2,6 +2,7 @@ package apigatewayv2
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -171,6 +172,27 @@ func TestImportOfWhatSAMWrites(t *testing.T) {
 }
 
 // What a definition says about security is enforced, or the import fails.
+// A version that a template leaves unquoted is a number by the time it is imported.
+func TestImportOfPayloadFormatsAsNumbers(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	body := `{"openapi":"3.0.1","info":{"title":"t"},"components":{"securitySchemes":{"guard":{"x-amazon-apigateway-authorizer":{"type":"request","authorizerUri":"` + fnPath +
+		`","identitySource":"$request.header.K","authorizerPayloadFormatVersion":%s}}}},"paths":{"/a":{"get":{"security":[{"guard":[]}],"x-amazon-apigateway-integration":{"type":"aws_proxy","uri":"` +
+		fnPath + `","payloadFormatVersion":%[1]s}}}}}`
+	for in, want := range map[string]string{"2.0": "2.0", "2": "2.0", "1.0": "1.0", "1": "1.0", `"2.0"`: "2.0"} {
+		api := must[*v2.ImportApiOutput](t)(r.ImportApi(ctx, &v2.ImportApiInput{Body: fmt.Sprintf(body, in)}))
+		auth := must[*v2.GetAuthorizersOutput](t)(r.GetAuthorizers(ctx, &v2.GetAuthorizersInput{ApiId: *api.ApiId})).Items[0]
+		integration := must[*v2.GetIntegrationsOutput](t)(r.GetIntegrations(ctx, &v2.GetIntegrationsInput{ApiId: *api.ApiId})).Items[0]
+		if *auth.AuthorizerPayloadFormatVersion != want || *integration.PayloadFormatVersion != want {
+			t.Errorf("%s is %s and %s", in, *auth.AuthorizerPayloadFormatVersion, *integration.PayloadFormatVersion)
+		}
+	}
+	for _, in := range []string{"3.0", "2.5", "true"} {
+		_, err := r.ImportApi(ctx, &v2.ImportApiInput{Body: fmt.Sprintf(body, in)})
+		refused(t, err, "BadRequestException", "ayload")
+	}
+}
+
 func TestImportNeverLeavesARouteOpen(t *testing.T) {
 	r := newRig(t)
 	const integration = `"x-amazon-apigateway-integration":{"type":"aws_proxy","uri":"` + fn + `","payloadFormatVersion":"2.0"}`

@@ -158,7 +158,7 @@ func (d *definition) schemes() error {
 			continue // refused where a route wants it
 		}
 		made := v2.Authorizer{AuthorizerId: new(d.s.ids.Lower(6)), Name: name, AuthorizerUri: a.Get("authorizerUri").Pointer(),
-			AuthorizerCredentialsArn: a.Get("authorizerCredentials").Pointer(), AuthorizerPayloadFormatVersion: a.Get("authorizerPayloadFormatVersion").Pointer()}
+			AuthorizerCredentialsArn: a.Get("authorizerCredentials").Pointer(), AuthorizerPayloadFormatVersion: payloadFormat(a.Get("authorizerPayloadFormatVersion"))}
 		for _, src := range a.Get("identitySource").Texts() {
 			for _, one := range strings.Split(src, ",") {
 				made.IdentitySource = append(made.IdentitySource, strings.TrimSpace(one))
@@ -187,6 +187,15 @@ func (d *definition) schemes() error {
 		d.r.Authorizers = append(d.r.Authorizers, made)
 	}
 	return nil
+}
+
+// payloadFormat is a version that may be a number: 2.0, which JSON may also write as 2.
+func payloadFormat(v document.Value) *string {
+	p := v.Pointer()
+	if p != nil && (*p == "1" || *p == "2") {
+		*p += ".0"
+	}
+	return p
 }
 
 const anyMethod = "x-amazon-apigateway-any-method"
@@ -306,7 +315,7 @@ func (d *definition) integration(in document.Value) (string, error) {
 	i := v2.Integration{IntegrationId: new(d.s.ids.Lower(7)), ConnectionType: new("INTERNET"),
 		IntegrationType: new(strings.ToUpper(in.Get("type").Text())), IntegrationUri: in.Get("uri").Pointer(),
 		IntegrationSubtype: in.Get("integrationSubtype").Pointer(), ConnectionId: in.Get("connectionId").Pointer(),
-		CredentialsArn: in.Get("credentials").Pointer(), PayloadFormatVersion: in.Get("payloadFormatVersion").Pointer(),
+		CredentialsArn: in.Get("credentials").Pointer(), PayloadFormatVersion: payloadFormat(in.Get("payloadFormatVersion")),
 		Description: in.Get("description").Pointer(), RequestParameters: in.Get("requestParameters").TextMap(), RequestTemplates: in.Get("requestTemplates").TextMap()}
 	if t := in.Get("connectionType"); t.Exists() {
 		i.ConnectionType = new(strings.ToUpper(t.Text()))
