@@ -109,6 +109,7 @@ type integration struct {
 	function string
 	payload  string // 1.0, 2.0, "rest", "url"
 	timeout  time.Duration
+	caller   bool // the function is invoked as who calls the API; REST only
 	mock     *mock
 }
 

@@ -23,11 +23,11 @@ func (x *exchange) asGateway(client gate.Client, sourceARN string) gate.Client {
 	return client
 }
 
-// asCaller calls a function URL's function as who called the URL. The policies of both decide again,
-// at the function itself.
-func (x *exchange) asCaller(c *gate.Call) gate.Client {
-	client := c.As(x.who.Via(lambda.Service.EventSource))
-	client.Source, client.Keys = x.source, viaURL
+// asCaller calls the function as who called it by its URL, or by an API that passes its caller on. The
+// policies of both decide again, at the function itself.
+func (x *exchange) asCaller(c *gate.Call, via string) gate.Client {
+	client := c.As(x.who.Via(via))
+	client.Source = x.source
 	return client
 }
 
@@ -53,6 +53,9 @@ func (x *exchange) perform(c *gate.Call) (*response, error) {
 	if err != nil {
 		return nil, x.fail(internal, err)
 	}
+	if i.caller && x.route.kind != "AWS_IAM" {
+		return nil, x.fail(internal, errors.New("there is no signed caller to invoke the function as"))
+	}
 	ctx, cancel := context.WithTimeout(c.Context(), i.timeout)
 	defer cancel()
 	out, err := x.call(ctx, x.client(c), i.function, event)
@@ -74,8 +77,13 @@ func (x *exchange) perform(c *gate.Call) (*response, error) {
 }
 
 func (x *exchange) client(c *gate.Call) gate.Client {
-	if x.url {
-		return x.asCaller(c)
+	switch {
+	case x.url:
+		client := x.asCaller(c, lambda.Service.EventSource)
+		client.Keys = viaURL
+		return client
+	case x.route.integration.caller:
+		return x.asCaller(c, gateway)
 	}
 	return x.asGateway(c.As(identity.Service(gateway, x.api.account)), x.routeARN())
 }

@@ -159,7 +159,7 @@ type functions struct {
 	calls   []gate.Client
 	events  []map[string]any
 	wait    bool // each call takes until its caller gives up
-	locked  bool // no call through a URL passes
+	locked  bool // no call as who called the edge passes
 }
 
 func (f *functions) allow(function, source string) { f.sources[function] = source }
@@ -181,10 +181,11 @@ func (c caller) Call(ctx context.Context, op *wire.Operation, in any) (any, erro
 	defer f.mu.Unlock()
 	p := c.c.Principal
 	viaURL := strings.Join(c.c.Keys["lambda:InvokedViaFunctionUrl"], ",") == "true"
-	if viaURL && f.locked {
+	asCaller := viaURL || p.ServiceName() == "" && p.InvokedBy() == gateway
+	if asCaller && f.locked {
 		return nil, awserr.Of(awserr.AccessDenied, "the function's policy has changed")
 	}
-	if !viaURL && (p.ServiceName() != "apigateway.amazonaws.com" || c.c.SourceAccount != account || !glob(f.sources[i.FunctionName], c.c.SourceARN)) {
+	if !asCaller && (p.ServiceName() != "apigateway.amazonaws.com" || c.c.SourceAccount != account || !glob(f.sources[i.FunctionName], c.c.SourceARN)) {
 		return nil, awserr.Of(awserr.AccessDenied, "%s may not call %s for %s", p.ServiceName(), i.FunctionName, c.c.SourceARN)
 	}
 	var event map[string]any

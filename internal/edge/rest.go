@@ -70,6 +70,7 @@ func (st *stage) add(in *apigateway.Resource, settings *apigateway.Stage, author
 				r.integration.mock = newMock(&m)
 			} else {
 				r.integration.function = functionOf(expand(wire.Val(i.Uri), st.variables))
+				r.integration.caller = i.Credentials != nil // the caller's: no others are taken
 			}
 		}
 		res.methods[method] = r

@@ -208,6 +208,36 @@ func TestResourcePolicies(t *testing.T) {
 	r.want(request("PUT", "/prod/a"), 403, `{"message":"Missing Authentication Token"}`)
 }
 
+// An integration with the caller's credentials invokes the function as the caller, whose lack of permission
+// is told in the trail alone; without a signed caller it invokes nothing.
+func TestIntegrationsAsTheCaller(t *testing.T) {
+	r := newRig(t)
+	r.functions.code[fn] = hello
+	signed, open := method("AWS_IAM"), method("NONE")
+	for _, m := range []apigateway.Method{signed, open} {
+		m.MethodIntegration.Credentials = new("arn:aws:iam::*:user/*")
+	}
+	r.restAPI(restResource("/a", verbs{"GET": signed, "PUT": open}))
+	r.signer.who = r.role()
+	r.want(request("GET", "/prod/a"), 403, "")
+	r.allow(statements(`{"Effect":"Allow","Action":"execute-api:Invoke","Resource":"*"}`))
+	r.want(request("GET", "/prod/a"), 200, "hello")
+	call := r.functions.calls[0]
+	if call.Principal.ARN() != r.signer.who.ARN() || call.Principal.InvokedBy() != gateway || call.Source.IP.String() != "127.0.0.1" || call.SourceARN != "" || len(call.Keys) != 0 {
+		t.Errorf("invoked as %+v", call)
+	}
+	r.functions.locked = true
+	r.want(request("GET", "/prod/a"), 500, `{"message":"Internal server error"}`)
+	if rec := r.trail.last(); rec.Err == nil || rec.Err.Cause == nil || !strings.Contains(rec.Err.Cause.Error(), "policy has changed") {
+		t.Errorf("the record does not say why: %+v", rec.Err)
+	}
+	r.functions.locked = false
+	r.want(request("PUT", "/prod/a"), 500, "")
+	if n := len(r.functions.calls); n != 1 {
+		t.Errorf("%d calls", n)
+	}
+}
+
 func TestTokenAuthorizer(t *testing.T) {
 	r := newRig(t)
 	r.functions.code[fn] = hello

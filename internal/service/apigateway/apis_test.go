@@ -114,7 +114,7 @@ func TestWhatIsNotBuiltIsRefused(t *testing.T) {
 		"HTTP":                      {Type: "HTTP_PROXY", Uri: new("https://x")},
 		"AWS":                       {Type: "AWS", Uri: new(fnPath)},
 		"service":                   {Type: "AWS_PROXY", Uri: new("arn:aws:apigateway:eu-west-1:sqs:path/q"), IntegrationHttpMethod: new("POST")},
-		"credentials":               {Type: "AWS_PROXY", Uri: new(fnPath), IntegrationHttpMethod: new("POST"), Credentials: new("arn:aws:iam::*:user/*")},
+		"credentials":               {Type: "AWS_PROXY", Uri: new(fnPath), IntegrationHttpMethod: new("POST"), Credentials: new("arn:aws:iam::123456789012:role/r")},
 		"a template":                {Type: "MOCK", RequestTemplates: map[string]string{"application/json": `{"statusCode": $input.path('$.s')}`}},
 		"another":                   {Type: "MOCK", RequestTemplates: map[string]string{"application/json": `#set($x=1){"statusCode":200}`}},
 		"no status":                 {Type: "MOCK", RequestTemplates: map[string]string{"application/json": `{}`}},
@@ -146,6 +146,34 @@ func TestWhatIsNotBuiltIsRefused(t *testing.T) {
 		_, err := r.CreateAuthorizer(ctx, &in)
 		t.Run(name, func(t *testing.T) { refused(t, err, "BadRequestException", "") })
 	}
+}
+
+// The caller's credentials need a signed caller, and no other way in.
+func TestCallerCredentials(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	api, res := r.built()
+	got := must[*rest.Integration](t)(r.PutIntegration(ctx, &rest.PutIntegrationInput{RestApiId: api, ResourceId: res, HttpMethod: "GET", Type: "AWS_PROXY",
+		IntegrationHttpMethod: new("POST"), Uri: new(fnPath), Credentials: new("arn:aws:iam::*:user/*")}))
+	if wire.Val(got.Credentials) != "arn:aws:iam::*:user/*" {
+		t.Errorf("%+v", got)
+	}
+	_, err := r.CreateDeployment(ctx, &rest.CreateDeploymentInput{RestApiId: api})
+	refused(t, err, "BadRequestException", "Caller provided credentials not allowed when the authorization type is not AWS_IAM (GET /tasks/{id})")
+	must[*rest.Method](t)(r.UpdateMethod(ctx, &rest.UpdateMethodInput{RestApiId: api, ResourceId: res, HttpMethod: "GET",
+		PatchOperations: []rest.PatchOperation{{Op: new("replace"), Path: new("/authorizationType"), Value: new("AWS_IAM")}}}))
+	must[*rest.Deployment](t)(r.CreateDeployment(ctx, &rest.CreateDeploymentInput{RestApiId: api, StageName: new("prod")}))
+	must[*rest.RestApi](t)(r.UpdateRestApi(ctx, &rest.UpdateRestApiInput{RestApiId: api, PatchOperations: []rest.PatchOperation{{Op: new("replace"), Path: new("/policy"),
+		Value: new(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"execute-api:Invoke","Resource":"execute-api:/*"}]}`)}}}))
+	_, err = r.CreateDeployment(ctx, &rest.CreateDeploymentInput{RestApiId: api})
+	refused(t, err, "BadRequestException", "Caller provided credentials not allowed when resource policy is set")
+	for _, arn := range []string{"", "arn:aws:iam::*:user/bob", "arn:aws:iam::123456789012:user/*", "arn:aws:iam::*:user/*x", "NONE"} {
+		_, err = r.PutIntegration(ctx, &rest.PutIntegrationInput{RestApiId: api, ResourceId: res, HttpMethod: "GET", Type: "AWS_PROXY",
+			IntegrationHttpMethod: new("POST"), Uri: new(fnPath), Credentials: &arn})
+		refused(t, err, "NotImplemented", "Credentials")
+	}
+	_, err = r.PutIntegration(ctx, &rest.PutIntegrationInput{RestApiId: api, ResourceId: res, HttpMethod: "GET", Type: "MOCK", Credentials: new("arn:aws:iam::*:user/*")})
+	refused(t, err, "BadRequestException", "MOCK")
 }
 
 func TestUpdatesByPatch(t *testing.T) {

@@ -48,8 +48,14 @@ func (r *record) deployable() error {
 	for _, x := range r.Resources {
 		for _, m := range x.ResourceMethods {
 			n++
-			if m.MethodIntegration == nil {
+			switch {
+			case m.MethodIntegration == nil:
 				return bad("No integration defined for method")
+			case m.MethodIntegration.Credentials == nil:
+			case wire.Val(m.AuthorizationType) != "AWS_IAM":
+				return bad("Caller provided credentials not allowed when the authorization type is not AWS_IAM (%s %s)", wire.Val(m.HttpMethod), wire.Val(x.Path))
+			case r.API.Policy != nil:
+				return bad("Caller provided credentials not allowed when resource policy is set")
 			}
 		}
 	}

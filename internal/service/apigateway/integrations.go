@@ -55,8 +55,10 @@ func checkIntegration(i *rest.Integration) error {
 	switch {
 	case wire.Val(i.ConnectionType) == "VPC_LINK" || i.ConnectionId != nil || i.IntegrationTarget != nil:
 		return notBuilt("VPC links")
-	case i.Credentials != nil:
-		return notBuilt("Credentials of integrations")
+	case i.Credentials != nil && !callerCredentials(*i.Credentials):
+		return notBuilt("Credentials of integrations other than the caller's, arn:aws:iam::*:user/*")
+	case i.Credentials != nil && wire.Val(i.Type) == "MOCK":
+		return bad("Credentials are not valid for MOCK integrations")
 	case len(i.RequestParameters) > 0:
 		return notBuilt("Parameter mapping")
 	case i.ContentHandling != nil:
@@ -75,6 +77,12 @@ func checkIntegration(i *rest.Integration) error {
 	}
 	return nil
 }
+
+// callerCredentials reports whether the function is invoked as who calls the API. Source: API Gateway API
+// Reference, "PutIntegration".
+func callerCredentials(arn string) bool { return callerForm.MatchString(arn) }
+
+var callerForm = regexp.MustCompile(`^arn:aws(-[a-z]+)*:iam::\*:user/\*$`)
 
 // fixedStatus reports whether a request template says a status and computes nothing.
 func fixedStatus(template string) bool {

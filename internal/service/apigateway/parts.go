@@ -47,7 +47,7 @@ func methodResource() gate.Resource {
 		Properties: []string{"RestApiId", "ResourceId", "HttpMethod", "AuthorizationType", "AuthorizerId", "ApiKeyRequired", "OperationName", "RequestParameters", "RequestModels",
 			"MethodResponses", "MethodResponses.StatusCode", "MethodResponses.ResponseParameters", "MethodResponses.ResponseModels",
 			"Integration", "Integration.Type", "Integration.IntegrationHttpMethod", "Integration.Uri", "Integration.PassthroughBehavior", "Integration.RequestTemplates",
-			"Integration.TimeoutInMillis", "Integration.ConnectionType", "Integration.IntegrationResponses", "Integration.IntegrationResponses.StatusCode",
+			"Integration.TimeoutInMillis", "Integration.ConnectionType", "Integration.Credentials", "Integration.IntegrationResponses", "Integration.IntegrationResponses.StatusCode",
 			"Integration.IntegrationResponses.SelectionPattern", "Integration.IntegrationResponses.ResponseParameters", "Integration.IntegrationResponses.ResponseTemplates"},
 		Unbuilt: map[string]map[string]string{"ApiKeyRequired": {"true": "ApiKeyRequired needs API keys, which are not built"}},
 		Replace: []string{"RestApiId", "ResourceId", "HttpMethod"}, Create: createMethodResource, Update: updateMethodResource, Delete: deleteMethodResource}
@@ -61,10 +61,10 @@ type methodSpec struct {
 		ResponseModels     map[string]string
 	}
 	Integration *struct {
-		Type, IntegrationHttpMethod, Uri, PassthroughBehavior, ConnectionType *string
-		RequestTemplates                                                      map[string]string
-		TimeoutInMillis                                                       *int32
-		IntegrationResponses                                                  []struct {
+		Type, IntegrationHttpMethod, Uri, PassthroughBehavior, ConnectionType, Credentials *string
+		RequestTemplates                                                                   map[string]string
+		TimeoutInMillis                                                                    *int32
+		IntegrationResponses                                                               []struct {
 			StatusCode         string
 			SelectionPattern   *string
 			ResponseParameters map[string]string
@@ -112,7 +112,7 @@ func putParts(ctx context.Context, m gate.Making, put *rest.PutMethodInput, spec
 	}
 	_, err := client(m).PutIntegration(ctx, &rest.PutIntegrationInput{RestApiId: put.RestApiId, ResourceId: put.ResourceId, HttpMethod: put.HttpMethod,
 		Type: wire.Val(i.Type), IntegrationHttpMethod: i.IntegrationHttpMethod, Uri: i.Uri, PassthroughBehavior: i.PassthroughBehavior,
-		ConnectionType: i.ConnectionType, RequestTemplates: i.RequestTemplates, TimeoutInMillis: i.TimeoutInMillis})
+		ConnectionType: i.ConnectionType, Credentials: i.Credentials, RequestTemplates: i.RequestTemplates, TimeoutInMillis: i.TimeoutInMillis})
 	if err != nil {
 		return err
 	}
