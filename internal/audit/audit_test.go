@@ -109,7 +109,7 @@ func (f *fixture) collect(seq iter.Seq2[Record, error]) (ids []string) {
 
 func (f *fixture) rows() (out []entry) {
 	f.Helper()
-	out, err := f.trail.page(f.Context(), span{Head: Head{Node: "n1", Seq: maxSeq}}, minSeq)
+	out, _, err := f.trail.page(f.Context(), span{Head: Head{Node: "n1", Seq: maxSeq}}, minSeq)
 	f.ok(err)
 	return out
 }

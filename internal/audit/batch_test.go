@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
@@ -85,6 +86,7 @@ func TestTamperedBatch(t *testing.T) {
 		"its format":            func(row []byte) []byte { row[0]++; return row },
 		"nothing left":          func([]byte) []byte { return []byte{batchFormat} },
 		"two records exchanged": func(row []byte) []byte { return exchange(t, row) },
+		"a second format byte":  func(row []byte) []byte { return append([]byte{batchFormat}, row...) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := setup(t, Options{})
@@ -104,6 +106,85 @@ func TestTamperedBatch(t *testing.T) {
 			}))
 			if r := f.report(h); r.OK() || r.Problems[0].First != 1 {
 				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
+// rowOf writes a row whose records lie at these distances before its end.
+func rowOf(distances []uint64, raw func(i int) []byte) []byte {
+	out := []byte{batchFormat}
+	for i, d := range distances {
+		out = binary.AppendUvarint(out, d)
+		out = binary.AppendUvarint(out, uint64(len(raw(i))))
+		out = append(out, raw(i)...)
+	}
+	return out
+}
+
+// disordered are the distances of rows whose records' numbers do not ascend to the row's own.
+var disordered = map[string][]uint64{
+	"none":                {},
+	"one before the end":  {1},
+	"all before the end":  {3, 2, 1},
+	"beyond all numbers":  {1 << 62, 0},
+	"behind the end":      {1<<64 - 1, 0},
+	"the same twice":      {2, 2, 0},
+	"the last twice":      {1, 0, 0},
+	"descending":          {1, 2, 0},
+	"ending as it begins": {0, 1, 0},
+}
+
+func TestSplitBatchRefuses(t *testing.T) {
+	raw := func(int) []byte { return []byte("{}") }
+	for name, distances := range disordered {
+		if got, ok := splitBatch(nil, 1000, rowOf(distances, raw)[1:]); ok {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if got, ok := splitBatch(nil, 1000, rowOf([]uint64{5, 1, 0}, raw)[1:]); !ok || len(got) != 3 || got[0].seq != 995 || got[2].seq != 1000 {
+		t.Errorf("a good row: %v, %v", got, ok)
+	}
+}
+
+// TestRowsOutOfOrderAreOneRecord: a row whose numbers were tampered with stands for one record, and
+// reading the trail goes past it, both where it has been sealed and where it has not.
+func TestRowsOutOfOrderAreOneRecord(t *testing.T) {
+	for name, distances := range disordered {
+		t.Run(name, func(t *testing.T) {
+			f := setup(t, Options{})
+			f.noteAll(1, 40)
+			h := f.head()
+			f.noteAll(41, 3)
+			f.write(44, 44)
+			f.ok(f.db.Update(t.Context(), store.In(Space), func(tx *store.Tx) error {
+				for e, err := range records().Scan(tx, store.Key{}, store.Range{}) {
+					if err != nil {
+						return err
+					}
+					if e.Value[0] != batchFormat {
+						continue
+					}
+					list, ok := splitBatch(nil, e.Key.Int(1), e.Value[1:])
+					if !ok {
+						return fmt.Errorf("no batch")
+					}
+					if err := records().Put(tx, e.Key, rowOf(distances, func(i int) []byte { return list[i].raw })); err != nil {
+						return err
+					}
+				}
+				return nil
+			}))
+			r := f.report(h)
+			if len(r.Problems) != 1 || r.Problems[0].What != "1 records are there, 40 were signed" || r.Nodes[0].Unsealed != 2 {
+				t.Errorf("%+v", r)
+			}
+			if got := f.collect(f.trail.Query(t.Context(), Filter{RequestID: record(44).RequestID})); len(got) != 1 {
+				t.Errorf("the record behind is found %d times", len(got))
+			}
+			f.ok(f.trail.Seal(t.Context()))
+			if h := f.head(); h.Records != 42 {
+				t.Errorf("the head covers %d records", h.Records)
 			}
 		})
 	}

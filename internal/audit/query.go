@@ -242,16 +242,16 @@ func (t *Trail) read(ctx context.Context, p part, take func(entry) (bool, error)
 	}
 	at := p.After
 	for {
-		page, err := t.page(ctx, p.span, at)
-		if err != nil || len(page) == 0 {
+		page, end, err := t.page(ctx, p.span, at)
+		if err != nil || end == at {
 			return err
 		}
 		for _, e := range page {
 			if more, err := take(e); err != nil || !more {
 				return err
 			}
-			at = e.seq
 		}
+		at = end
 	}
 }
 
@@ -373,9 +373,9 @@ func (t *Trail) Tail(ctx context.Context, f Filter) iter.Seq2[Record, error] {
 		}
 		for err == nil {
 			var page []entry
-			page, err = t.page(ctx, span{Head: Head{Node: node, Seq: maxSeq}}, at)
+			from := at
+			page, at, err = t.page(ctx, span{Head: Head{Node: node, Seq: maxSeq}}, at)
 			for _, e := range page {
-				at = e.seq
 				r, ok, merr := m.match(e.raw)
 				if merr != nil {
 					err = merr
@@ -385,7 +385,7 @@ func (t *Trail) Tail(ctx context.Context, f Filter) iter.Seq2[Record, error] {
 					return
 				}
 			}
-			if len(page) > 0 || err != nil {
+			if at != from || err != nil {
 				continue
 			}
 			select {

@@ -88,6 +88,7 @@ func (t *Trail) sealSpan(ctx context.Context) (more bool, err error) {
 					index = append(index, requestHash(id))
 				}
 			}
+			s.Head.Seq = e.Key.Int(1) // where the row ends, whatever it holds
 			if n += len(row); n >= t.opt.SealRecords {
 				break // at the end of a row
 			}
@@ -116,7 +117,6 @@ func (t *Trail) sealSpan(ctx context.Context) (more bool, err error) {
 func (s *span) take(seq int64, raw []byte) string {
 	s.Head.Hash = s.Head.Hash.next(seq, raw)
 	s.Head.Records++
-	s.Head.Seq = seq
 	st := readStamp(raw)
 	if st.EventTime.IsZero() {
 		return "" // not what Append wrote; it is chained as it is, for Verify and Query to show

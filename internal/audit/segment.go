@@ -117,15 +117,16 @@ func (t *Trail) writeSegment(ctx context.Context, w io.Writer, s span) error {
 	z := gzip.NewWriter(w)
 	h, n, at := s.Prev, s.First-1, s.After
 	for at < s.Head.Seq {
-		page, err := t.page(ctx, s, at)
+		page, end, err := t.page(ctx, s, at)
 		if err != nil {
 			return err
 		}
-		if len(page) == 0 {
+		if end == at {
 			break
 		}
+		at = end
 		for _, e := range page {
-			h, n, at = h.next(e.seq, e.raw), n+1, e.seq
+			h, n = h.next(e.seq, e.raw), n+1
 			if _, err := fmt.Fprintf(z, `{"seq":%d,"record":%s}`+"\n", e.seq, e.raw); err != nil {
 				return err
 			}
@@ -146,23 +147,25 @@ type entry struct {
 // pageRecords is about how many records are read in one transaction.
 const pageRecords = 500
 
-// page reads the next records of s behind sequence number at, where a row ends. The page ends with
-// a row too.
-func (t *Trail) page(ctx context.Context, s span, at int64) (out []entry, err error) {
+// page reads the next records of s behind sequence number at, where a row ends, and says where the
+// page ends: with a row too, by its key, or at itself behind the last row. Whatever the rows hold, to
+// go on from there comes to an end.
+func (t *Trail) page(ctx context.Context, s span, at int64) (out []entry, end int64, err error) {
 	node := s.Head.Node
 	err = t.db.View(ctx, store.In(Space), func(tx *store.Tx) error {
-		out = nil
+		out, end = nil, at
 		for e, err := range records().Scan(tx, store.K(node), store.Range{After: store.K(node, at), To: store.K(node, s.Head.Seq+1), Limit: pageRecords}) {
 			if err != nil {
 				return err
 			}
+			end = e.Key.Int(1)
 			if out = entries(out, e); len(out) >= pageRecords {
 				break
 			}
 		}
 		return nil
 	})
-	return out, err
+	return out, end, err
 }
 
 // clear deletes the rows that segments have taken over.

@@ -265,14 +265,14 @@ func (v *verifier) readFile(s segment, take func(entry)) error {
 func (v *verifier) readRows(s span, take func(entry)) error {
 	at := s.After
 	for {
-		page, err := v.t.page(v.ctx, s, at)
-		if err != nil || len(page) == 0 {
+		page, end, err := v.t.page(v.ctx, s, at)
+		if err != nil || end == at {
 			return err
 		}
 		for _, e := range page {
 			take(e)
-			at = e.seq
 		}
+		at = end
 	}
 }
 
@@ -281,7 +281,7 @@ func (v *verifier) strays(from int64, cleared bool) error {
 	if !cleared {
 		return nil
 	}
-	page, err := v.t.page(v.ctx, span{Head: Head{Node: v.node, Seq: v.end.Seq}}, minSeq)
+	page, _, err := v.t.page(v.ctx, span{Head: Head{Node: v.node, Seq: v.end.Seq}}, minSeq)
 	if err == nil && len(page) > 0 {
 		v.problem(from, v.end.Records, "%d or more records were added", len(page))
 	}
@@ -294,12 +294,11 @@ const minSeq = -1 << 62
 func (v *verifier) unsealed() (n int64, err error) {
 	at := v.end.Seq
 	for {
-		page, err := v.t.page(v.ctx, span{Head: Head{Node: v.node, Seq: maxSeq}}, at)
-		if err != nil || len(page) == 0 {
+		page, end, err := v.t.page(v.ctx, span{Head: Head{Node: v.node, Seq: maxSeq}}, at)
+		if err != nil || end == at {
 			return n, err
 		}
-		n += int64(len(page))
-		at = page[len(page)-1].seq
+		n, at = n+int64(len(page)), end
 	}
 }
 
