@@ -70,7 +70,8 @@ type rig struct {
 	count map[string]int // refusals of strangers by code
 	log   bytes.Buffer
 	seen  gate.Source
-	fault error // what the handler fails with
+	fault error  // what the handler fails with
+	still func() // what the handler does first
 }
 
 // apps owns what is under one host.
@@ -150,6 +151,9 @@ func (r *rig) services() (models []*wire.Service, units []gate.Unit) {
 	}
 	doSay := func(c *gate.Call, in *sayInput) (*sayOutput, error) {
 		r.seen = c.Source()
+		if r.still != nil {
+			r.still()
+		}
 		if r.fault != nil {
 			return nil, r.fault
 		}

@@ -100,6 +100,36 @@ func TestRoomForStrangers(t *testing.T) {
 	}
 }
 
+// TestVerifiedCallersLeaveTheRoom: while the operation of a caller who is known runs, however long,
+// all of the strangers' room is theirs.
+func TestVerifiedCallersLeaveTheRoom(t *testing.T) {
+	const room = 512 << 10
+	r := newRig(t)
+	d := r.front.Deps
+	d.Limits = Limits{Held: room, Patience: time.Millisecond}
+	r.front = New(d)
+	free := func() bool {
+		if !r.front.calls.room.TryAcquire(room) {
+			return false
+		}
+		r.front.calls.room.Release(room)
+		return true
+	}
+	ran := 0
+	r.still = func() {
+		if ran++; !free() {
+			t.Error("the body of a running operation takes of the strangers' room")
+		}
+	}
+	large := `{"Name":"x","Text":"` + strings.Repeat("a", 300<<10) + `"}`
+	if w := r.send(r.sign(request("Say", large), large)); w.Code != 200 || ran == 0 {
+		t.Fatalf("answered %d %s, the operation ran %d times", w.Code, w.Body, ran)
+	}
+	if w := r.send(r.sign(request("Say", large[1:]), large)); w.Code == 200 || !free() {
+		t.Errorf("a caller whose signature is wrong was answered %d; the room is free: %v", w.Code, free())
+	}
+}
+
 // TestRoomIsWaitedFor: a large call stands in line for room.
 func TestRoomIsWaitedFor(t *testing.T) {
 	r := newRig(t)
