@@ -31,7 +31,6 @@ type Policy struct {
 	DialTimeout time.Duration // for each address; 5 s if zero
 	Timeout     time.Duration // of a whole HTTP exchange; 10 s if zero
 	MaxBody     int64         // bytes of a response; 1 MiB if zero
-	Redirects   int           // followed; none if zero
 }
 
 // maxAddresses are tried for one name.

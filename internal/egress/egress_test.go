@@ -266,16 +266,26 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-func TestRedirectsAreCheckedToo(t *testing.T) {
-	s := httptest.NewServer(handler())
-	defer s.Close()
-	d, _ := local(t, s, Policy{Redirects: 2, Public: []string{"test"}})
-	if body, err := d.Fetcher("test").Get(t.Context(), s.URL+"/away", 10); err != nil || string(body) != "ok" {
-		t.Errorf("%q, %v", body, err)
-	}
-	var refused *Refused
-	if _, err := d.Fetcher("test").Get(t.Context(), s.URL+"/metadata", 10); !errors.As(err, &refused) {
-		t.Errorf("to the metadata service: %v", err)
+// TestRedirectsAreNotFollowed, not even to where the purpose may go: nothing else is connected.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	plain := httptest.NewServer(handler())
+	defer plain.Close()
+	secure := httptest.NewTLSServer(handler())
+	defer secure.Close()
+	pool := x509.NewCertPool()
+	pool.AddCert(secure.Certificate())
+	for _, s := range []*httptest.Server{plain, secure} {
+		for path, to := range map[string]string{"/away": "/ok", "/metadata": "http://169.254.169.254/latest/meta-data/"} {
+			d, log := local(t, s, Policy{RootCAs: pool, Public: []string{"test"}})
+			res, err := d.Client("test").Get(s.URL + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode != http.StatusFound || res.Header.Get("Location") != to || len(log.records) != 1 {
+				t.Errorf("%s%s: %s to %q, %d connections", s.URL, path, res.Status, res.Header.Get("Location"), len(log.records))
+			}
+		}
 	}
 }
 
