@@ -83,7 +83,7 @@ func runtimesCommand(f *flags) *cobra.Command {
 func backupCommand(f *flags) *cobra.Command {
 	return &cobra.Command{
 		Use: "backup FILE", Short: "Write everything that is kept, consistently, while serving", Args: cobra.ExactArgs(1),
-		Long:    "A backup never contains the root key: keep DIR/root.key apart, for a backup cannot be opened without it.\nNor does it contain the events of log groups.",
+		Long:    "A backup never contains the root key: keep DIR/root.key apart, for a backup cannot be opened without it.\nIt has everything else: the state of every service, the events of log groups, and the trail.",
 		Example: "  bastide backup bastide-2026-11-23.backup",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := f.remote(cmd)

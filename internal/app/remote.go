@@ -198,7 +198,7 @@ func (r *Remote) Backup(ctx context.Context, file string) (err error) {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	return r.Term.Line("%s: %d bytes; the root key and the functions' log events are not in it", file, n)
+	return r.Term.Line("%s: %d bytes; the root key is not in it", file, n)
 }
 
 // payloadOf reads an invocation's payload: JSON, @FILE or @- for standard input.
