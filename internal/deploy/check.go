@@ -90,7 +90,7 @@ func (t Types) checkResource(g *template.Graph, r *template.Resource) []fault {
 
 // unknown reports the properties that the type does not list, and the values that it has not built.
 func (k kind) unknown(n *template.Node, path string, report, unbuilt func(template.Pos, string)) {
-	if _, _, pending := n.Intrinsic(); pending {
+	if name, _, pending := n.Intrinsic(); pending && name != "Condition" { // which is a property here
 		return
 	}
 	if n.Is(tree.String) {

@@ -99,8 +99,12 @@ func (g *Graph) connect() error {
 				r.Properties = v.node
 			}
 		}
-		if r.Properties == nil {
+		if r.Properties.Absent() {
 			r.Properties = at(tree.M(), r.Pos)
+		}
+		// What properties there are must be known before anything is made.
+		if name, _, waits := r.Properties.Intrinsic(); !r.Properties.Is(tree.Map) || waits && name != "Condition" {
+			return tree.Errorf(r.node.Get("Properties").Pos, "Template format error: [/Resources/%s/Properties] Properties must be a map.", r.LogicalID)
 		}
 		if err := g.attributes(r, e, needs); err != nil {
 			return err
@@ -241,6 +245,9 @@ func (g *Graph) Properties(logicalID string, got Lookup) (map[string]any, error)
 	v, err := (&evaluator{g: g, got: got, block: "Resources"}).eval(n)
 	if err != nil {
 		return nil, err
+	}
+	if v.node.Absent() {
+		return map[string]any{}, nil
 	}
 	if !v.node.Is(tree.Map) {
 		return nil, tree.Errorf(n.Pos, "Template format error: [/Resources/%s/Properties] Properties must be a map.", logicalID)

@@ -53,7 +53,7 @@ func (s *Service) propose(c *gate.Call, st *stack, w wish) (*proposal, error) {
 	if err != nil {
 		return nil, wireError(err)
 	}
-	if err := acknowledged(p.graph.Template(), w.capabilities, w.shown); err != nil {
+	if err := acknowledged(p.graph, w.capabilities, w.shown); err != nil {
 		return nil, err
 	}
 	for _, r := range p.graph.Resources {

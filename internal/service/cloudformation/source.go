@@ -10,8 +10,6 @@ import (
 	"github.com/bastide-cloud/bastide/internal/api/s3"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/gate"
-	"github.com/bastide-cloud/bastide/internal/template"
-	"github.com/bastide-cloud/bastide/internal/template/tree"
 )
 
 // Sizes of a template in bytes. Source: CloudFormation User Guide, "CloudFormation quotas".
@@ -100,54 +98,4 @@ func bucketHost(host string) (string, bool) {
 		return "", false
 	}
 	return strings.Join(labels[:i], "."), true
-}
-
-// iamTypes are those that a caller must acknowledge; the value is the property that names one.
-func iamTypes() map[string]string {
-	return map[string]string{"AWS::IAM::AccessKey": "", "AWS::IAM::Group": "GroupName", "AWS::IAM::InstanceProfile": "InstanceProfileName",
-		"AWS::IAM::ManagedPolicy": "ManagedPolicyName", "AWS::IAM::Policy": "", "AWS::IAM::Role": "RoleName", "AWS::IAM::User": "UserName",
-		"AWS::IAM::UserToGroupAddition": ""}
-}
-
-// capabilities are those that a template needs, and the types that it needs them for.
-func capabilities(t *template.Template) (needs, because []string) {
-	names := iamTypes()
-	named := false
-	for _, f := range t.Root().Get("Resources").Map() {
-		typ := f.Value.Get("Type")
-		if !typ.Is(tree.String) {
-			continue
-		}
-		property, ok := names[typ.Text]
-		if !ok {
-			continue
-		}
-		if !slices.Contains(because, typ.Text) {
-			because = append(because, typ.Text)
-		}
-		named = named || property != "" && !f.Value.Dig("Properties", property).Absent() && !f.Value.Dig("Properties", property).NoValue()
-	}
-	switch {
-	case named:
-		needs = []string{"CAPABILITY_NAMED_IAM"}
-	case len(because) > 0:
-		needs = []string{"CAPABILITY_IAM"}
-	}
-	return needs, because
-}
-
-// acknowledged refuses a template whose powers the caller has not acknowledged. A change set shows
-// what a transform makes, so that it needs no CAPABILITY_AUTO_EXPAND.
-func acknowledged(done *template.Template, given []string, shown bool) error {
-	needs, _ := capabilities(done)
-	if len(needs) > 0 && (slices.Contains(given, needs[0]) || slices.Contains(given, "CAPABILITY_NAMED_IAM")) {
-		needs = nil
-	}
-	if len(done.Transforms()) > 0 && !shown && !slices.Contains(given, "CAPABILITY_AUTO_EXPAND") {
-		needs = append(needs, "CAPABILITY_AUTO_EXPAND")
-	}
-	if len(needs) == 0 {
-		return nil
-	}
-	return awserr.New("InsufficientCapabilitiesException", 400, "Requires capabilities : [%s]", strings.Join(needs, ", "))
 }

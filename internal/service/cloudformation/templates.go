@@ -97,7 +97,8 @@ func (s *Service) parsed(c *gate.Call, body, from *string) (*template.Template, 
 // wanted are the capabilities that a template needs and the sentence that says why. What a
 // transform will make is not known without its parameters; the transform itself is named.
 func wanted(t *template.Template) ([]string, *string) {
-	needs, because := capabilities(t)
+	p := declaredPowers(t)
+	needs, because := p.needs(), p.types
 	if len(t.Transforms()) > 0 {
 		needs = append(needs, "CAPABILITY_AUTO_EXPAND")
 		because = append(because, t.Transforms()...)
