@@ -177,7 +177,7 @@ func (g *Graph) constant(name string) (*Node, bool) {
 // an Fn::If that is not taken, as CloudFormation does.
 func (g *Graph) checkReferences() error {
 	res := g.t.root.Get("Resources")
-	for _, block := range []string{"Conditions", "Resources", "Outputs"} {
+	for _, block := range []string{"Conditions", "Rules", "Resources", "Outputs"} {
 		var missing []string
 		var places []Pos
 		var first error
@@ -195,11 +195,11 @@ func (g *Graph) checkReferences() error {
 				if r.fn != "Fn::GetAtt" && r.attr == "" {
 					return
 				}
-			} else if block != "Conditions" && res.Has(r.name) {
+			} else if block != "Conditions" && block != "Rules" && res.Has(r.name) {
 				return
 			}
 			switch {
-			case block == "Conditions" || r.fn == "Ref" || r.fn == "Fn::Sub" && r.attr == "":
+			case block == "Conditions" || block == "Rules" || r.fn == "Ref" || r.fn == "Fn::Sub" && r.attr == "":
 				missing, places = append(missing, r.name), append(places, r.pos)
 			case r.fn == "Fn::GetAtt":
 				first = tree.Errorf(r.pos, "Template error: instance of Fn::GetAtt references undefined resource %s", r.name)
@@ -209,6 +209,16 @@ func (g *Graph) checkReferences() error {
 		})
 		if first != nil {
 			return first
+		}
+		if block == "Resources" {
+			for _, f := range res.Map() {
+				dep := f.Value.Get("DependsOn")
+				for _, d := range append([]*Node{dep}, dep.List()...) {
+					if d.Is(tree.String) && !res.Has(d.Text) {
+						missing, places = append(missing, d.Text), append(places, d.Pos)
+					}
+				}
+			}
 		}
 		if err := unresolved(block, missing, places); err != nil {
 			return err
@@ -272,13 +282,7 @@ func (g *Graph) readOutputs() error {
 	}
 	e := &evaluator{g: g, block: "Outputs"}
 	for _, f := range sec.Fields {
-		if !logicalID.MatchString(f.Key) {
-			return tree.Errorf(f.Pos, "Template format error: Output name %s is non alphanumeric.", f.Key)
-		}
 		value := f.Value.Get("Value")
-		if value == nil {
-			return tree.Errorf(f.Pos, "Template format error: Every Outputs member must contain a Value object.")
-		}
 		_, on, err := g.enabled(f.Value)
 		if err != nil {
 			return err
@@ -287,21 +291,33 @@ func (g *Graph) readOutputs() error {
 			continue
 		}
 		o := Output{Name: f.Key, Pos: f.Pos, value: value}
-		if d := f.Value.Get("Description"); d.Is(tree.String) {
+		if d := f.Value.Get("Description"); d.Scalar() {
 			o.Description = d.Text
 		}
 		if x := f.Value.Get("Export"); x != nil {
-			if o.export = x.Get("Name"); o.export == nil {
-				return tree.Errorf(x.Pos, "Template format error: Output %s is malformed. The Name field of every Export member must be specified.", f.Key)
-			}
-			if _, err := e.eval(o.export); err != nil {
+			o.export = x.Get("Name")
+			if err := e.output(f.Key, "Name", o.export); err != nil {
 				return err
 			}
 		}
-		if _, err := e.eval(value); err != nil {
+		if err := e.output(f.Key, "Value", value); err != nil {
 			return err
 		}
 		g.Outputs = append(g.Outputs, o)
 	}
 	return unresolved("Outputs", e.missing, e.at)
+}
+
+// output evaluates what an output says, which is text, or a function that waits for a resource and
+// may yet yield it.
+func (e *evaluator) output(name, field string, n *Node) error {
+	v, err := e.eval(n)
+	if err != nil || v.node.Scalar() {
+		return err
+	}
+	fn, _, function := v.node.Intrinsic()
+	if !v.pending || !function || fn == "Fn::Split" || fn == "Fn::Cidr" {
+		return tree.Errorf(n.Pos, "Template format error: Output %s is malformed. The %s field of every Outputs member must evaluate to a String.", name, field)
+	}
+	return nil
 }

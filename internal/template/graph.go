@@ -32,14 +32,6 @@ func (g *Graph) readResources() error {
 	var unknown []string
 	var places []Pos
 	for _, f := range g.t.root.Get("Resources").Fields {
-		for _, a := range f.Value.Fields {
-			switch a.Key {
-			case "Type", "Properties", "DependsOn", "Condition", "Metadata", "DeletionPolicy", "UpdateReplacePolicy",
-				"CreationPolicy", "UpdatePolicy", "Description":
-			default:
-				return tree.Errorf(a.Pos, "Invalid template resource property '%s'", a.Key)
-			}
-		}
 		cond, on, err := g.enabled(f.Value)
 		if err != nil {
 			return err
@@ -135,15 +127,13 @@ func (g *Graph) attributes(r *Resource, e *evaluator, needs map[string]bool) err
 			}
 			n = v.node
 		}
-		if !n.Is(tree.String) {
-			return tree.Errorf(r.node.Get(p.key).Pos, "Template format error: Every %s member must be a string.", p.key)
+		if n == nil {
+			continue // AWS::NoValue
 		}
-		switch n.Text {
-		case "Delete", "Retain", "Snapshot", "RetainExceptOnCreate":
-			*p.to = n.Text
-		default:
-			return tree.Errorf(n.Pos, "Template format error: Unrecognized %s %s for resource %s", p.key, n.Text, r.LogicalID)
+		if err := retention(r.LogicalID, p.key, n); err != nil {
+			return err
 		}
+		*p.to = n.Text
 	}
 	dep := r.node.Get("DependsOn")
 	if dep.Absent() {
@@ -154,13 +144,6 @@ func (g *Graph) attributes(r *Resource, e *evaluator, needs map[string]bool) err
 		list = dep.Items
 	}
 	for _, d := range list {
-		if !d.Is(tree.String) {
-			return tree.Errorf(d.Pos, "Template format error: Every DependsOn value must be a string.")
-		}
-		if !g.t.root.Get("Resources").Has(d.Text) {
-			e.missing, e.at = append(e.missing, d.Text), append(e.at, d.Pos)
-			continue
-		}
 		// One whose condition is false is not waited for.
 		if g.alive[d.Text] {
 			needs[d.Text] = true

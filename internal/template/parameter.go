@@ -72,16 +72,8 @@ func declared(f tree.Field) (Parameter, error) {
 	default:
 		return p, tree.Errorf(typ.Pos, "Template format error: Unrecognized parameter type: %s", p.Type)
 	}
-	for _, k := range f.Value.Fields {
-		switch k.Key {
-		case "Type", "Default", "NoEcho", "AllowedValues", "AllowedPattern", "MaxLength", "MinLength", "MaxValue", "MinValue",
-			"Description", "ConstraintDescription":
-		default:
-			return p, tree.Errorf(k.Pos, "Invalid template parameter property '%s'", k.Key)
-		}
-	}
-	if a := f.Value.Get("AllowedValues"); a != nil && a.Kind != tree.List {
-		return p, tree.Errorf(a.Pos, "Template format error: Every AllowedValues member must be a list.")
+	if err := parameterKinds(f.Value); err != nil {
+		return p, err
 	}
 	if d := f.Value.Get("Default"); d != nil {
 		if !d.Scalar() {
@@ -89,11 +81,40 @@ func declared(f tree.Field) (Parameter, error) {
 		}
 		p.Default, p.HasDefault = d.Text, true
 	}
-	if d := f.Value.Get("Description"); d.Is(tree.String) {
+	if d := f.Value.Get("Description"); d.Scalar() {
 		p.Description = d.Text
 	}
 	p.NoEcho = isTrue(f.Value.Get("NoEcho"))
 	return p, nil
+}
+
+// parameterKinds checks what a parameter says beside its type and default. A NoEcho or a constraint
+// that could not be read would leave a secret open, or a value unchecked.
+func parameterKinds(n *Node) error {
+	for _, k := range n.Fields {
+		ok, want := k.Value.Scalar(), "a string"
+		switch k.Key {
+		case "Type", "Default":
+			continue // read by their own
+		case "AllowedPattern", "Description", "ConstraintDescription":
+		case "NoEcho":
+			ok, want = ok && (strings.EqualFold(k.Value.Text, "true") || strings.EqualFold(k.Value.Text, "false")), "true or false"
+		case "MaxLength", "MinLength", "MaxValue", "MinValue":
+			_, number := num(k.Value)
+			ok, want = number, "a number"
+		case "AllowedValues":
+			ok, want = k.Value.Is(tree.List), "a list"
+			for _, v := range k.Value.List() {
+				ok = ok && v.Scalar()
+			}
+		default:
+			return tree.Errorf(k.Pos, "Invalid template parameter property '%s'", k.Key)
+		}
+		if !ok {
+			return tree.Errorf(k.Value.Pos, "Template format error: Every %s member must be %s.", k.Key, want)
+		}
+	}
+	return nil
 }
 
 func isTrue(n *Node) bool { return n != nil && strings.EqualFold(n.Text, "true") }
@@ -207,13 +228,13 @@ func (p *Parameter) checkOne(v string) error {
 			ok = ok || text(a) == v
 		}
 		if !ok {
-			if d := p.def.Get("ConstraintDescription"); d.Is(tree.String) {
+			if d := p.def.Get("ConstraintDescription"); d.Scalar() {
 				return p.refuse("")
 			}
 			return tree.Errorf(p.Pos, "Parameter '%s' must be one of AllowedValues", p.Name)
 		}
 	}
-	if pat := p.def.Get("AllowedPattern"); pat.Is(tree.String) {
+	if pat := p.def.Get("AllowedPattern"); pat.Scalar() {
 		re, err := regexp.Compile("^(?:" + pat.Text + ")$")
 		if err != nil {
 			return tree.Errorf(pat.Pos, "Template format error: AllowedPattern %q of the parameter %s is not a regular expression that can be read (look-around and back references are not built).", pat.Text, p.Name)
@@ -238,7 +259,7 @@ func (p *Parameter) length(v string) error {
 
 // refuse words a broken constraint; the template's own description comes first.
 func (p *Parameter) refuse(format string, args ...any) error {
-	if d := p.def.Get("ConstraintDescription"); d.Is(tree.String) {
+	if d := p.def.Get("ConstraintDescription"); d.Scalar() {
 		return tree.Errorf(p.Pos, "Parameter %s failed to satisfy constraint: %s", p.Name, d.Text)
 	}
 	return tree.Errorf(p.Pos, "Parameter '"+p.Name+"' "+format, args...)

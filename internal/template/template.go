@@ -47,7 +47,8 @@ const (
 type Template struct {
 	root       *Node
 	transforms []string
-	loops      bool // Fn::ForEach may stand in it: it asks for LanguageExtensions and these are to come
+	loops      bool // LanguageExtensions is to come: Fn::ForEach may stand in it
+	macros     bool // Serverless is to come: what that reads may stand in it
 }
 
 var logicalID = regexp.MustCompile(`^[A-Za-z0-9]+$`)
@@ -89,6 +90,8 @@ func (t *Template) JSON() string { return t.root.JSON("  ") }
 func (t *Template) outline() error {
 	for _, f := range t.root.Fields {
 		switch f.Key {
+		case "Fn::Transform":
+			return transformRefused(f.Pos, f.Value)
 		case "AWSTemplateFormatVersion", "Description", "Metadata", "Parameters", "Mappings", "Conditions",
 			"Resources", "Outputs", "Transform", "Rules", "Hooks", "Globals":
 		default:
@@ -104,14 +107,17 @@ func (t *Template) outline() error {
 	if err := t.readTransforms(); err != nil {
 		return err
 	}
-	t.loops = t.uses(LanguageExtensions)
+	t.loops, t.macros = t.uses(LanguageExtensions), t.uses(Serverless)
 	for _, s := range []struct {
 		name string
 		max  int
-	}{{"Parameters", maxParameters}, {"Mappings", maxMappings}, {"Conditions", maxResources}, {"Outputs", maxOutputs}, {"Resources", maxResources}} {
+	}{{"Parameters", maxParameters}, {"Mappings", maxMappings}, {"Conditions", maxResources}, {"Rules", maxResources}, {"Outputs", maxOutputs}, {"Resources", maxResources}} {
 		if err := t.section(s.name, s.max); err != nil {
 			return err
 		}
+	}
+	if err := t.sections(); err != nil {
+		return err
 	}
 	return t.resourceOutline()
 }
@@ -183,6 +189,9 @@ func (t *Template) resourceOutline() error {
 		}
 		if p := f.Value.Get("Properties"); !p.Absent() && p.Kind != tree.Map {
 			return tree.Errorf(p.Pos, "Template format error: [/Resources/%s/Properties] Properties must be a map.", f.Key)
+		}
+		if err := t.resourceAttributes(f); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -370,7 +370,7 @@ var loops = []struct{ src, want string }{
 	{`{"Transform": "AWS::LanguageExtensions", "Resources": {"Fn::ForEach::X": ["N", [], {"x${N}": {"Type": "AWS::S3::Bucket"}}]}}`,
 		"At least one Resources member must be defined."},
 	{`{"Conditions": {"Fn::ForEach::X": ["N", ["a"], {"L${N}": {"Fn::Equals": ["a", "b"]}}]}, "Resources": {"A": {"Type": "AWS::S3::Bucket"}}}`,
-		"Conditions can only be boolean operations"},
+		"Conditions name Fn::ForEach::X is non alphanumeric."},
 	{`{"Outputs": {"Fn::ForEach::X": ["N", ["a"], {"L${N}": {"Value": "a"}}]}, "Resources": {"A": {"Type": "AWS::S3::Bucket"}}}`, "Output name Fn::ForEach::X is non alphanumeric."},
 	{`{"Resources": {"A": {"Type": "AWS::S3::Bucket", "Properties": {"Fn::ForEach::X": ["N", ["a"], {"L${N}": "a"}]}}}}`, "unsupported function: Fn::ForEach::X"},
 }

@@ -19,7 +19,7 @@ func (t *Template) Transform(in Inputs) (*Template, error) {
 		if err := expandLoops(root, params, in); err != nil {
 			return nil, err
 		}
-		out = &Template{root: root, transforms: t.transforms}
+		out = &Template{root: root, transforms: t.transforms, macros: t.macros}
 		if err := out.outline2(); err != nil {
 			return nil, err
 		}
@@ -53,6 +53,9 @@ func (t *Template) Transform(in Inputs) (*Template, error) {
 func (t *Template) outline2() error {
 	if n := t.root.Get("Resources"); len(n.Fields) > maxResources {
 		return tree.Errorf(n.Pos, "Template format error: Number of resources, %d, is greater than maximum allowed, %d", len(n.Fields), maxResources)
+	}
+	if err := t.sections(); err != nil {
+		return err
 	}
 	return t.resourceOutline()
 }
