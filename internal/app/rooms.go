@@ -85,7 +85,7 @@ func (s *Server) wire(ctx context.Context) error {
 		return logsService.Run(ctx, gate.Job{Gate: s.gate, Name: "ExpireEvents", Service: logsapi.Service, Account: s.cfg.Account, Region: s.cfg.Region})
 	})
 	r.jobs = append(r.jobs, s.sweep)
-	if s.gate, err = gate.New(gate.Deps{Store: s.db, Trail: gate.NewTrail(s.trail), Directory: r.directory, Clock: s.clock, IDs: s.ids}, r.units...); err != nil {
+	if s.gate, err = gate.New(gate.Deps{Store: s.db, Trail: gate.NewTrail(s.trail), Directory: r.directory, Principals: r.directory, Clock: s.clock, IDs: s.ids}, r.units...); err != nil {
 		return err
 	}
 	if r.edge, err = s.applications(httpAPIs, restAPIs, functions); err != nil {

@@ -39,20 +39,23 @@ type Deps struct {
 	Store     *store.DB
 	Trail     Trail
 	Directory Directory
-	Clock     clock.Clock
-	IDs       ids.Source
+	// Principals are whom resources' policies may name; without it nobody is there to be named.
+	Principals Principals
+	Clock      clock.Clock
+	IDs        ids.Source
 }
 
 // Gate is the one door; safe for concurrent use.
 type Gate struct {
-	store     *store.DB
-	trail     Trail
-	directory Directory
-	clock     clock.Clock
-	ids       ids.Source
-	ops       map[*wire.Operation]*bound
-	policies  *policyCache
-	services  []string // ids: the spaces that their data lives in
+	store      *store.DB
+	trail      Trail
+	directory  Directory
+	principals Principals
+	clock      clock.Clock
+	ids        ids.Source
+	ops        map[*wire.Operation]*bound
+	policies   *policyCache
+	services   []string // ids: the spaces that their data lives in
 }
 
 // bound is an Op in its table.
@@ -63,7 +66,7 @@ type bound struct {
 
 // New checks every table and opens the door; a row that lacks a part stops the start-up.
 func New(d Deps, units ...Unit) (*Gate, error) {
-	g := &Gate{store: d.Store, trail: d.Trail, directory: d.Directory, clock: d.Clock, ids: d.IDs,
+	g := &Gate{store: d.Store, trail: d.Trail, directory: d.Directory, principals: d.Principals, clock: d.Clock, ids: d.IDs,
 		ops: make(map[*wire.Operation]*bound), policies: newPolicyCache()}
 	var faults []error
 	for _, u := range units {

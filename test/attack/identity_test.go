@@ -225,6 +225,44 @@ func TestBorrowedRoles(t *testing.T) {
 	g.refused(err, "AccessDenied", "AssumeRole")
 }
 
+// TestAPrincipalMadeAnew: what was granted to a user or a role by name is not had by who is made under
+// that name after it is gone.
+func TestAPrincipalMadeAnew(t *testing.T) {
+	g := newStage(t)
+	ctx := t.Context()
+	as := func(c sigv4.Credentials, role string) error {
+		_, err := sts.NewFromConfig(g.as(c)).AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: &role, RoleSessionName: aws.String("attack")})
+		return err
+	}
+	arn := "arn:aws:iam::" + harness.Account + ":"
+	temp := g.user("temp", "")
+	middle := g.role("middle", ownAccount, "", allow("sts:AssumeRole"))
+	target := g.role("target", `{"AWS":["`+arn+`user/temp","`+middle+`"]}`, "", allow("*"))
+	g.must(as(temp, target))
+	g.must(as(g.assume(middle, nil), target))
+
+	_, err := g.iam.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: aws.String("temp"), AccessKeyId: &temp.AccessKeyID})
+	g.must(err)
+	_, err = g.iam.DeleteUser(ctx, &iam.DeleteUserInput{UserName: aws.String("temp")})
+	g.must(err)
+	_, err = g.iam.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: aws.String("middle"), PolicyName: aws.String("own")})
+	g.must(err)
+	_, err = g.iam.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: aws.String("middle")})
+	g.must(err)
+	// Both may ask, and the account alone is not what the role trusts.
+	g.refused(as(g.user("temp", allow("sts:AssumeRole")), target), "AccessDenied", "AssumeRole")
+	g.refused(as(g.assume(g.role("middle", ownAccount, "", allow("sts:AssumeRole")), nil), target), "AccessDenied", "AssumeRole")
+	shown, err := g.iam.GetRole(ctx, &iam.GetRoleInput{RoleName: aws.String("target")})
+	g.must(err)
+	if doc, err := url.PathUnescape(*shown.Role.AssumeRolePolicyDocument); err != nil || !strings.Contains(doc, `"AIDA`) || !strings.Contains(doc, `"AROA`) || strings.Contains(doc, arn) {
+		t.Errorf("the trust policy is shown as %s", doc)
+	}
+	// Nor can a name be granted anything before it is there.
+	_, err = g.iam.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: aws.String("target"), PolicyDocument: aws.String(
+		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + arn + `user/later"},"Action":"sts:AssumeRole"}]}`)})
+	g.refused(err, "MalformedPolicyDocument", "UpdateAssumeRolePolicy")
+}
+
 // TestEscalation: the known ways from some of IAM to all of it.
 func TestEscalation(t *testing.T) {
 	g := newStage(t)

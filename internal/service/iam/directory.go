@@ -3,6 +3,7 @@ package iam
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/bastide-cloud/bastide/internal/base/arn"
@@ -141,6 +142,9 @@ func (d *Directory) read(tx *store.Tx, p identity.Principal) (gate.Grant, error)
 		id := p.UserID()
 		if p.OpenCredentials() {
 			id = "" // whoever calls stands for the administrator, by name
+			if e, ok, err := d.s.t.users.table.Get(tx, nameKey(p.Account(), p.UserName())); err == nil && ok {
+				g.Principal.UserID = e.ID // by which resources' policies name the administrator
+			}
 		}
 		g.Set, g.Principal.Tags, err = d.entity(tx, d.s.t.users, p.Account(), p.UserName(), id)
 	case identity.KindAssumedRole:
@@ -255,6 +259,26 @@ func (d *Directory) session(tx *store.Tx, p identity.Principal) ([]policy.Attach
 	return out, nil
 }
 
+// PrincipalID is the unique id of the user or role that has this ARN now.
+func (d *Directory) PrincipalID(principalARN string) (id string, ok bool, err error) {
+	a, err := arn.Parse(principalARN)
+	if err != nil {
+		return "", false, nil // no ARN, nobody
+	}
+	k := d.s.t.users
+	if strings.HasPrefix(a.Resource, d.s.t.roles.noun+"/") {
+		k = d.s.t.roles
+	}
+	err = d.view(func(tx *store.Tx) error {
+		e, found, err := k.table.Get(tx, nameKey(a.Account, a.Last()))
+		if err == nil && found && e.arn(k) == principalARN {
+			id, ok = e.ID, true
+		}
+		return err
+	})
+	return id, ok, err
+}
+
 // RoleInfo is what STS must know of a role.
 type RoleInfo struct {
 	ARN, Account, Name, ID, Trust string
@@ -282,5 +306,6 @@ func (d *Directory) Role(ctx context.Context, roleARN string) (info RoleInfo, ok
 
 var (
 	_ gate.Directory     = (*Directory)(nil)
+	_ gate.Principals    = (*Directory)(nil)
 	_ identity.Directory = (*Directory)(nil)
 )

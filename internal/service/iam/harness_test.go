@@ -61,7 +61,7 @@ func newRig(t testing.TB) *rig {
 	check(t, err)
 	r := &rig{TB: t, dir: NewDirectory(s, db), clock: clk}
 	r.ring = &identity.Keyring{Directory: r.dir, Tokens: tokens}
-	r.gate, err = gate.New(gate.Deps{Store: db, Trail: gate.NewTrail(trail), Directory: r.dir, Clock: clk}, s.Unit())
+	r.gate, err = gate.New(gate.Deps{Store: db, Trail: gate.NewTrail(trail), Directory: r.dir, Principals: r.dir, Clock: clk}, s.Unit())
 	check(t, err)
 	r.Client = r.as(r.root(account))
 	return r

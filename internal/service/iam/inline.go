@@ -8,7 +8,7 @@ import (
 )
 
 func (k kind) putInline(c *gate.Call, name, policyName, doc string, max int) error {
-	if err := document(doc, policy.Identity, max); err != nil {
+	if _, err := document(doc, policy.Identity, max); err != nil {
 		return err
 	}
 	return k.change(c, name, func(_ *store.Tx, e *entity) error {

@@ -67,7 +67,7 @@ func (s *Service) changeManaged(c *gate.Call, policyARN string, alter func(*mana
 }
 
 func (s *Service) createPolicy(c *gate.Call, in *iam.CreatePolicyInput) (*iam.CreatePolicyOutput, error) {
-	if err := document(in.PolicyDocument, policy.Identity, maxManaged); err != nil {
+	if _, err := document(in.PolicyDocument, policy.Identity, maxManaged); err != nil {
 		return nil, err
 	}
 	tags, err := withTags(nil, in.Tags)

@@ -15,7 +15,8 @@ import (
 const defaultSession = 3600 // seconds
 
 func (s *Service) createRole(c *gate.Call, in *iam.CreateRoleInput) (*iam.CreateRoleOutput, error) {
-	if err := document(in.AssumeRolePolicyDocument, policy.Trust, maxTrust); err != nil {
+	trust, names, err := trusting(c, in.AssumeRolePolicyDocument)
+	if err != nil {
 		return nil, err
 	}
 	tags, err := withTags(nil, in.Tags)
@@ -23,7 +24,7 @@ func (s *Service) createRole(c *gate.Call, in *iam.CreateRoleInput) (*iam.Create
 		return nil, err
 	}
 	e := entity{Account: c.Account(), Name: in.RoleName, Path: pathOf(in.Path), ID: s.ids.Unique("AROA", 21), Created: c.Now(),
-		Tags: tags, Trust: in.AssumeRolePolicyDocument, MaxSession: defaultSession}
+		Tags: tags, Trust: trust, TrustNames: names, MaxSession: defaultSession}
 	if in.Description != nil {
 		e.Description = *in.Description
 	}
@@ -37,14 +38,30 @@ func (s *Service) createRole(c *gate.Call, in *iam.CreateRoleInput) (*iam.Create
 		if err := s.t.roles.add(tx, e); err != nil {
 			return nil, err
 		}
-		return &iam.CreateRoleOutput{Role: new(s.role(e))}, nil
+		return &iam.CreateRoleOutput{Role: new(s.role(e, in.AssumeRolePolicyDocument))}, nil
 	})
 }
 
+// trusting is a trust policy as it is kept.
+func trusting(c *gate.Call, doc string) (text string, names map[string]string, err error) {
+	p, err := document(doc, policy.Trust, maxTrust)
+	if err != nil {
+		return "", nil, err
+	}
+	text, names, err = c.Bind(p)
+	return text, names, malformed(err)
+}
+
+// shown is the public form of a role that is kept. It has no place inside View or Update.
+func (s *Service) shown(c *gate.Call, e entity) (iam.Role, error) {
+	trust, err := c.Unbind(e.Trust, e.TrustNames)
+	return s.role(e, trust), err
+}
+
 // role is the public form; documents travel percent-encoded (RFC 3986), as IAM's answers have them.
-func (s *Service) role(e entity) iam.Role {
+func (s *Service) role(e entity, trust string) iam.Role {
 	return iam.Role{Path: e.Path, RoleName: e.Name, RoleId: e.ID, Arn: e.arn(s.t.roles), CreateDate: e.Created,
-		AssumeRolePolicyDocument: new(encoded(e.Trust)), Description: optional(e.Description), MaxSessionDuration: new(e.MaxSession),
+		AssumeRolePolicyDocument: new(encoded(trust)), Description: optional(e.Description), MaxSessionDuration: new(e.MaxSession),
 		PermissionsBoundary: boundaryOf(e), Tags: tagList(e.Tags)}
 }
 
@@ -62,7 +79,8 @@ func (s *Service) getRole(c *gate.Call, in *iam.GetRoleInput) (*iam.GetRoleOutpu
 	if err != nil {
 		return nil, err
 	}
-	return &iam.GetRoleOutput{Role: new(s.role(e))}, nil
+	r, err := s.shown(c, e)
+	return &iam.GetRoleOutput{Role: &r}, err
 }
 
 func (s *Service) updateRole(c *gate.Call, in *iam.UpdateRoleInput) (*iam.UpdateRoleOutput, error) {
@@ -84,15 +102,20 @@ func (s *Service) updateRoleDescription(c *gate.Call, in *iam.UpdateRoleDescript
 		e = *r
 		return nil
 	})
-	return &iam.UpdateRoleDescriptionOutput{Role: new(s.role(e))}, err
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.shown(c, e)
+	return &iam.UpdateRoleDescriptionOutput{Role: &r}, err
 }
 
 func (s *Service) updateTrust(c *gate.Call, in *iam.UpdateAssumeRolePolicyInput) (*iam.UpdateAssumeRolePolicyOutput, error) {
-	if err := document(in.PolicyDocument, policy.Trust, maxTrust); err != nil {
+	trust, names, err := trusting(c, in.PolicyDocument)
+	if err != nil {
 		return nil, err
 	}
 	return &iam.UpdateAssumeRolePolicyOutput{}, s.t.roles.change(c, in.RoleName, func(_ *store.Tx, e *entity) error {
-		e.Trust = in.PolicyDocument
+		e.Trust, e.TrustNames = trust, names
 		return nil
 	})
 }
@@ -111,7 +134,10 @@ func (s *Service) listRoles(c *gate.Call, in *iam.ListRolesInput) (*iam.ListRole
 	found, next, err := s.t.roles.list(c, p, in.PathPrefix)
 	out := &iam.ListRolesOutput{Roles: []iam.Role{}, Marker: next, IsTruncated: new(next != nil)}
 	for _, e := range found {
-		r := s.role(e)
+		r, err := s.shown(c, e)
+		if err != nil {
+			return nil, err
+		}
 		r.Tags, r.PermissionsBoundary = nil, nil // ListRoles leaves them out, as on AWS
 		out.Roles = append(out.Roles, r)
 	}
@@ -152,17 +178,20 @@ const (
 )
 
 // document checks a policy's grammar and size; white space does not count, as on AWS.
-func document(doc string, k policy.Kind, max int) error {
+func document(doc string, k policy.Kind, max int) (*policy.Policy, error) {
 	if n := significant(doc); n > max {
-		return limit("Cannot exceed quota for PolicySize: %d", max)
+		return nil, limit("Cannot exceed quota for PolicySize: %d", max)
 	}
-	if _, err := policy.Parse([]byte(doc), k, policy.Options{}); err != nil {
-		if p, ok := errors.AsType[*policy.Error](err); ok {
-			return awserr.New("MalformedPolicyDocument", 400, "%s", p.Message)
-		}
-		return err
+	p, err := policy.Parse([]byte(doc), k, policy.Options{})
+	return p, malformed(err)
+}
+
+// malformed words a refused document.
+func malformed(err error) error {
+	if p, ok := errors.AsType[*policy.Error](err); ok {
+		return awserr.New("MalformedPolicyDocument", 400, "%s", p.Message)
 	}
-	return nil
+	return err
 }
 
 func significant(doc string) int {

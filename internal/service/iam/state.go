@@ -23,8 +23,9 @@ type entity struct {
 
 	// Roles only.
 	Description string
-	Trust       string
-	MaxSession  int32 // seconds
+	Trust       string            // with users and roles by unique ids; by ARN in rows from before that
+	TrustNames  map[string]string // unique id in Trust → the ARN that the caller gave
+	MaxSession  int32             // seconds
 }
 
 // key is an access key; the secret is sealed and bound to the key's id.

@@ -37,7 +37,7 @@ func (p *managed) version(id string) (int, error) {
 }
 
 func (s *Service) createPolicyVersion(c *gate.Call, in *iam.CreatePolicyVersionInput) (*iam.CreatePolicyVersionOutput, error) {
-	if err := document(in.PolicyDocument, policy.Identity, maxManaged); err != nil {
+	if _, err := document(in.PolicyDocument, policy.Identity, maxManaged); err != nil {
 		return nil, err
 	}
 	var out iam.PolicyVersion
