@@ -101,9 +101,7 @@ func (s *Service) createChangeSet(c *gate.Call, in *api.CreateChangeSetInput) (*
 	if err != nil {
 		return nil, err
 	}
-	var before *api.CreateChangeSetOutput
-	err = c.View(func(tx *store.Tx) (err error) { before, err = s.proposed(tx, c, in.StackName, asked); return err })
-	if err != nil || before != nil {
+	if before, err := s.proposedBefore(c, in.StackName, asked); err != nil || before != nil {
 		return before, err
 	}
 	kind, st, w, err := s.changeSetWish(c, in)

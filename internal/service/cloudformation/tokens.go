@@ -97,3 +97,9 @@ func (s *Service) proposed(tx *store.Tx, c *gate.Call, name string, a asking) (*
 	}
 	return nil, nil
 }
+
+// proposedBefore is proposed, before a request is looked at closely.
+func (s *Service) proposedBefore(c *gate.Call, name string, a asking) (out *api.CreateChangeSetOutput, err error) {
+	err = c.View(func(tx *store.Tx) (err error) { out, err = s.proposed(tx, c, name, a); return err })
+	return out, err
+}
