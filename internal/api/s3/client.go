@@ -41,11 +41,6 @@ func (c Client) DeleteBucket(ctx context.Context, in *DeleteBucketInput) (*Delet
 	return wire.Call[DeleteBucketOutput](ctx, c.Caller, OpDeleteBucket, in)
 }
 
-// DeleteBucketCors calls the operation; a failure is an *awserr.Error.
-func (c Client) DeleteBucketCors(ctx context.Context, in *DeleteBucketCorsInput) (*DeleteBucketCorsOutput, error) {
-	return wire.Call[DeleteBucketCorsOutput](ctx, c.Caller, OpDeleteBucketCors, in)
-}
-
 // DeleteBucketEncryption calls the operation; a failure is an *awserr.Error.
 func (c Client) DeleteBucketEncryption(ctx context.Context, in *DeleteBucketEncryptionInput) (*DeleteBucketEncryptionOutput, error) {
 	return wire.Call[DeleteBucketEncryptionOutput](ctx, c.Caller, OpDeleteBucketEncryption, in)
@@ -199,11 +194,6 @@ func (c Client) ListParts(ctx context.Context, in *ListPartsInput) (*ListPartsOu
 // PutBucketAcl calls the operation; a failure is an *awserr.Error.
 func (c Client) PutBucketAcl(ctx context.Context, in *PutBucketAclInput) (*PutBucketAclOutput, error) {
 	return wire.Call[PutBucketAclOutput](ctx, c.Caller, OpPutBucketAcl, in)
-}
-
-// PutBucketCors calls the operation; a failure is an *awserr.Error.
-func (c Client) PutBucketCors(ctx context.Context, in *PutBucketCorsInput) (*PutBucketCorsOutput, error) {
-	return wire.Call[PutBucketCorsOutput](ctx, c.Caller, OpPutBucketCors, in)
 }
 
 // PutBucketEncryption calls the operation; a failure is an *awserr.Error.

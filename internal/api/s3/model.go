@@ -26,7 +26,6 @@ var Service = wire.NewService(wire.Service{
 		OpCreateBucket,
 		OpCreateMultipartUpload,
 		OpDeleteBucket,
-		OpDeleteBucketCors,
 		OpDeleteBucketEncryption,
 		OpDeleteBucketOwnershipControls,
 		OpDeleteBucketPolicy,
@@ -58,7 +57,6 @@ var Service = wire.NewService(wire.Service{
 		OpListObjectsV2,
 		OpListParts,
 		OpPutBucketAcl,
-		OpPutBucketCors,
 		OpPutBucketEncryption,
 		OpPutBucketOwnershipControls,
 		OpPutBucketPolicy,
@@ -75,6 +73,7 @@ var Service = wire.NewService(wire.Service{
 		{Name: "CreateBucketMetadataTableConfiguration", Method: "POST", URI: "/{Bucket}?metadataTable"},
 		{Name: "CreateSession", Method: "GET", URI: "/{Bucket}?session"},
 		{Name: "DeleteBucketAnalyticsConfiguration", Method: "DELETE", URI: "/{Bucket}?analytics&id"},
+		{Name: "DeleteBucketCors", Method: "DELETE", URI: "/{Bucket}?cors"},
 		{Name: "DeleteBucketIntelligentTieringConfiguration", Method: "DELETE", URI: "/{Bucket}?intelligent-tiering&id"},
 		{Name: "DeleteBucketInventoryConfiguration", Method: "DELETE", URI: "/{Bucket}?inventory&id"},
 		{Name: "DeleteBucketLifecycle", Method: "DELETE", URI: "/{Bucket}?lifecycle"},
@@ -111,6 +110,7 @@ var Service = wire.NewService(wire.Service{
 		{Name: "PutBucketAbac", Method: "PUT", URI: "/{Bucket}?abac"},
 		{Name: "PutBucketAccelerateConfiguration", Method: "PUT", URI: "/{Bucket}?accelerate"},
 		{Name: "PutBucketAnalyticsConfiguration", Method: "PUT", URI: "/{Bucket}?analytics&id"},
+		{Name: "PutBucketCors", Method: "PUT", URI: "/{Bucket}?cors"},
 		{Name: "PutBucketIntelligentTieringConfiguration", Method: "PUT", URI: "/{Bucket}?intelligent-tiering&id"},
 		{Name: "PutBucketInventoryConfiguration", Method: "PUT", URI: "/{Bucket}?inventory&id"},
 		{Name: "PutBucketLifecycle", Method: "PUT", URI: "/{Bucket}?lifecycle"},
@@ -208,17 +208,6 @@ var OpDeleteBucket = &wire.Operation{
 	In:     reflect.TypeFor[DeleteBucketInput](),
 	Out:    reflect.TypeFor[DeleteBucketOutput](),
 	NewIn:  func() any { return new(DeleteBucketInput) },
-}
-
-// OpDeleteBucketCors is the operation DeleteBucketCors.
-var OpDeleteBucketCors = &wire.Operation{
-	Name:   "DeleteBucketCors",
-	Method: "DELETE",
-	URI:    "/{Bucket}?cors",
-	Status: 204,
-	In:     reflect.TypeFor[DeleteBucketCorsInput](),
-	Out:    reflect.TypeFor[DeleteBucketCorsOutput](),
-	NewIn:  func() any { return new(DeleteBucketCorsInput) },
 }
 
 // OpDeleteBucketEncryption is the operation DeleteBucketEncryption.
@@ -586,17 +575,6 @@ var OpPutBucketAcl = &wire.Operation{
 	In:     reflect.TypeFor[PutBucketAclInput](),
 	Out:    reflect.TypeFor[PutBucketAclOutput](),
 	NewIn:  func() any { return new(PutBucketAclInput) },
-}
-
-// OpPutBucketCors is the operation PutBucketCors.
-var OpPutBucketCors = &wire.Operation{
-	Name:   "PutBucketCors",
-	Method: "PUT",
-	URI:    "/{Bucket}?cors",
-	Status: 200,
-	In:     reflect.TypeFor[PutBucketCorsInput](),
-	Out:    reflect.TypeFor[PutBucketCorsOutput](),
-	NewIn:  func() any { return new(PutBucketCorsInput) },
 }
 
 // OpPutBucketEncryption is the operation PutBucketEncryption.

@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// DeleteBucketCorsOutput has no members.
-type DeleteBucketCorsOutput struct{}
-
 // DeleteBucketEncryptionOutput has no members.
 type DeleteBucketEncryptionOutput struct{}
 
@@ -30,9 +27,6 @@ type DeletePublicAccessBlockOutput struct{}
 
 // PutBucketAclOutput has no members.
 type PutBucketAclOutput struct{}
-
-// PutBucketCorsOutput has no members.
-type PutBucketCorsOutput struct{}
 
 // PutBucketEncryptionOutput has no members.
 type PutBucketEncryptionOutput struct{}
@@ -90,11 +84,6 @@ type Bucket struct {
 type BucketInfo struct {
 	DataRedundancy *string `wire:"DataRedundancy" enum:"SingleAvailabilityZone|SingleLocalZone"`
 	Type           *string `wire:"Type" enum:"Directory"`
-}
-
-// CORSConfiguration is a shape of the model.
-type CORSConfiguration struct {
-	CORSRules []CORSRule `wire:"CORSRule" name:"CORSRules" opt:"flattened,required"`
 }
 
 // CORSRule is a shape of the model.
@@ -381,12 +370,6 @@ type CreateMultipartUploadOutput struct {
 type Delete struct {
 	Objects []ObjectIdentifier `wire:"Object" name:"Objects" opt:"flattened,required"`
 	Quiet   *bool              `wire:"Quiet"`
-}
-
-// DeleteBucketCorsInput is the model's DeleteBucketCorsRequest.
-type DeleteBucketCorsInput struct {
-	Bucket              string  `wire:"Bucket" in:"uri" opt:"required"`
-	ExpectedBucketOwner *string `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
 }
 
 // DeleteBucketEncryptionInput is the model's DeleteBucketEncryptionRequest.
@@ -1166,15 +1149,6 @@ type PutBucketAclInput struct {
 	GrantWrite          *string              `wire:"x-amz-grant-write" name:"GrantWrite" in:"header"`
 	GrantWriteACP       *string              `wire:"x-amz-grant-write-acp" name:"GrantWriteACP" in:"header"`
 	ExpectedBucketOwner *string              `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
-}
-
-// PutBucketCorsInput is the model's PutBucketCorsRequest.
-type PutBucketCorsInput struct {
-	Bucket              string             `wire:"Bucket" in:"uri" opt:"required"`
-	CORSConfiguration   *CORSConfiguration `wire:"CORSConfiguration" in:"payload" opt:"required" ns:"http://s3.amazonaws.com/doc/2006-03-01/"`
-	ContentMD5          *string            `wire:"Content-MD5" name:"ContentMD5" in:"header"`
-	ChecksumAlgorithm   *string            `wire:"x-amz-sdk-checksum-algorithm" name:"ChecksumAlgorithm" in:"header" enum:"CRC32|CRC32C|SHA1|SHA256|CRC64NVME|SHA512|MD5|XXHASH64|XXHASH3|XXHASH128"`
-	ExpectedBucketOwner *string            `wire:"x-amz-expected-bucket-owner" name:"ExpectedBucketOwner" in:"header"`
 }
 
 // PutBucketEncryptionInput is the model's PutBucketEncryptionRequest.

@@ -13,7 +13,8 @@
 //
 // What is not here, and is answered with NotImplemented: KMS keys and customer keys, ACLs, object
 // lock, websites, lifecycle, replication, notifications, inventory and analytics, requester pays,
-// archive storage classes, access points, directory buckets, SELECT, POST forms. CORS
-// configurations are kept and shown but not applied: the server refuses pages of other origins.
+// archive storage classes, access points, directory buckets, SELECT, POST forms. So is CORS, on
+// buckets and in templates: the server refuses pages of other origins, a presigned URL in their
+// hands too, so that a rule which is kept would promise what does not happen.
 // Storage classes without a restore are kept and shown, and make no difference.
 package s3

@@ -14,8 +14,8 @@ import (
 )
 
 // Resources are the CloudFormation resource types of the service. Ref is the bucket's name; a
-// template that asks for notifications, lifecycle rules, a website or replication is refused with
-// the property's place, because nothing here would do it.
+// template that asks for notifications, lifecycle rules, a website, CORS or replication is refused
+// with the property's place, because nothing here would do it.
 func (s *Service) Resources() []gate.Resource {
 	return []gate.Resource{{
 		Type: "AWS::S3::Bucket",
@@ -27,9 +27,6 @@ func (s *Service) Resources() []gate.Resource {
 			"BucketEncryption.ServerSideEncryptionConfiguration.ServerSideEncryptionByDefault",
 			"BucketEncryption.ServerSideEncryptionConfiguration.ServerSideEncryptionByDefault.SSEAlgorithm",
 			"OwnershipControls", "OwnershipControls.Rules", "OwnershipControls.Rules.ObjectOwnership",
-			"CorsConfiguration", "CorsConfiguration.CorsRules", "CorsConfiguration.CorsRules.Id", "CorsConfiguration.CorsRules.AllowedHeaders",
-			"CorsConfiguration.CorsRules.AllowedMethods", "CorsConfiguration.CorsRules.AllowedOrigins", "CorsConfiguration.CorsRules.ExposedHeaders",
-			"CorsConfiguration.CorsRules.MaxAge",
 			"Tags", "Tags.Key", "Tags.Value"},
 		Unbuilt: map[string]map[string]string{"BucketEncryption.ServerSideEncryptionConfiguration.ServerSideEncryptionByDefault.SSEAlgorithm": {
 			"aws:kms":      "SSEAlgorithm aws:kms needs a key service, which is not built; AES256 is",
@@ -57,7 +54,6 @@ type plan struct {
 	block      *api.PublicAccessBlockConfiguration
 	encryption *api.ServerSideEncryptionConfiguration
 	ownership  *api.OwnershipControls
-	cors       *api.CORSConfiguration
 	tags       []api.Tag
 }
 
@@ -164,14 +160,6 @@ func configure(ctx context.Context, c api.Client, name string, was, want plan) e
 			_, err := c.PutBucketOwnershipControls(ctx, &api.PutBucketOwnershipControlsInput{Bucket: name, OwnershipControls: o})
 			return err
 		}},
-		{reflect.DeepEqual(was.cors, want.cors), func() (err error) {
-			if want.cors == nil {
-				_, err = c.DeleteBucketCors(ctx, &api.DeleteBucketCorsInput{Bucket: name})
-			} else {
-				_, err = c.PutBucketCors(ctx, &api.PutBucketCorsInput{Bucket: name, CORSConfiguration: want.cors})
-			}
-			return err
-		}},
 	}
 	for _, s := range steps {
 		if s.same {
@@ -264,13 +252,6 @@ func readPlan(props map[string]any) (plan, error) {
 	}
 	for _, g := range r.groups(r.group(props, "OwnershipControls"), "Rules") {
 		p.ownership = &api.OwnershipControls{Rules: []api.OwnershipControlsRule{{ObjectOwnership: wire.Val(r.text(g, "ObjectOwnership"))}}}
-	}
-	for _, g := range r.groups(r.group(props, "CorsConfiguration"), "CorsRules") {
-		if p.cors == nil {
-			p.cors = &api.CORSConfiguration{}
-		}
-		p.cors.CORSRules = append(p.cors.CORSRules, api.CORSRule{ID: r.text(g, "Id"), AllowedHeaders: r.texts(g, "AllowedHeaders"), AllowedMethods: r.texts(g, "AllowedMethods"),
-			AllowedOrigins: r.texts(g, "AllowedOrigins"), ExposeHeaders: r.texts(g, "ExposedHeaders"), MaxAgeSeconds: r.number(g, "MaxAge")})
 	}
 	for _, g := range r.groups(props, "Tags") {
 		p.tags = append(p.tags, api.Tag{Key: wire.Val(r.text(g, "Key")), Value: wire.Val(r.text(g, "Value"))})

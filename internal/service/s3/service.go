@@ -67,8 +67,6 @@ func (s *Service) bucketOps() []gate.Op {
 		gate.On(api.OpPutBucketTagging, gate.Write, onBucket(s, "PutBucketTagging", func(in *api.PutBucketTaggingInput) (string, *string) { return in.Bucket, in.ExpectedBucketOwner }), s.putBucketTagging),
 		gate.On(api.OpDeleteBucketTagging, gate.Write, onBucket(s, "PutBucketTagging", func(in *api.DeleteBucketTaggingInput) (string, *string) { return in.Bucket, in.ExpectedBucketOwner }), s.deleteBucketTagging),
 		gate.On(api.OpGetBucketCors, gate.Read, onBucket(s, "GetBucketCORS", func(in *api.GetBucketCorsInput) (string, *string) { return in.Bucket, in.ExpectedBucketOwner }), s.getBucketCORS),
-		gate.On(api.OpPutBucketCors, gate.Write, onBucket(s, "PutBucketCORS", func(in *api.PutBucketCorsInput) (string, *string) { return in.Bucket, in.ExpectedBucketOwner }), s.putBucketCORS),
-		gate.On(api.OpDeleteBucketCors, gate.Write, onBucket(s, "PutBucketCORS", func(in *api.DeleteBucketCorsInput) (string, *string) { return in.Bucket, in.ExpectedBucketOwner }), s.deleteBucketCORS),
 		gate.On(api.OpGetBucketPolicy, gate.Read, needPolicy(s, "GetBucketPolicy", func(in *api.GetBucketPolicyInput) (string, *string) { return in.Bucket, in.ExpectedBucketOwner }), s.getBucketPolicy),
 		gate.On(api.OpPutBucketPolicy, gate.Write, needPolicy(s, "PutBucketPolicy", func(in *api.PutBucketPolicyInput) (string, *string) { return in.Bucket, in.ExpectedBucketOwner }), s.putBucketPolicy),
 		gate.On(api.OpDeleteBucketPolicy, gate.Write, needPolicy(s, "DeleteBucketPolicy", func(in *api.DeleteBucketPolicyInput) (string, *string) { return in.Bucket, in.ExpectedBucketOwner }), s.deleteBucketPolicy),

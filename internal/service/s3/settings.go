@@ -2,7 +2,6 @@ package s3
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	api "github.com/bastide-cloud/bastide/internal/api/s3"
@@ -219,68 +218,12 @@ func (b *bucket) retagged(c *gate.Call, tags []api.Tag) ([]api.Tag, error) {
 	return out, nil
 }
 
+// getBucketCORS has nothing to show: a rule can be put only where pages of other origins are let in,
+// and clients (terraform) ask every bucket.
 func (s *Service) getBucketCORS(c *gate.Call, in *api.GetBucketCorsInput) (*api.GetBucketCorsOutput, error) {
 	b, err := s.read(c, in.Bucket)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case len(b.CORS) == 0:
-		return nil, fail("NoSuchCORSConfiguration", 404, "The CORS configuration does not exist", "BucketName", b.Name)
 	}
-	return &api.GetBucketCorsOutput{CORSRules: b.CORS}, nil
-}
-
-const maxCORSRules = 100
-
-func (s *Service) putBucketCORS(c *gate.Call, in *api.PutBucketCorsInput) (*api.PutBucketCorsOutput, error) {
-	if in.CORSConfiguration == nil || len(in.CORSConfiguration.CORSRules) == 0 {
-		return nil, malformedXML()
-	}
-	rules := in.CORSConfiguration.CORSRules
-	if len(rules) > maxCORSRules {
-		return nil, invalidRequest("The number of CORS rules should not exceed allowed limit of " + strconv.Itoa(maxCORSRules) + " rules.")
-	}
-	for _, r := range rules {
-		if err := checkCORS(r); err != nil {
-			return nil, err
-		}
-	}
-	return &api.PutBucketCorsOutput{}, s.change(c, in.Bucket, func(b *bucket) error {
-		b.CORS = rules
-		return nil
-	})
-}
-
-func checkCORS(r api.CORSRule) error {
-	if len(r.AllowedMethods) == 0 || len(r.AllowedOrigins) == 0 {
-		return malformedXML()
-	}
-	for _, m := range r.AllowedMethods {
-		if !slices.Contains([]string{"GET", "PUT", "POST", "DELETE", "HEAD"}, m) {
-			return invalidRequest("Found unsupported HTTP method in CORS config. Unsupported method is " + m)
-		}
-	}
-	for _, o := range r.AllowedOrigins {
-		if strings.Count(o, "*") > 1 {
-			return invalidRequest(`AllowedOrigin "` + o + `" can not have more than one wildcard.`)
-		}
-	}
-	for _, h := range r.AllowedHeaders {
-		if strings.Count(h, "*") > 1 {
-			return invalidRequest(`AllowedHeader "` + h + `" can not have more than one wildcard.`)
-		}
-	}
-	for _, h := range r.ExposeHeaders {
-		if strings.Contains(h, "*") {
-			return invalidRequest(`ExposeHeader "` + h + `" contains wildcard. We currently do not support wildcard for ExposeHeader.`)
-		}
-	}
-	return nil
-}
-
-func (s *Service) deleteBucketCORS(c *gate.Call, in *api.DeleteBucketCorsInput) (*api.DeleteBucketCorsOutput, error) {
-	return &api.DeleteBucketCorsOutput{}, s.change(c, in.Bucket, func(b *bucket) error {
-		b.CORS = nil
-		return nil
-	})
+	return nil, fail("NoSuchCORSConfiguration", 404, "The CORS configuration does not exist", "BucketName", b.Name)
 }

@@ -16,13 +16,12 @@ type bucket struct {
 	Name, ID, Account, Region string
 	Created                   time.Time
 
-	Versioning string         `json:",omitempty"` // "", Enabled or Suspended
-	Policy     string         `json:",omitempty"`
-	Block      *publicBlock   `json:",omitempty"` // nil: the configuration was deleted
-	Ownership  string         `json:",omitempty"` // "": the controls were deleted
-	BucketKey  bool           `json:",omitempty"` // as set with the encryption; means nothing without KMS
-	Tags       []api.Tag      `json:",omitempty"`
-	CORS       []api.CORSRule `json:",omitempty"`
+	Versioning string       `json:",omitempty"` // "", Enabled or Suspended
+	Policy     string       `json:",omitempty"`
+	Block      *publicBlock `json:",omitempty"` // nil: the configuration was deleted
+	Ownership  string       `json:",omitempty"` // "": the controls were deleted
+	BucketKey  bool         `json:",omitempty"` // as set with the encryption; means nothing without KMS
+	Tags       []api.Tag    `json:",omitempty"`
 }
 
 type publicBlock struct{ ACLs, IgnoreACLs, Policy, Restrict bool }
