@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -175,6 +176,33 @@ func TestSimpleAuthorizer(t *testing.T) {
 	if n := r.functions.count(guard); n != before+3 {
 		t.Error("a result was kept though it should not be")
 	}
+}
+
+// No verdict outlives a change of the authorizer, not even one that is taken back.
+func TestVerdictsEndWithTheirAuthorizer(t *testing.T) {
+	r := newRig(t)
+	s := r.guarded("2.0", true, "$request.header.tenant")
+	s.Authorizers[0].AuthorizerResultTtlInSeconds = new(int32(3600))
+	r.functions.code[guard] = func(e map[string]any) (any, error) {
+		return map[string]any{"isAuthorized": e["headers"].(map[string]any)["who"] == "boss"}, nil
+	}
+	deploy := func(id string, change func(*v2.Authorizer)) {
+		change(&s.Authorizers[0])
+		s.Stage.DeploymentId = &id
+		r.http.version++
+	}
+	boss := request("GET", "/a", "tenant", "t", "who", "boss")
+	nobody := func() *http.Request { return request("GET", "/a", "tenant", "t", "who", "nobody") }
+	r.want(boss, 200, "hello")
+	r.want(nobody(), 200, "hello") // by the tenant's verdict, as configured
+	deploy("d2", func(a *v2.Authorizer) {
+		a.AuthorizerResultTtlInSeconds, a.IdentitySource = new(int32(0)), []string{}
+	})
+	r.want(nobody(), 403, "")
+	deploy("d3", func(a *v2.Authorizer) {
+		a.AuthorizerResultTtlInSeconds, a.IdentitySource = new(int32(3600)), []string{"$request.header.tenant"}
+	})
+	r.want(nobody(), 403, "")
 }
 
 // A kept policy is judged for each request: what it allows on one route it does not on another.

@@ -9,7 +9,8 @@ import (
 )
 
 // resultCache remembers what Lambda authorizers said, by everything that their answer may depend
-// on: which authorizer of which stage, as it is configured, and the caller's whole identity. Keys
+// on: which authorizer of which stage, as it is configured and was deployed, and the caller's whole
+// identity. So no verdict outlives a change of the authorizer. Keys
 // are hashes, so that no credential is kept.
 type resultCache struct {
 	mu sync.Mutex
@@ -29,7 +30,7 @@ func (x *exchange) resultKey(a *authorizer, values []string) [32]byte {
 		h.Write(n[:])
 		h.Write([]byte(s))
 	}
-	for _, s := range []string{x.api.account, x.api.region, x.api.id, x.stage.name, a.id, a.kind, a.uri, a.payload, a.validation,
+	for _, s := range []string{x.api.account, x.api.region, x.api.id, x.stage.name, x.stage.deployment, a.id, a.kind, a.uri, a.payload, a.validation,
 		strconv.FormatBool(a.simple), strconv.FormatInt(int64(a.ttl), 10), strconv.Itoa(len(a.sources))} {
 		write(s)
 	}

@@ -52,6 +52,11 @@ func (r *record) checkAPI() error {
 		return notBuilt("Endpoint access mode " + *a.EndpointAccessMode)
 	}
 	if e := a.EndpointConfiguration; e != nil {
+		if e.IpAddressType == nil {
+			with := *e // a copy: it may be the request's
+			with.IpAddressType = new("ipv4")
+			a.EndpointConfiguration = &with
+		}
 		if slices.Contains(e.Types, "PRIVATE") || len(e.VpcEndpointIds) > 0 {
 			return notBuilt("Private endpoints")
 		}
@@ -131,6 +136,20 @@ func (s *Service) updateRestAPI(c *gate.Call, in *rest.UpdateRestApiInput) (*res
 				if !slices.Contains([]string{"EDGE", "REGIONAL", "PRIVATE"}, wire.Val(op.Value)) || kind == "" {
 					return nil, bad("Invalid endpoint type %s", wire.Val(op.Value))
 				}
+				continue
+			}
+			if wire.Val(op.Path) == "/endpointConfiguration/ipAddressType" {
+				e := rest.EndpointConfiguration{}
+				if r.API.EndpointConfiguration != nil {
+					e = *r.API.EndpointConfiguration
+				}
+				if err := patch(&e, []string{"ipAddressType"}, []rest.PatchOperation{{Op: op.Op, Path: new("/ipAddressType"), Value: op.Value}}); err != nil {
+					return nil, err
+				}
+				if t := wire.Val(e.IpAddressType); t != "" && t != "ipv4" && t != "dualstack" {
+					return nil, bad("Invalid IP address type %s", t)
+				}
+				r.API.EndpointConfiguration = &e
 				continue
 			}
 			ops = append(ops, op)
@@ -230,7 +249,9 @@ func changeTags[Out any](s *Service, c *gate.Call, resourceARN string, alter fun
 		tags := map[string]string{}
 		maps.Copy(tags, *at)
 		alter(tags)
-		*at = tags
+		if *at = tags; len(tags) == 0 {
+			*at = nil
+		}
 		return new(Out), checkTags(tags)
 	})
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/bastide-cloud/bastide/internal/wire"
 )
 
+const usualTTL = 300 // seconds that an authorizer's results are kept where nobody says
+
 const maxAuthorizers = 10 // quota: authorizers per API
 
 func (s *Service) createAuthorizer(c *gate.Call, in *rest.CreateAuthorizerInput) (*rest.Authorizer, error) {
@@ -52,7 +54,7 @@ func (r *record) checkAuthorizer(a *rest.Authorizer) error {
 		return bad("Invalid Authorizer URI: %s. Authorizer URI should be a valid API Gateway ARN that represents a Lambda function invocation.", wire.Val(a.AuthorizerUri))
 	}
 	if a.AuthorizerResultTtlInSeconds == nil {
-		a.AuthorizerResultTtlInSeconds = new(int32(300))
+		a.AuthorizerResultTtlInSeconds = new(int32(usualTTL))
 	}
 	ttl := *a.AuthorizerResultTtlInSeconds
 	if ttl < 0 || ttl > 3600 {

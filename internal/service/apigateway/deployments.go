@@ -2,6 +2,7 @@ package apigateway
 
 import (
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -296,6 +297,12 @@ func setting(st *rest.Stage, op rest.PatchOperation) error {
 		return notBuilt("The stage setting " + parts[2])
 	}
 	all[key] = m
+	if reflect.ValueOf(m).IsZero() {
+		delete(all, key)
+	}
+	if len(all) == 0 {
+		all = nil
+	}
 	st.MethodSettings = all
 	return err
 }

@@ -33,6 +33,7 @@ func (s *Service) putRestAPI(c *gate.Call, in *rest.PutRestApiInput) (*rest.Rest
 		root.ResourceMethods = nil
 		r.Resources, r.Authorizers = []rest.Resource{root}, nil
 		r.API.BinaryMediaTypes, r.API.Policy, r.API.Warnings = nil, nil, nil
+		r.API.Description, r.API.MinimumCompressionSize, r.API.DisableExecuteApiEndpoint = nil, nil, new(false)
 		name := r.API.Name
 		if err := s.define(r, in.Body, in.Parameters, in.FailOnWarnings); err != nil {
 			return nil, err

@@ -353,26 +353,25 @@ func updateAuthorizerResource(ctx context.Context, m gate.Making, id string, bef
 	if err := wire.Properties(&in, after); err != nil {
 		return gate.Made{ID: id}, err
 	}
+	if in.Name == "" && before["Name"] != nil {
+		in.Name = m.Name
+	}
 	var ops []rest.PatchOperation
-	put := func(path, property string, v *string) {
-		if v != nil {
-			ops = append(ops, rest.PatchOperation{Op: new("replace"), Path: &path, Value: v})
-		} else if before[property] != nil {
-			ops = append(ops, rest.PatchOperation{Op: new("remove"), Path: &path})
+	put := func(path string, v *string, fresh string) { // what the template does not say is as in a fresh one
+		if v == nil {
+			v = &fresh
 		}
+		ops = append(ops, rest.PatchOperation{Op: new("replace"), Path: &path, Value: v})
 	}
 	if in.Name != "" {
-		put("/name", "Name", &in.Name)
+		put("/name", &in.Name, "")
 	}
-	put("/type", "Type", &in.Type)
-	put("/authorizerUri", "AuthorizerUri", in.AuthorizerUri)
-	put("/identitySource", "IdentitySource", in.IdentitySource)
-	put("/identityValidationExpression", "IdentityValidationExpression", in.IdentityValidationExpression)
-	var ttl *string
-	if in.AuthorizerResultTtlInSeconds != nil {
-		ttl = new(strconv.Itoa(int(*in.AuthorizerResultTtlInSeconds)))
-	}
-	put("/authorizerResultTtlInSeconds", "AuthorizerResultTtlInSeconds", ttl)
+	put("/type", &in.Type, "")
+	put("/authType", in.AuthType, "custom")
+	put("/authorizerUri", in.AuthorizerUri, "")
+	put("/identitySource", in.IdentitySource, "")
+	put("/identityValidationExpression", in.IdentityValidationExpression, "")
+	put("/authorizerResultTtlInSeconds", text(in.AuthorizerResultTtlInSeconds), strconv.Itoa(usualTTL))
 	_, err := client(m).UpdateAuthorizer(ctx, &rest.UpdateAuthorizerInput{RestApiId: restAPIOf(after), AuthorizerId: id, PatchOperations: ops})
 	return gate.Made{ID: id, Attributes: map[string]any{"AuthorizerId": id}}, err
 }

@@ -89,6 +89,9 @@ func patchMap(f reflect.Value, key, value string, remove bool) error {
 		}
 		out.SetMapIndex(k, e)
 	}
+	if out.Len() == 0 {
+		out = reflect.Zero(f.Type())
+	}
 	f.Set(out)
 	return nil
 }
@@ -116,6 +119,9 @@ func patchList(f reflect.Value, rest []string, value, op string) error {
 	case i < 0:
 		list = append(list, value)
 	}
+	if len(list) == 0 {
+		list = nil
+	}
 	f.Set(reflect.ValueOf(list))
 	return nil
 }
@@ -123,6 +129,10 @@ func patchList(f reflect.Value, rest []string, value, op string) error {
 // scalar sets a single member from text.
 func scalar(f reflect.Value, text string) error {
 	if f.Kind() == reflect.Pointer {
+		if text == "" && f.Type().Elem().Kind() == reflect.String { // no text is none
+			f.SetZero()
+			return nil
+		}
 		p := reflect.New(f.Type().Elem())
 		if err := scalar(p.Elem(), text); err != nil {
 			return err

@@ -3,6 +3,7 @@ package apigateway
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -137,37 +138,81 @@ func putBody(ctx context.Context, m gate.Making, id string, props map[string]any
 	if _, err := client(m).PutRestApi(ctx, &put); err != nil {
 		return err
 	}
-	return settings(ctx, m, id, in)
+	return settings(ctx, m, id, props, in)
 }
 
-// settings makes an API's settings those of the template, as far as it says them.
-func settings(ctx context.Context, m gate.Making, id string, in *rest.CreateRestApiInput) error {
+// settings makes an API's settings those of the template. What it does not say is as in a fresh
+// API, or as the definition has it.
+func settings(ctx context.Context, m gate.Making, id string, props map[string]any, in *rest.CreateRestApiInput) error {
 	now, err := client(m).GetRestApi(ctx, &rest.GetRestApiInput{RestApiId: id})
 	if err != nil {
 		return err
 	}
+	defined := props["Body"] != nil
 	var ops []rest.PatchOperation
-	replace := func(path string, v *string) {
+	replace := func(path string, v *string, fresh string) {
+		if v == nil && !defined {
+			v = &fresh
+		}
 		if v != nil {
 			ops = append(ops, rest.PatchOperation{Op: new("replace"), Path: &path, Value: v})
 		}
 	}
-	replace("/name", &in.Name)
-	replace("/description", in.Description)
-	replace("/policy", in.Policy)
-	if in.DisableExecuteApiEndpoint != nil {
-		replace("/disableExecuteApiEndpoint", new(map[bool]string{true: "true", false: "false"}[*in.DisableExecuteApiEndpoint]))
+	if in.Name != "" {
+		replace("/name", &in.Name, "")
 	}
-	if e := in.EndpointConfiguration; e != nil && len(e.Types) == 1 {
-		replace("/endpointConfiguration/types/"+e.Types[0], &e.Types[0])
+	replace("/description", in.Description, "")
+	replace("/policy", in.Policy, "")
+	replace("/apiKeySource", in.ApiKeySource, "HEADER")
+	replace("/disableExecuteApiEndpoint", text(in.DisableExecuteApiEndpoint), "false")
+	if size := text(in.MinimumCompressionSize); size != nil {
+		replace("/minimumCompressionSize", size, "")
+	} else {
+		ops = append(ops, rest.PatchOperation{Op: new("remove"), Path: new("/minimumCompressionSize")})
 	}
 	for _, t := range in.BinaryMediaTypes {
 		if !slices.Contains(now.BinaryMediaTypes, t) {
-			ops = append(ops, rest.PatchOperation{Op: new("add"), Path: new("/binaryMediaTypes/" + strings.ReplaceAll(t, "/", "~1"))})
+			ops = append(ops, rest.PatchOperation{Op: new("add"), Path: mediaType(t)})
 		}
 	}
+	for _, t := range now.BinaryMediaTypes {
+		if !defined && !slices.Contains(in.BinaryMediaTypes, t) {
+			ops = append(ops, rest.PatchOperation{Op: new("remove"), Path: mediaType(t)})
+		}
+	}
+	ops = append(ops, endpoint(props, in.EndpointConfiguration)...)
 	_, err = client(m).UpdateRestApi(ctx, &rest.UpdateRestApiInput{RestApiId: id, PatchOperations: ops})
 	return err
+}
+
+func mediaType(t string) *string {
+	return new("/binaryMediaTypes/" + strings.ReplaceAll(strings.ReplaceAll(t, "~", "~0"), "/", "~1"))
+}
+
+// text is how a patch says a value.
+func text[T any](v *T) *string {
+	if v == nil {
+		return nil
+	}
+	return new(fmt.Sprint(*v))
+}
+
+// endpoint sets the endpoint that a template says, else the usual one; an import's parameters may
+// have said another.
+func endpoint(props map[string]any, e *rest.EndpointConfiguration) []rest.PatchOperation {
+	kind, address := "EDGE", "ipv4"
+	if e != nil {
+		if len(e.Types) == 1 {
+			kind = e.Types[0]
+		}
+		if e.IpAddressType != nil {
+			address = *e.IpAddressType
+		}
+	} else if given, _ := props["Parameters"].(map[string]any); props["Body"] != nil && given["endpointConfigurationTypes"] != nil {
+		return nil
+	}
+	return []rest.PatchOperation{{Op: new("replace"), Path: new("/endpointConfiguration/types/" + kind), Value: &kind},
+		{Op: new("replace"), Path: new("/endpointConfiguration/ipAddressType"), Value: &address}}
 }
 
 // made finds what an earlier attempt made.
@@ -197,6 +242,9 @@ func attributes(ctx context.Context, m gate.Making, id string) (gate.Made, error
 	return gate.Made{ID: id, Attributes: map[string]any{"RestApiId": id, "RootResourceId": *out.RootResourceId}}, nil
 }
 
+// empty is a definition of nothing.
+const empty = `{"swagger":"2.0","info":{},"paths":{}}`
+
 func updateAPIResource(ctx context.Context, m gate.Making, id string, before, after map[string]any) (gate.Made, error) {
 	in, err := apiOf(m, after)
 	if err != nil {
@@ -206,16 +254,18 @@ func updateAPIResource(ctx context.Context, m gate.Making, id string, before, af
 	if err != nil {
 		return gate.Made{ID: id}, err
 	}
-	if was.Policy != nil && in.Policy == nil {
-		in.Policy = new("") // an empty one is none
+	if was.Name == m.Name && in.Name == m.Name {
+		in.Name = "" // neither template says one: it keeps what it was created with
 	}
-	if was.Description != nil && in.Description == nil {
-		in.Description = new("")
+	if after["Body"] == nil && before["Body"] != nil { // what the old definition made goes with it
+		_, err = client(m).PutRestApi(ctx, &rest.PutRestApiInput{RestApiId: id, Mode: new("overwrite"), Body: []byte(empty)})
 	}
-	if after["Body"] != nil {
+	switch {
+	case err != nil:
+	case after["Body"] != nil:
 		err = putBody(ctx, m, id, after, &in)
-	} else {
-		err = settings(ctx, m, id, &in)
+	default:
+		err = settings(ctx, m, id, after, &in)
 	}
 	if err == nil {
 		err = retag(ctx, m, "/restapis/"+id, was.Tags, in.Tags)

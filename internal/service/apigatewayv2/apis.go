@@ -11,7 +11,11 @@ import (
 	"github.com/bastide-cloud/bastide/internal/wire"
 )
 
-const selection = "$request.method $request.path"
+// What an API has where nobody says otherwise.
+const (
+	selection    = "$request.method $request.path"
+	keySelection = "$request.header.x-api-key"
+)
 
 func (s *Service) createAPI(c *gate.Call, in *v2.CreateApiInput) (*v2.CreateApiOutput, error) {
 	if in.ProtocolType != "HTTP" {
@@ -40,7 +44,7 @@ func (s *Service) newRecord(c *gate.Call, name string) record {
 	id := s.ids.Lower(10)
 	now := c.Now()
 	return record{Account: c.Account(), Region: c.Region(), API: v2.Api{ApiId: &id, Name: name, ProtocolType: "HTTP", CreatedDate: &now,
-		RouteSelectionExpression: selection, ApiKeySelectionExpression: new("$request.header.x-api-key"),
+		RouteSelectionExpression: selection, ApiKeySelectionExpression: new(keySelection),
 		DisableExecuteApiEndpoint: new(false), IpAddressType: new("ipv4"), ApiEndpoint: new(s.endpoint(id, c.Region()))}}
 }
 
@@ -85,6 +89,7 @@ func (s *Service) quickCreate(r *record, target, key string) error {
 }
 
 func checkAPI(a *v2.Api) error {
+	settle(a)
 	if a.Name == "" {
 		return bad("Name is required")
 	}
@@ -194,25 +199,41 @@ func (s *Service) updateAPI(c *gate.Call, in *v2.UpdateApiInput) (*v2.UpdateApiO
 	if in.CredentialsArn != nil {
 		return nil, notBuilt("Credentials of integrations")
 	}
+	now := c.Now()
+	quick := record{API: v2.Api{CreatedDate: &now}}
+	if wire.Val(in.Target) != "" {
+		if err := s.quickCreate(&quick, *in.Target, wire.Val(in.RouteKey)); err != nil {
+			return nil, err
+		}
+	}
 	return change(s, c, in.ApiId, true, func(_ *store.Tx, r *record) (*v2.UpdateApiOutput, error) {
 		wire.Fill(&r.API, in)
 		if err := checkAPI(&r.API); err != nil {
 			return nil, err
 		}
-		if in.Target != nil || in.RouteKey != nil {
-			if err := r.retarget(in); err != nil {
-				return nil, err
-			}
+		if err := r.retarget(in, &quick); err != nil {
+			return nil, err
 		}
 		return filled[v2.UpdateApiOutput](&r.API), nil
 	})
 }
 
-// retarget changes the route and integration of a quickly created API.
-func (r *record) retarget(in *v2.UpdateApiInput) error {
+// retarget changes the route and integration of a quickly created API. Beyond what AWS takes, an
+// empty target takes them away with their stage, and an API without them gets those of quick: an
+// update of a stack says so where its template drops or brings a target.
+func (r *record) retarget(in *v2.UpdateApiInput, quick *record) error {
 	i := slices.IndexFunc(r.Integrations, func(i v2.Integration) bool { return wire.Val(i.ApiGatewayManaged) })
 	n := slices.IndexFunc(r.Routes, func(x v2.Route) bool { return wire.Val(x.ApiGatewayManaged) })
-	if i < 0 || n < 0 {
+	switch {
+	case in.Target == nil && in.RouteKey == nil:
+		return nil
+	case in.Target != nil && *in.Target == "" && in.RouteKey != nil:
+		return bad("RouteKey is only valid together with Target")
+	case in.Target != nil && *in.Target == "":
+		return r.untarget()
+	case i < 0 && n < 0 && in.Target != nil:
+		return r.target(quick)
+	case i < 0 || n < 0:
 		return bad("Target and RouteKey may only be updated for APIs made with quick create")
 	}
 	if in.Target != nil {
@@ -225,6 +246,36 @@ func (r *record) retarget(in *v2.UpdateApiInput) error {
 		r.Routes[n].RouteKey = *in.RouteKey
 		return checkRoute(r, &r.Routes[n])
 	}
+	return nil
+}
+
+// target gives an API what a quick creation would have made.
+func (r *record) target(quick *record) error {
+	if slices.ContainsFunc(r.Stages, func(x v2.Stage) bool { return x.StageName == "$default" }) {
+		return conflict("Stage already exists")
+	}
+	r.Integrations = append(r.Integrations, quick.Integrations...)
+	r.Stages = append(r.Stages, quick.Stages...)
+	route := quick.Routes[0]
+	if err := checkRoute(r, &route); err != nil {
+		return err
+	}
+	r.Routes = append(r.Routes, route)
+	return nil
+}
+
+// untarget takes away what a quick creation made.
+func (r *record) untarget() error {
+	r.Routes = slices.DeleteFunc(r.Routes, func(x v2.Route) bool { return wire.Val(x.ApiGatewayManaged) })
+	for _, i := range r.Integrations {
+		for _, route := range r.Routes {
+			if wire.Val(i.ApiGatewayManaged) && wire.Val(route.Target) == "integrations/"+*i.IntegrationId {
+				return conflict("Cannot delete Integration %s because it is referenced by route %s", *i.IntegrationId, *route.RouteId)
+			}
+		}
+	}
+	r.Integrations = slices.DeleteFunc(r.Integrations, func(i v2.Integration) bool { return wire.Val(i.ApiGatewayManaged) })
+	r.Stages = slices.DeleteFunc(r.Stages, func(x v2.Stage) bool { return wire.Val(x.ApiGatewayManaged) })
 	return nil
 }
 

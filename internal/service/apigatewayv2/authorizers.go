@@ -137,6 +137,15 @@ func checkIssuer(issuer string) error {
 // lambdaSource is where a Lambda authorizer's identity may come from.
 var lambdaSource = regexp.MustCompile(`^\$(request\.(header|querystring)|context|stageVariables)\.[A-Za-z0-9._-]+$`)
 
+// usualTTL is how long, in seconds, a Lambda authorizer's results are kept where nobody says: without
+// an identity to keep them by, not at all.
+func usualTTL(sources []string) int32 {
+	if len(sources) == 0 {
+		return 0
+	}
+	return 300
+}
+
 func checkRequestAuthorizer(a *v2.Authorizer) error {
 	if _, ok := functionOf(wire.Val(a.AuthorizerUri)); !ok {
 		return bad("Invalid authorizer URI: %s", wire.Val(a.AuthorizerUri))
@@ -152,6 +161,12 @@ func checkRequestAuthorizer(a *v2.Authorizer) error {
 	case "2.0":
 	default:
 		return bad("AuthorizerPayloadFormatVersion is a required parameter for authorizer type REQUEST and must be 1.0 or 2.0")
+	}
+	if a.EnableSimpleResponses == nil {
+		a.EnableSimpleResponses = new(false)
+	}
+	if a.AuthorizerResultTtlInSeconds == nil {
+		a.AuthorizerResultTtlInSeconds = new(usualTTL(a.IdentitySource))
 	}
 	for _, src := range a.IdentitySource {
 		if !lambdaSource.MatchString(src) {

@@ -78,6 +78,7 @@ func (s *Service) createDeployment(c *gate.Call, in *v2.CreateDeploymentInput) (
 			r.Stages[i].DeploymentId, r.Stages[i].LastUpdatedDate = &id, &now
 		}
 		d := v2.Deployment{AutoDeployed: new(false), CreatedDate: &now, DeploymentId: &id, DeploymentStatus: new("DEPLOYED"), Description: in.Description}
+		settle(&d)
 		if err := s.t.deployments.Put(tx, r.deploymentKey(id), r.snapshot(d)); err != nil {
 			return nil, err
 		}
@@ -140,6 +141,7 @@ func (s *Service) updateDeployment(c *gate.Call, in *v2.UpdateDeploymentInput) (
 			return nil, err
 		}
 		wire.Fill(&d.Deployment, in)
+		settle(&d.Deployment)
 		return filled[v2.UpdateDeploymentOutput](&d.Deployment), s.t.deployments.Put(tx, r.deploymentKey(in.DeploymentId), d)
 	})
 }

@@ -85,8 +85,11 @@ func (s *Service) deleteIntegration(c *gate.Call, in *v2.DeleteIntegrationInput)
 	})
 }
 
+const usualTimeout = 30000 // milliseconds that an integration has where nobody says; the quota
+
 // checkIntegration refuses an integration that is not a Lambda proxy.
 func checkIntegration(i *v2.Integration) error {
+	settle(i)
 	switch {
 	case wire.Val(i.ConnectionType) == "VPC_LINK" || i.ConnectionId != nil:
 		return notBuilt("VPC links")
@@ -115,7 +118,7 @@ func checkIntegration(i *v2.Integration) error {
 	}
 	i.IntegrationMethod = new("POST")
 	if i.TimeoutInMillis == nil {
-		i.TimeoutInMillis = new(int32(30000))
+		i.TimeoutInMillis = new(int32(usualTimeout))
 	}
 	return nil
 }

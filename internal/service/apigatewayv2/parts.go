@@ -9,7 +9,9 @@ import (
 	"github.com/bastide-cloud/bastide/internal/wire"
 )
 
-// The resources that are parts of an API: their names are found in it, and they go with it.
+// The resources that are parts of an API: their names are found in it, and they go with it. An
+// update says every setting, what a creation would have where the template says nothing: else one
+// that the template drops would stay in force.
 
 func createStageResource(ctx context.Context, m gate.Making, props map[string]any) (gate.Made, error) {
 	in := v2.CreateStageInput{}
@@ -27,19 +29,19 @@ func createStageResource(ctx context.Context, m gate.Making, props map[string]an
 }
 
 func updateStageResource(ctx context.Context, m gate.Making, id string, before, after map[string]any) (gate.Made, error) {
-	in := v2.UpdateStageInput{}
+	in := v2.UpdateStageInput{AutoDeploy: new(false), Description: new(""), StageVariables: map[string]string{},
+		RouteSettings: map[string]v2.RouteSettings{}, DefaultRouteSettings: &v2.RouteSettings{}}
 	if err := wire.Properties(&in, without(after, "Tags")); err != nil {
 		return gate.Made{ID: id}, err
 	}
-	for name, empty := range map[string]func(){ // what the template no longer says ends
-		"StageVariables":       func() { in.StageVariables = map[string]string{} },
-		"RouteSettings":        func() { in.RouteSettings = map[string]v2.RouteSettings{} },
-		"DefaultRouteSettings": func() { in.DefaultRouteSettings = &v2.RouteSettings{} },
-		"AutoDeploy":           func() { in.AutoDeploy = new(false) },
-	} {
-		if before[name] != nil && after[name] == nil {
-			empty()
-		}
+	// A stage that neither deploys by itself nor names a deployment keeps one that a Deployment
+	// resource gave it, not one that its own old properties did.
+	var was v2.UpdateStageInput
+	if err := wire.Properties(&was, without(before, "Tags")); err != nil {
+		return gate.Made{ID: id}, err
+	}
+	if in.DeploymentId == nil && !*in.AutoDeploy && (was.DeploymentId != nil || wire.Val(was.AutoDeploy)) {
+		in.DeploymentId = new("")
 	}
 	if _, err := client(m).UpdateStage(ctx, &in); err != nil {
 		return gate.Made{ID: id}, err
@@ -78,16 +80,11 @@ func createRouteResource(ctx context.Context, m gate.Making, props map[string]an
 	return gate.Made{}, err
 }
 
-func updateRouteResource(ctx context.Context, m gate.Making, id string, before, after map[string]any) (gate.Made, error) {
-	in := v2.UpdateRouteInput{RouteId: id}
+func updateRouteResource(ctx context.Context, m gate.Making, id string, _, after map[string]any) (gate.Made, error) {
+	in := v2.UpdateRouteInput{RouteId: id, AuthorizationType: new("NONE"), AuthorizationScopes: []string{}, AuthorizerId: new(""),
+		Target: new(""), OperationName: new(""), ApiKeyRequired: new(false)}
 	if err := wire.Properties(&in, after); err != nil {
 		return gate.Made{ID: id}, err
-	}
-	if before["AuthorizationType"] != nil && after["AuthorizationType"] == nil {
-		in.AuthorizationType = new("NONE")
-	}
-	if before["AuthorizationScopes"] != nil && after["AuthorizationScopes"] == nil {
-		in.AuthorizationScopes = []string{}
 	}
 	_, err := client(m).UpdateRoute(ctx, &in)
 	return gate.Made{ID: id, Attributes: map[string]any{"RouteId": id}}, err
@@ -139,7 +136,8 @@ func spareIntegration(ctx context.Context, m gate.Making, in *v2.CreateIntegrati
 }
 
 func updateIntegrationResource(ctx context.Context, m gate.Making, id string, _, after map[string]any) (gate.Made, error) {
-	in := v2.UpdateIntegrationInput{IntegrationId: id}
+	in := v2.UpdateIntegrationInput{IntegrationId: id, IntegrationUri: new(""), IntegrationMethod: new("POST"),
+		ConnectionType: new("INTERNET"), PayloadFormatVersion: new("1.0"), TimeoutInMillis: new(int32(usualTimeout)), Description: new("")}
 	if err := wire.Properties(&in, after); err != nil {
 		return gate.Made{ID: id}, err
 	}
@@ -165,9 +163,17 @@ func createAuthorizerResource(ctx context.Context, m gate.Making, props map[stri
 }
 
 func updateAuthorizerResource(ctx context.Context, m gate.Making, id string, _, after map[string]any) (gate.Made, error) {
-	in := v2.UpdateAuthorizerInput{AuthorizerId: id}
+	in := v2.UpdateAuthorizerInput{AuthorizerId: id, IdentitySource: []string{}}
 	if err := wire.Properties(&in, after); err != nil {
 		return gate.Made{ID: id}, err
+	}
+	if wire.Val(in.AuthorizerType) != "JWT" { // which has neither
+		if in.EnableSimpleResponses == nil {
+			in.EnableSimpleResponses = new(false)
+		}
+		if in.AuthorizerResultTtlInSeconds == nil {
+			in.AuthorizerResultTtlInSeconds = new(usualTTL(in.IdentitySource))
+		}
 	}
 	_, err := client(m).UpdateAuthorizer(ctx, &in)
 	return gate.Made{ID: id, Attributes: map[string]any{"AuthorizerId": id}}, err
@@ -191,7 +197,7 @@ func createDeploymentResource(ctx context.Context, m gate.Making, props map[stri
 }
 
 func updateDeploymentResource(ctx context.Context, m gate.Making, id string, _, after map[string]any) (gate.Made, error) {
-	in := v2.UpdateDeploymentInput{DeploymentId: id}
+	in := v2.UpdateDeploymentInput{DeploymentId: id, Description: new("")}
 	if err := wire.Properties(&in, after); err != nil {
 		return gate.Made{ID: id}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"reflect"
+	"slices"
 
 	v2 "github.com/bastide-cloud/bastide/internal/api/apigatewayv2"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
@@ -68,6 +69,15 @@ func body(props map[string]any, tags map[string]string) (string, error) {
 		out = append(out, map[string]any{"name": k, "x-amazon-apigateway-tag-value": v})
 	}
 	doc["tags"] = out
+	var in struct{ DisableExecuteApiEndpoint *bool }
+	if err := wire.Properties(&in, props); err != nil {
+		return "", err
+	}
+	if in.DisableExecuteApiEndpoint != nil { // said here too, or the API would answer until it is said
+		servers, _ := doc["servers"].([]any)
+		doc["servers"] = append(slices.Clone(servers), map[string]any{"x-amazon-apigateway-endpoint-configuration": map[string]any{
+			"disableExecuteApiEndpoint": *in.DisableExecuteApiEndpoint}})
+	}
 	b, err := json.Marshal(doc)
 	return string(b), err
 }
@@ -77,6 +87,26 @@ func tagsOf(props map[string]any) (map[string]string, error) {
 	var in struct{ Tags map[string]string }
 	err := wire.Properties(&in, map[string]any{"Tags": props["Tags"]})
 	return in.Tags, err
+}
+
+// allTags are a template's tags with those of its definition.
+func allTags(props map[string]any) (map[string]string, error) {
+	tags, err := tagsOf(props)
+	if err != nil || props["Body"] == nil {
+		return tags, err
+	}
+	doc, _ := props["Body"].(map[string]any)
+	list, _ := doc["tags"].([]any)
+	all := map[string]string{}
+	for _, t := range list {
+		m, _ := t.(map[string]any)
+		name, _ := m["name"].(string)
+		if v, ok := m["x-amazon-apigateway-tag-value"].(string); ok {
+			all[name] = v
+		}
+	}
+	maps.Copy(all, tags)
+	return all, nil
 }
 
 func createAPIResource(ctx context.Context, m gate.Making, props map[string]any) (gate.Made, error) {
@@ -166,50 +196,76 @@ func attributes(ctx context.Context, m gate.Making, id string, err error) (gate.
 	return gate.Made{ID: id, Attributes: map[string]any{"ApiId": id, "ApiEndpoint": wire.Val(out.ApiEndpoint)}}, nil
 }
 
+// updateAPIResource says every setting of the API, what a creation would have where the template
+// says nothing; a definition is read anew with everything that it makes.
 func updateAPIResource(ctx context.Context, m gate.Making, id string, before, after map[string]any) (gate.Made, error) {
+	var err error
 	if after["Body"] != nil {
-		tags, err := tagsOf(after)
-		if err != nil {
-			return gate.Made{ID: id}, err
+		if err = reimport(ctx, m, id, after); err == nil {
+			err = overlay(ctx, m, id, after)
 		}
-		text, err := body(after, tags)
-		if err != nil {
-			return gate.Made{ID: id}, err
+	} else {
+		err = resetAPI(ctx, m, id, before, after)
+	}
+	if err == nil && before["Target"] != nil && (after["Target"] == nil || after["Body"] != nil) {
+		_, err = client(m).UpdateApi(ctx, &v2.UpdateApiInput{ApiId: id, Target: new("")})
+	}
+	if err == nil {
+		err = retag(ctx, m, "/apis/"+id, before, after)
+	}
+	return attributes(ctx, m, id, err)
+}
+
+func reimport(ctx context.Context, m gate.Making, id string, props map[string]any) error {
+	tags, err := tagsOf(props)
+	if err != nil {
+		return err
+	}
+	text, err := body(props, tags)
+	if err != nil {
+		return err
+	}
+	in := v2.ReimportApiInput{ApiId: id, Body: text}
+	if err := wire.Properties(&in, map[string]any{"FailOnWarnings": props["FailOnWarnings"]}); err != nil {
+		return err
+	}
+	_, err = client(m).ReimportApi(ctx, &in)
+	return err
+}
+
+// resetAPI makes an API what a template without a definition says.
+func resetAPI(ctx context.Context, m gate.Making, id string, before, after map[string]any) error {
+	if before["Body"] != nil { // what the old definition made goes with it
+		empty := maps.Clone(after)
+		empty["Body"] = map[string]any{"openapi": "3.0.1", "info": map[string]any{"title": after["Name"]}, "paths": map[string]any{}}
+		if err := reimport(ctx, m, id, empty); err != nil {
+			return err
 		}
-		in := v2.ReimportApiInput{ApiId: id, Body: text}
-		if err := wire.Properties(&in, map[string]any{"FailOnWarnings": after["FailOnWarnings"]}); err != nil {
-			return gate.Made{ID: id}, err
-		}
-		if _, err := client(m).ReimportApi(ctx, &in); err != nil {
-			return gate.Made{ID: id}, err
-		}
-		if err := overlay(ctx, m, id, after); err != nil {
-			return gate.Made{ID: id}, err
-		}
-		return attributes(ctx, m, id, retag(ctx, m, "/apis/"+id, before, after))
 	}
 	if before["CorsConfiguration"] != nil && after["CorsConfiguration"] == nil {
 		if _, err := client(m).DeleteCorsConfiguration(ctx, &v2.DeleteCorsConfigurationInput{ApiId: id}); err != nil {
-			return gate.Made{ID: id}, err
+			return err
 		}
 	}
-	in := v2.UpdateApiInput{ApiId: id}
+	in := v2.UpdateApiInput{ApiId: id, Name: new(""), Description: new(""), Version: new(""), DisableExecuteApiEndpoint: new(false),
+		RouteSelectionExpression: new(selection), ApiKeySelectionExpression: new(keySelection), IpAddressType: new("ipv4")}
+	if after["Target"] != nil {
+		in.RouteKey = new("$default")
+	}
 	if err := wire.Properties(&in, without(after, "Tags", "ProtocolType")); err != nil {
-		return gate.Made{ID: id}, err
+		return err
 	}
-	if _, err := client(m).UpdateApi(ctx, &in); err != nil {
-		return gate.Made{ID: id}, err
-	}
-	return attributes(ctx, m, id, retag(ctx, m, "/apis/"+id, before, after))
+	_, err := client(m).UpdateApi(ctx, &in)
+	return err
 }
 
 // retag makes the tags of an API or stage those of the template.
 func retag(ctx context.Context, m gate.Making, resource string, before, after map[string]any) error {
-	was, err := tagsOf(before)
+	was, err := allTags(before)
 	if err != nil {
 		return err
 	}
-	want, err := tagsOf(after)
+	want, err := allTags(after)
 	if err != nil {
 		return err
 	}

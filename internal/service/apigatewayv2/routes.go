@@ -62,7 +62,7 @@ func (s *Service) updateRoute(c *gate.Call, in *v2.UpdateRouteInput) (*v2.Update
 		route := r.Routes[i]
 		wire.Fill(&route, in)
 		if t := in.AuthorizationType; t != nil && (*t == "NONE" || *t == "AWS_IAM") {
-			route.AuthorizerId, route.AuthorizationScopes = nil, in.AuthorizationScopes
+			route.AuthorizerId, route.AuthorizationScopes = in.AuthorizerId, in.AuthorizationScopes
 		}
 		if err := checkRoute(r, &route); err != nil {
 			return nil, err
@@ -118,6 +118,7 @@ func checkKey(key string) error {
 
 // checkRoute refuses a route that cannot serve within its API.
 func checkRoute(r *record, route *v2.Route) error {
+	settle(route)
 	if err := checkKey(route.RouteKey); err != nil {
 		return err
 	}

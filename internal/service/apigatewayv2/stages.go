@@ -91,7 +91,13 @@ func (s *Service) updateStage(c *gate.Call, in *v2.UpdateStageInput) (*v2.Update
 		if err := s.checkStage(tx, r, &st); err != nil {
 			return nil, err
 		}
+		if in.DeploymentId != nil { // what was said of an automatic one
+			st.LastDeploymentStatusMessage = nil
+		}
 		r.Stages[i] = st
+		if err := s.dropUnused(tx, r); err != nil {
+			return nil, err
+		}
 		if *st.AutoDeploy && !was {
 			if err := s.redeploy(tx, r, next); err != nil {
 				return nil, err
@@ -129,6 +135,10 @@ func (s *Service) deleteRouteSettings(c *gate.Call, in *v2.DeleteRouteSettingsIn
 
 // checkStage refuses settings that would not be kept.
 func (s *Service) checkStage(tx *store.Tx, r *record, st *v2.Stage) error {
+	settle(st)
+	if d := st.DefaultRouteSettings; d != nil && *d == (v2.RouteSettings{}) {
+		st.DefaultRouteSettings = nil
+	}
 	if !stageForm.MatchString(st.StageName) {
 		return bad("Stage name only allows alphanumeric characters, hyphens, and underscores, or must be $default")
 	}

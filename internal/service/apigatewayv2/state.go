@@ -1,6 +1,7 @@
 package apigatewayv2
 
 import (
+	"reflect"
 	"slices"
 
 	v2 "github.com/bastide-cloud/bastide/internal/api/apigatewayv2"
@@ -75,6 +76,24 @@ func conflict(format string, args ...any) error {
 
 func notBuilt(what string) error {
 	return awserr.Of(awserr.NotImplemented, "%s: not built in this version of Bastide.", what)
+}
+
+// settle takes back what an empty value unsets: an update says "" or an empty list or map of a
+// member to make it what it is where nobody ever said it.
+func settle(dst any) {
+	v := reflect.ValueOf(dst).Elem()
+	for i := range v.NumField() {
+		switch f := v.Field(i); f.Kind() {
+		case reflect.Slice, reflect.Map:
+			if f.Len() == 0 {
+				f.SetZero()
+			}
+		case reflect.Pointer:
+			if s, ok := f.Interface().(*string); ok && s != nil && *s == "" {
+				f.SetZero()
+			}
+		}
+	}
 }
 
 // find is the element of a list with an id; the error says which noun there is none of.

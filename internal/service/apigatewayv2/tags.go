@@ -86,7 +86,9 @@ func changeTags[Out any](s *Service, c *gate.Call, resourceARN string, alter fun
 		tags := map[string]string{}
 		maps.Copy(tags, *at)
 		alter(tags)
-		*at = tags
+		if *at = tags; len(tags) == 0 {
+			*at = nil
+		}
 		return new(Out), checkTags(tags)
 	})
 }
