@@ -22,6 +22,9 @@ type fault struct {
 // error is a *tree.Error that lists each with line and column, in one list with what binding the
 // template has found already.
 func (t Types) Check(g *template.Graph, found ...*tree.Error) error {
+	if err := t.attributes(g); err != nil {
+		return err
+	}
 	var faults []fault
 	for _, e := range found {
 		f := fault{what: strings.TrimSuffix(e.Message, ".")}
@@ -61,6 +64,24 @@ func (t Types) Check(g *template.Graph, found ...*tree.Error) error {
 	}
 	e.Message = b.String()
 	return e
+}
+
+// attributes refuses a question for an attribute that a type does not have, wherever it stands: else
+// it would be found only once the resource is made. What types that are not built have is not known.
+func (t Types) attributes(g *template.Graph) error {
+	for _, a := range g.Attributes() {
+		k, ok := t.byName[a.Type]
+		switch {
+		case !ok || slices.Contains(k.Attributes, a.Name):
+		case a.Waits:
+			return tree.Errorf(a.Pos, "Template error: the attribute that Fn::GetAtt asks the resource %s for cannot depend on a resource", a.LogicalID)
+		case a.Function == "Fn::Sub":
+			return tree.Errorf(a.Pos, "Template error: instance of Fn::Sub references invalid resource attribute %s.%s", a.LogicalID, a.Name)
+		default:
+			return tree.Errorf(a.Pos, "Template error: resource %s does not support attribute type %s in Fn::GetAtt", a.LogicalID, a.Name)
+		}
+	}
+	return nil
 }
 
 func (t Types) checkResource(g *template.Graph, r *template.Resource) []fault {

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -175,5 +176,29 @@ func TestTagsOfTheStackReachItsResources(t *testing.T) {
 	got = fmt.Sprint(stack.tagged(k, "A", egress, map[string]any{"Tags": map[string]any{"own": "mine"}})["Tags"])
 	if got != "map[aws:cloudformation:logical-id:A aws:cloudformation:stack-id:arn:stack/s/1 aws:cloudformation:stack-name:s bastide:egress:a.example:443 b.example:80 own:mine team:a]" {
 		t.Errorf("%s", got)
+	}
+}
+
+// An attribute that a type does not have is refused before anything is made, wherever it is asked for.
+func TestCheckKnowsTheAttributes(t *testing.T) {
+	types := newWorld(t).types(t)
+	head := "Parameters: {P: {Type: String, Default: Arn}}\nConditions: {Never: !Equals [a, b]}\nResources:\n  A: {Type: Test::World::Thing}\n  U: {Type: Test::World::Unknown, Condition: Never}\n"
+	for _, c := range []struct{ src, want string }{
+		{"Outputs: {O: {Value: !GetAtt A.Arn}, P: {Value: !Sub '${A.Value}${A}'}, Q: {Value: {'Fn::GetAtt': [A, !Ref P]}}}\n", ""},
+		{"Outputs: {O: {Value: {'Fn::GetAtt': [A, Nope]}}}\n", "Template error: resource A does not support attribute type Nope in Fn::GetAtt (line 6, column 22)"},
+		{"Outputs: {O: {Value: !GetAtt A.Arn.More}}\n", "Template error: resource A does not support attribute type Arn.More in Fn::GetAtt"},
+		{"Outputs: {O: {Value: {'Fn::GetAtt': [A, !Sub '${P}s']}}}\n", "Template error: resource A does not support attribute type Arns in Fn::GetAtt"},
+		{"Outputs: {O: {Value: {'Fn::GetAtt': [A, !Ref A]}}}\n", "the attribute that Fn::GetAtt asks the resource A for cannot depend on a resource (line 6"},
+		{"Outputs: {O: {Condition: Never, Value: !Sub 'x-${A.Nope}'}}\n", "Template error: instance of Fn::Sub references invalid resource attribute A.Nope (line 6"},
+		{"Outputs: {O: {Value: x, Export: {Name: !GetAtt A.Nope}}}\n", "resource A does not support attribute type Nope"},
+		{"  B: {Type: Test::World::Thing, Properties: {Value: !If [Never, !GetAtt A.Nope, x]}}\n", "resource A does not support attribute type Nope in Fn::GetAtt (line 6"},
+		{"  B: {Type: Test::World::Thing, Condition: Never, Properties: {Value: !Join ['', [!GetAtt A.Nope]]}}\n", "resource A does not support attribute type Nope"},
+		{"  B: {Type: Test::World::Thing, Metadata: {X: !GetAtt A.Nope}}\n", "resource A does not support attribute type Nope"},
+		{"  B: {Type: Test::World::Thing, Condition: Never, Properties: {Value: !GetAtt U.Any}}\n", ""}, // what that has is not known
+	} {
+		err := types.Check(bound(t, head+c.src))
+		if e, ok := errors.AsType[*tree.Error](err); c.want == "" && err != nil || c.want != "" && (!ok || e.Unbuilt || !strings.Contains(e.Error(), c.want)) {
+			t.Errorf("%s: %v, want %s", c.src, err, c.want)
+		}
 	}
 }

@@ -73,7 +73,7 @@ func (w *world) tick() bool {
 
 func (w *world) types(t *testing.T) Types {
 	t.Helper()
-	res := gate.Resource{Type: "Test::World::Thing", Properties: []string{"Name", "Value", "Kind", "Uses", "Tags", "Tags.Key", "Tags.Value", "Open", "Nested.Inner"},
+	res := gate.Resource{Type: "Test::World::Thing", Attributes: []string{"Arn", "Value"}, Properties: []string{"Name", "Value", "Kind", "Uses", "Tags", "Tags.Key", "Tags.Value", "Open", "Nested.Inner"},
 		Unbuilt: map[string]map[string]string{"Nested.Inner": {"deep": "Inner deep needs a sea, which is not built"}},
 		Replace: []string{"Name", "Kind"}, Create: w.create, Update: w.update, Delete: w.delete}
 	types, err := NewTypes(res)

@@ -20,6 +20,9 @@ type Resource struct {
 	// such a deployment fails too before anything is made. A value that waits for a resource is left
 	// to the operations.
 	Unbuilt map[string]map[string]string
+	// Attributes are what Fn::GetAtt can ask for; Made.Attributes holds no other. A template that
+	// asks for one that is not listed is refused before anything is made.
+	Attributes []string
 	// Replace are the properties whose change makes a new resource in place of the old.
 	Replace []string
 	// NameLimit is how long Making.Name may be, 64 where it is 0; NameLower wants it in lower case.

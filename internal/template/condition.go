@@ -122,6 +122,7 @@ func references(n *Node) []string {
 type reference struct {
 	fn, name, attr string
 	pos            Pos
+	arg            *Node // of Fn::GetAtt
 }
 
 // walkRefs calls f for every reference in n. Malformed functions are left to the evaluation.
@@ -142,14 +143,14 @@ func walkRefs(n *Node, f func(reference)) {
 	switch name {
 	case "Ref":
 		if arg.Is(tree.String) {
-			f(reference{"Ref", arg.Text, "", n.Pos})
+			f(reference{fn: "Ref", name: arg.Text, pos: n.Pos})
 		}
 	case "Fn::GetAtt":
 		if arg.Is(tree.String) {
 			id, attr, _ := strings.Cut(arg.Text, ".")
-			f(reference{"Fn::GetAtt", id, attr, n.Pos})
+			f(reference{"Fn::GetAtt", id, attr, n.Pos, arg})
 		} else if arg.Is(tree.List) && len(arg.Items) > 0 && arg.Items[0].Is(tree.String) {
-			f(reference{"Fn::GetAtt", arg.Items[0].Text, "", n.Pos})
+			f(reference{fn: "Fn::GetAtt", name: arg.Items[0].Text, pos: n.Pos, arg: arg})
 			for _, it := range arg.Items[1:] {
 				walkRefs(it, f)
 			}
@@ -160,7 +161,7 @@ func walkRefs(n *Node, f func(reference)) {
 		return
 	case "Fn::If":
 		if arg.Is(tree.List) && len(arg.Items) > 0 && arg.Items[0].Is(tree.String) {
-			f(reference{"Fn::If", arg.Items[0].Text, "", arg.Items[0].Pos})
+			f(reference{fn: "Fn::If", name: arg.Items[0].Text, pos: arg.Items[0].Pos})
 		}
 	}
 	walkRefs(arg, f)
@@ -180,7 +181,7 @@ func walkSub(arg *Node, p Pos, f func(reference)) {
 			continue
 		}
 		id, attr, _ := strings.Cut(s.name, ".")
-		f(reference{"Fn::Sub", id, attr, p})
+		f(reference{fn: "Fn::Sub", name: id, attr: attr, pos: p})
 	}
 	if vars != nil {
 		for _, v := range vars.Fields {

@@ -33,7 +33,7 @@ func segments(s string, p Pos) ([]segment, error) {
 			out = append(out, segment{literal: "${" + rest + "}"})
 			continue
 		}
-		if name = strings.TrimSpace(name); !subName.MatchString(name) {
+		if name = strings.TrimSpace(name); !subName.MatchString(name) || strings.HasSuffix(name, ".") {
 			return nil, tree.Errorf(p, "Template error: variable names in Fn::Sub syntax must contain only alphanumeric characters, underscores, periods, and colons")
 		}
 		out = append(out, segment{name: name})

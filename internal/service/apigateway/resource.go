@@ -17,15 +17,15 @@ import (
 // Resources are the CloudFormation resource types of the service.
 func (s *Service) Resources() []gate.Resource {
 	return []gate.Resource{
-		{Type: "AWS::ApiGateway::RestApi",
+		{Type: "AWS::ApiGateway::RestApi", Attributes: []string{"RestApiId", "RootResourceId"},
 			Properties: []string{"Name", "Description", "Body", "FailOnWarnings", "Mode", "Parameters", "Policy", "BinaryMediaTypes", "ApiKeySourceType",
 				"DisableExecuteApiEndpoint", "MinimumCompressionSize", "EndpointConfiguration", "EndpointConfiguration.Types", "EndpointConfiguration.VpcEndpointIds",
 				"EndpointConfiguration.IpAddressType", "Tags", "Tags.Key", "Tags.Value"},
 			Create: createAPIResource, Update: updateAPIResource, Delete: deleteAPIResource},
-		{Type: "AWS::ApiGateway::Resource", Properties: []string{"RestApiId", "ParentId", "PathPart"},
+		{Type: "AWS::ApiGateway::Resource", Attributes: []string{"ResourceId"}, Properties: []string{"RestApiId", "ParentId", "PathPart"},
 			Replace: []string{"RestApiId", "ParentId", "PathPart"}, Create: createPathResource, Delete: deletePathResource},
 		methodResource(),
-		{Type: "AWS::ApiGateway::Deployment", Properties: []string{"RestApiId", "Description", "StageName"},
+		{Type: "AWS::ApiGateway::Deployment", Attributes: []string{"DeploymentId"}, Properties: []string{"RestApiId", "Description", "StageName"},
 			Replace: []string{"RestApiId", "StageName"}, Create: createDeploymentResource, Update: updateDeploymentResource, Delete: deleteDeploymentResource},
 		{Type: "AWS::ApiGateway::Stage",
 			Properties: []string{"RestApiId", "DeploymentId", "StageName", "Description", "Variables", "CacheClusterEnabled", "TracingEnabled",
@@ -33,7 +33,7 @@ func (s *Service) Resources() []gate.Resource {
 				"MethodSettings.LoggingLevel", "MethodSettings.MetricsEnabled", "MethodSettings.DataTraceEnabled", "MethodSettings.CachingEnabled",
 				"Tags", "Tags.Key", "Tags.Value"},
 			Replace: []string{"RestApiId", "StageName"}, Create: createStageResource, Update: updateStageResource, Delete: deleteStageResource},
-		{Type: "AWS::ApiGateway::Authorizer",
+		{Type: "AWS::ApiGateway::Authorizer", Attributes: []string{"AuthorizerId"},
 			Properties: []string{"RestApiId", "Name", "Type", "AuthType", "AuthorizerUri", "IdentitySource", "IdentityValidationExpression", "AuthorizerResultTtlInSeconds"},
 			Replace:    []string{"RestApiId"}, Create: createAuthorizerResource, Update: updateAuthorizerResource, Delete: deleteAuthorizerResource},
 	}

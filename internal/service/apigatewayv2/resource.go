@@ -22,23 +22,23 @@ func (s *Service) Resources() []gate.Resource {
 				"DefaultRouteSettings", "DefaultRouteSettings.ThrottlingBurstLimit", "DefaultRouteSettings.ThrottlingRateLimit",
 				"DefaultRouteSettings.DetailedMetricsEnabled", "DefaultRouteSettings.DataTraceEnabled", "DefaultRouteSettings.LoggingLevel"},
 			Replace: []string{"ApiId", "StageName"}, Create: createStageResource, Update: updateStageResource, Delete: deleteStageResource},
-		{Type: "AWS::ApiGatewayV2::Route",
+		{Type: "AWS::ApiGatewayV2::Route", Attributes: []string{"RouteId"},
 			Properties: []string{"ApiId", "RouteKey", "Target", "AuthorizationType", "AuthorizerId", "AuthorizationScopes", "OperationName", "ApiKeyRequired"},
 			Replace:    []string{"ApiId"}, Create: createRouteResource, Update: updateRouteResource, Delete: deleteRouteResource},
-		{Type: "AWS::ApiGatewayV2::Integration",
+		{Type: "AWS::ApiGatewayV2::Integration", Attributes: []string{"IntegrationId"},
 			Properties: []string{"ApiId", "IntegrationType", "IntegrationUri", "IntegrationMethod", "PayloadFormatVersion", "TimeoutInMillis", "Description", "ConnectionType"},
 			Replace:    []string{"ApiId"}, Create: createIntegrationResource, Update: updateIntegrationResource, Delete: deleteIntegrationResource},
-		{Type: "AWS::ApiGatewayV2::Authorizer",
+		{Type: "AWS::ApiGatewayV2::Authorizer", Attributes: []string{"AuthorizerId"},
 			Properties: []string{"ApiId", "Name", "AuthorizerType", "AuthorizerUri", "AuthorizerPayloadFormatVersion", "AuthorizerResultTtlInSeconds",
 				"EnableSimpleResponses", "IdentitySource", "JwtConfiguration", "JwtConfiguration.Issuer", "JwtConfiguration.Audience"},
 			Replace: []string{"ApiId", "AuthorizerType"}, Create: createAuthorizerResource, Update: updateAuthorizerResource, Delete: deleteAuthorizerResource},
-		{Type: "AWS::ApiGatewayV2::Deployment", Properties: []string{"ApiId", "Description", "StageName"},
+		{Type: "AWS::ApiGatewayV2::Deployment", Attributes: []string{"DeploymentId"}, Properties: []string{"ApiId", "Description", "StageName"},
 			Replace: []string{"ApiId", "StageName"}, Create: createDeploymentResource, Update: updateDeploymentResource, Delete: deleteDeploymentResource},
 	}
 }
 
 func apiResource() gate.Resource {
-	return gate.Resource{Type: "AWS::ApiGatewayV2::Api",
+	return gate.Resource{Type: "AWS::ApiGatewayV2::Api", Attributes: []string{"ApiId", "ApiEndpoint"},
 		Properties: []string{"Name", "ProtocolType", "Description", "Version", "Tags", "Body", "FailOnWarnings", "Target", "RouteKey",
 			"DisableExecuteApiEndpoint", "RouteSelectionExpression", "ApiKeySelectionExpression", "IpAddressType",
 			"CorsConfiguration", "CorsConfiguration.AllowOrigins", "CorsConfiguration.AllowMethods", "CorsConfiguration.AllowHeaders",

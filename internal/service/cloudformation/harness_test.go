@@ -198,7 +198,7 @@ type things struct {
 }
 
 func (w *things) resource() gate.Resource {
-	return gate.Resource{Type: "Test::Door::Thing", Properties: []string{"Name", "Value", "Fail"}, Replace: []string{"Name"},
+	return gate.Resource{Type: "Test::Door::Thing", Attributes: []string{"Value"}, Properties: []string{"Name", "Value", "Fail"}, Replace: []string{"Name"},
 		Create: func(ctx context.Context, m gate.Making, props map[string]any) (gate.Made, error) {
 			id := m.Name
 			if props["Name"] != nil {

@@ -18,7 +18,7 @@ import (
 // with the property's place, because nothing here would do it.
 func (s *Service) Resources() []gate.Resource {
 	return []gate.Resource{{
-		Type: "AWS::DynamoDB::Table",
+		Type: "AWS::DynamoDB::Table", Attributes: []string{"Arn"},
 		Properties: []string{"TableName", "BillingMode", "DeletionProtectionEnabled", "TableClass",
 			"AttributeDefinitions", "AttributeDefinitions.AttributeName", "AttributeDefinitions.AttributeType",
 			"KeySchema", "KeySchema.AttributeName", "KeySchema.KeyType",

@@ -18,7 +18,7 @@ func (s *Service) Resources() []gate.Resource {
 			"Tags", "Tags.Key", "Tags.Value")
 	}
 	return []gate.Resource{{
-		Type:       "AWS::IAM::Role",
+		Type: "AWS::IAM::Role", Attributes: []string{"Arn", "RoleId"},
 		Properties: entity("RoleName", "AssumeRolePolicyDocument", "Description", "MaxSessionDuration"),
 		Replace:    []string{"RoleName", "Path"},
 		Create:     createRoleResource,
@@ -27,7 +27,7 @@ func (s *Service) Resources() []gate.Resource {
 			return deleteHolder(ctx, asRole(m, id), props)
 		},
 	}, {
-		Type:       "AWS::IAM::User",
+		Type: "AWS::IAM::User", Attributes: []string{"Arn"},
 		Properties: entity("UserName"),
 		Replace:    []string{"UserName", "Path"},
 		Create:     createUserResource,
@@ -41,7 +41,7 @@ func (s *Service) Resources() []gate.Resource {
 			return deleteHolder(ctx, asUser(m, id), props)
 		},
 	}, {
-		Type:       "AWS::IAM::Policy",
+		Type: "AWS::IAM::Policy", Attributes: []string{"Id"},
 		Properties: []string{"PolicyName", "PolicyDocument", "Roles", "Users"},
 		Create: func(ctx context.Context, m gate.Making, props map[string]any) (gate.Made, error) {
 			made := gate.Made{ID: m.Name, Attributes: map[string]any{"Id": m.Name}}
@@ -54,7 +54,7 @@ func (s *Service) Resources() []gate.Resource {
 			return spreadInline(ctx, m, props, nil)
 		},
 	}, {
-		Type:       "AWS::IAM::ManagedPolicy",
+		Type: "AWS::IAM::ManagedPolicy", Attributes: []string{"PolicyArn", "PolicyId", "DefaultVersionId"},
 		Properties: []string{"ManagedPolicyName", "PolicyDocument", "Path", "Description", "Roles", "Users"},
 		Replace:    []string{"ManagedPolicyName", "Path", "Description"},
 		NameLimit:  128,

@@ -13,7 +13,7 @@ import (
 // Resources are the CloudFormation types that the service offers.
 func (s *Service) Resources() []gate.Resource {
 	return []gate.Resource{{
-		Type:       "AWS::Logs::LogGroup",
+		Type: "AWS::Logs::LogGroup", Attributes: []string{"Arn"},
 		Properties: []string{"LogGroupName", "RetentionInDays", "Tags", "Tags.Key", "Tags.Value", "LogGroupClass", "DeletionProtectionEnabled"},
 		Replace:    []string{"LogGroupName", "LogGroupClass"},
 		NameLimit:  512,

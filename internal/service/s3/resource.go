@@ -18,7 +18,7 @@ import (
 // with the property's place, because nothing here would do it.
 func (s *Service) Resources() []gate.Resource {
 	return []gate.Resource{{
-		Type: "AWS::S3::Bucket",
+		Type: "AWS::S3::Bucket", Attributes: []string{"Arn", "DomainName", "RegionalDomainName", "DualStackDomainName"},
 		Properties: []string{"BucketName", "AccessControl",
 			"VersioningConfiguration", "VersioningConfiguration.Status",
 			"PublicAccessBlockConfiguration", "PublicAccessBlockConfiguration.BlockPublicAcls", "PublicAccessBlockConfiguration.BlockPublicPolicy",
