@@ -87,7 +87,7 @@ func rigOn(t testing.TB, db *store.DB, clk *clock.Manual) *rig {
 	r.service = New(Deps{Clock: clk, Sealer: sealer, Blobs: db.Blobs(), Code: code, Changes: func() uint64 { return db.Changes(space) },
 		Runner: r.runner, Arch: "x86_64", Roles: r.roles, Chance: func() float64 { return r.chance },
 		URL: func(id string) string { return "http://" + id + ".lambda-url.localhost:4566/" }, Log: slog.New(slog.DiscardHandler)})
-	r.gate, err = gate.New(gate.Deps{Store: db, Trail: r.trail, Directory: r.dir, Clock: clk, IDs: ids.Source{}}, r.service.Unit())
+	r.gate, err = gate.New(gate.Deps{Store: db, Trail: r.trail, Directory: r.dir, Principals: r.dir, Clock: clk, IDs: ids.Source{}}, r.service.Unit())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +311,16 @@ func (l *trail) events(name string) int {
 type directory struct {
 	mu       sync.Mutex
 	policies map[string]*policy.Policy
+	ids      map[string]string // of users and roles, by ARN
 	version  uint64
+}
+
+// PrincipalID is what the test says.
+func (d *directory) PrincipalID(arn string) (string, bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	id, ok := d.ids[arn]
+	return id, ok, nil
 }
 
 func newDirectory(t testing.TB) *directory {

@@ -2,6 +2,8 @@ package lambda
 
 import (
 	"encoding/json"
+	"errors"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -33,18 +35,32 @@ func policyOf(qualifier string) string {
 	return qualifier
 }
 
-// document is the policy as GetPolicy gives it.
+const (
+	policyHead = `{"Version":"2012-10-17","Id":"default","Statement":[`
+	policyFoot = `]}`
+)
+
+// document is the policy as it is judged.
 func (p permissions) document() string {
 	var b strings.Builder
-	b.WriteString(`{"Version":"2012-10-17","Id":"default","Statement":[`)
+	b.WriteString(policyHead)
 	for i, st := range p.Statements {
 		if i > 0 {
 			b.WriteByte(',')
 		}
 		b.WriteString(st.JSON)
 	}
-	b.WriteString(`]}`)
+	b.WriteString(policyFoot)
 	return b.String()
+}
+
+// names has the ARNs of those whom the document names by unique id.
+func (p permissions) names() map[string]string {
+	all := map[string]string{}
+	for _, st := range p.Statements {
+		maps.Copy(all, st.Names)
+	}
+	return all
 }
 
 func (p permissions) index(sid string) int {
@@ -103,12 +119,22 @@ func write(r reference, in *lambda.AddPermissionInput) (statement, error) {
 	if err != nil {
 		return statement{}, err
 	}
-	st := statement{in.StatementId, string(text)}
-	// What could not be enforced is refused now, not when somebody calls.
-	if _, err := policy.Parse([]byte(permissions{Statements: []statement{st}}.document()), policy.Resource); err != nil {
+	return statement{Sid: in.StatementId, JSON: string(text)}, nil
+}
+
+// bind is a permission as it is kept. What could not be enforced is refused now, not when somebody
+// calls.
+func bind(c *gate.Call, st statement) (statement, error) {
+	p, err := policy.Parse([]byte(permissions{Statements: []statement{st}}.document()), policy.Resource)
+	if err != nil {
 		return statement{}, invalid(badPrincipal)
 	}
-	return st, nil
+	text, names, err := c.Bind(p)
+	if _, ok := errors.AsType[*policy.Error](err); ok {
+		return statement{}, invalid(badPrincipal)
+	}
+	st.JSON, st.Names = strings.TrimSuffix(strings.TrimPrefix(text, policyHead), policyFoot), names
+	return st, err
 }
 
 // arnAccount is the account of an IAM principal's ARN, "" for anything else.
@@ -134,7 +160,11 @@ func (s *Service) addPermission(c *gate.Call, in *lambda.AddPermissionInput) (*l
 	if wire.Val(in.InvokedViaFunctionUrl) && in.Action != "lambda:InvokeFunction" {
 		return nil, invalid("InvokedViaFunctionUrl is only supported for lambda:InvokeFunction action")
 	}
-	st, err := write(r, in)
+	given, err := write(r, in)
+	if err != nil {
+		return nil, err
+	}
+	st, err := bind(c, given)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +190,7 @@ func (s *Service) addPermission(c *gate.Call, in *lambda.AddPermissionInput) (*l
 			return nil, awserr.New("PolicyLengthExceededException", 400, "The final policy size (%d) is bigger than the limit (%d).", n, maxPolicy)
 		}
 		p.Revision = revision
-		return &lambda.AddPermissionOutput{Statement: &st.JSON}, s.t.permissions.Put(tx, f, of, p)
+		return &lambda.AddPermissionOutput{Statement: &given.JSON}, s.t.permissions.Put(tx, f, of, p)
 	})
 }
 
@@ -219,7 +249,8 @@ func (s *Service) getPolicy(c *gate.Call, in *lambda.GetPolicyInput) (*lambda.Ge
 	if err != nil {
 		return nil, err
 	}
-	return &lambda.GetPolicyOutput{Policy: new(p.document()), RevisionId: &p.Revision}, nil
+	text, err := c.Unbind(p.document(), p.names())
+	return &lambda.GetPolicyOutput{Policy: &text, RevisionId: &p.Revision}, err
 }
 
 // staleRevision is the refusal of a change to something that has changed since it was read.

@@ -110,7 +110,11 @@ type permissions struct {
 	Statements []statement
 }
 
-type statement struct{ Sid, JSON string }
+// statement is one permission, with a user or role by unique id; by ARN in rows from before that.
+type statement struct {
+	Sid, JSON string
+	Names     map[string]string `json:",omitempty"` // unique id in JSON → the ARN that the caller gave
+}
 
 // layer counts a layer's versions; numbers are never used again.
 type layer struct{ Next int64 }

@@ -64,7 +64,7 @@ func newRig(t *testing.T) *rig {
 	}
 	r := &rig{T: t, db: db, s: New(Deps{Blobs: db.Blobs(), Sealer: sealer}), clock: clk, dir: &directory{of: map[string]*policy.Policy{}}, region: region}
 	trail := trail{store.NewTable[string]("trail", "records")}
-	if r.gate, err = gate.New(gate.Deps{Store: db, Trail: trail, Directory: r.dir, Clock: clk}, r.s.Unit()); err != nil {
+	if r.gate, err = gate.New(gate.Deps{Store: db, Trail: trail, Directory: r.dir, Principals: r.dir, Clock: clk}, r.s.Unit()); err != nil {
 		t.Fatal(err)
 	}
 	r.router = wire.NewRouter(region, []*wire.Service{api.Service})
@@ -123,7 +123,16 @@ func (trail) Note(*gate.Record) error { return nil }
 type directory struct {
 	mu      sync.Mutex
 	of      map[string]*policy.Policy
+	ids     map[string]string // of users and roles, by ARN
 	version uint64
+}
+
+// PrincipalID is what the test says.
+func (d *directory) PrincipalID(arn string) (string, bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	id, ok := d.ids[arn]
+	return id, ok, nil
 }
 
 func (d *directory) Version() uint64 {

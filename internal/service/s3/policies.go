@@ -138,19 +138,33 @@ func wildcard(pattern, name string) bool {
 }
 
 func (s *Service) putBucketPolicy(c *gate.Call, in *api.PutBucketPolicyInput) (*api.PutBucketPolicyOutput, error) {
+	b, err := s.read(c, in.Bucket)
+	if err == nil {
+		err = owners(c, b)
+	}
+	if err != nil {
+		return nil, err
+	}
+	doc, err := parsePolicy(b, in.Policy)
+	if err != nil {
+		return nil, err
+	}
+	text, names, err := c.Bind(doc)
+	if _, ok := errors.AsType[*policy.Error](err); ok {
+		return nil, malformedPolicy(wording(err))
+	}
+	if err != nil {
+		return nil, err
+	}
 	return &api.PutBucketPolicyOutput{}, s.change(c, in.Bucket, func(b *bucket) error {
 		if err := owners(c, b); err != nil {
-			return err
-		}
-		doc, err := parsePolicy(b, in.Policy)
-		if err != nil {
 			return err
 		}
 		if b.Block != nil && b.Block.Policy && public.Policy(doc) {
 			return awserr.Of(awserr.AccessDenied, "User: %s is not authorized to perform: s3:PutBucketPolicy on resource: %q because public policies "+
 				"are blocked by the BlockPublicPolicy block public access setting.", c.Principal().ARN(), b.arn())
 		}
-		b.Policy = in.Policy
+		b.Policy, b.PolicyNames = text, names
 		return nil
 	})
 }
@@ -170,12 +184,13 @@ func (s *Service) getBucketPolicy(c *gate.Call, in *api.GetBucketPolicyInput) (*
 	case b.Policy == "":
 		return nil, noSuchPolicy(b)
 	}
-	return &api.GetBucketPolicyOutput{Policy: &b.Policy}, nil
+	text, err := c.Unbind(b.Policy, b.PolicyNames)
+	return &api.GetBucketPolicyOutput{Policy: &text}, err
 }
 
 func (s *Service) deleteBucketPolicy(c *gate.Call, in *api.DeleteBucketPolicyInput) (*api.DeleteBucketPolicyOutput, error) {
 	return &api.DeleteBucketPolicyOutput{}, s.change(c, in.Bucket, func(b *bucket) error {
-		b.Policy = ""
+		b.Policy, b.PolicyNames = "", nil
 		return owners(c, b)
 	})
 }

@@ -16,12 +16,13 @@ type bucket struct {
 	Name, ID, Account, Region string
 	Created                   time.Time
 
-	Versioning string       `json:",omitempty"` // "", Enabled or Suspended
-	Policy     string       `json:",omitempty"`
-	Block      *publicBlock `json:",omitempty"` // nil: the configuration was deleted
-	Ownership  string       `json:",omitempty"` // "": the controls were deleted
-	BucketKey  bool         `json:",omitempty"` // as set with the encryption; means nothing without KMS
-	Tags       []api.Tag    `json:",omitempty"`
+	Versioning  string            `json:",omitempty"` // "", Enabled or Suspended
+	Policy      string            `json:",omitempty"` // with users and roles by unique ids; by ARN in rows from before that
+	PolicyNames map[string]string `json:",omitempty"` // unique id in Policy → the ARN that the caller gave
+	Block       *publicBlock      `json:",omitempty"` // nil: the configuration was deleted
+	Ownership   string            `json:",omitempty"` // "": the controls were deleted
+	BucketKey   bool              `json:",omitempty"` // as set with the encryption; means nothing without KMS
+	Tags        []api.Tag         `json:",omitempty"`
 }
 
 type publicBlock struct{ ACLs, IgnoreACLs, Policy, Restrict bool }
