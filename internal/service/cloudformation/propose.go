@@ -161,13 +161,18 @@ func (s *Service) secrets(tx *store.Tx, p place, v *version) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	var declared []template.Parameter
 	t, err := template.Parse([]byte(v.Template))
-	if err != nil {
-		return nil, err
+	if err == nil {
+		declared, err = t.Parameters()
 	}
-	declared, err := t.Parameters()
 	if err != nil {
-		return nil, err
+		// It was taken when less was checked. Its stack can still be deleted, and shows no value.
+		for _, value := range given {
+			if value != "" {
+				declared = append(declared, template.Parameter{NoEcho: true, Default: value})
+			}
+		}
 	}
 	var out []string
 	for _, d := range declared {

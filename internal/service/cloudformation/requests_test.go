@@ -7,6 +7,7 @@ import (
 
 	api "github.com/bastide-cloud/bastide/internal/api/cloudformation"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/store"
 )
 
 func TestChangeSets(t *testing.T) {
@@ -234,6 +235,27 @@ func TestTemplatesCanBeReadBack(t *testing.T) {
 	}
 	_, err = c.GetTemplateSummary(t.Context(), &api.GetTemplateSummaryInput{TemplateBody: new(pair), CallAs: new("DELEGATED_ADMIN")})
 	r.refused(err, "NotImplemented", "CallAs")
+}
+
+// A stack whose template would be refused today still ends, and every value given to it is a secret.
+func TestAStackOfATemplateThatIsRefusedNow(t *testing.T) {
+	r := newRig(t)
+	r.make("app", pair, "Value=given")
+	err := r.service.job(r.gate, "Operations", place{}).View(t.Context(), func(tx *store.Tx) error {
+		st, ok, err := r.service.t.named(tx, account, region, "app")
+		if err != nil || !ok {
+			return errors.Join(err, errors.New("no stack"))
+		}
+		st.Template = "Globals: {}\n" + pair
+		secrets, err := r.service.secrets(tx, st.place(), &st.version)
+		if len(secrets) != 1 || secrets[0] != "given" {
+			t.Errorf("secrets %q", secrets)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 func TestTheFormsOfAnObjectsURL(t *testing.T) {
