@@ -59,7 +59,12 @@ func (t Types) Check(g *template.Graph, found ...*tree.Error) error {
 	var b strings.Builder
 	b.WriteString("The template needs what Bastide has not built:")
 	e := &tree.Error{Unbuilt: true}
+	said := map[fault]bool{}
 	for _, f := range faults {
+		if said[f] {
+			continue // one property may ask for the same of every method
+		}
+		said[f] = true
 		fmt.Fprintf(&b, "\n  %s: %s", f.at, f.what)
 	}
 	e.Message = b.String()
@@ -105,8 +110,37 @@ func (t Types) checkResource(g *template.Graph, r *template.Resource) []fault {
 	k.unknown(r.Properties, "", func(at template.Pos, name string) {
 		say(at, "the property %s of %s is not built", name, r.Type)
 	}, func(at template.Pos, what string) { say(at, "%s", what) })
+	if props, ok := r.Properties.Value().(map[string]any); ok && k.Lacks != nil {
+		for _, l := range k.Lacks(props) {
+			say(place(r, l.Path), "%s", l.What)
+		}
+	}
 	checkMetadata(g, r, k, say)
 	return out
+}
+
+// place is where the value stands that the keys lead to, or else what it is part of.
+func place(r *template.Resource, path []string) template.Pos {
+	at, n := r.Pos, r.Properties
+	for _, k := range path {
+		if items := n.List(); items != nil {
+			i, err := strconv.Atoi(k)
+			if err != nil || i < 0 || i >= len(items) {
+				return at
+			}
+			n = items[i]
+		} else if f := n.Field(k); f != nil {
+			if n = f.Value; f.Pos != (template.Pos{}) {
+				at = f.Pos
+			}
+		} else {
+			return at
+		}
+		if n != nil && n.Pos != (template.Pos{}) {
+			at = n.Pos
+		}
+	}
+	return at
 }
 
 // unknown reports the properties that the type does not list, and the values that it has not built.
@@ -114,7 +148,7 @@ func (k kind) unknown(n *template.Node, path string, report, unbuilt func(templa
 	if name, _, pending := n.Intrinsic(); pending && name != "Condition" { // which is a property here
 		return
 	}
-	if n.Is(tree.String) {
+	if n.Scalar() {
 		if what := k.Unbuilt[path][n.Text]; what != "" {
 			unbuilt(n.Pos, what)
 		}

@@ -78,7 +78,7 @@ Resources:
   B:
     Type: Test::World::Thing
     UpdatePolicy: {}
-    Properties: {Tags: [{Key: a, Value: b, Propagate: true}], Nested: {Inner: deep}}
+    Properties: {Tags: [{Key: a, Value: b, Propagate: true}], Nested: {Inner: deep}, Uses: [water, wind]}
 `)
 	err := w.types(t).Check(g)
 	e, ok := err.(*tree.Error)
@@ -97,12 +97,14 @@ Resources:
 		"B: UpdatePolicy is not built",
 		"line 17, column 44: B: the property Tags.Propagate of Test::World::Thing is not built",
 		"line 17, column 79: B: Inner deep needs a sea, which is not built",
+		"line 17, column 92: B: rain is not built",
+		"line 17, column 100: B: wind is not built",
 	} {
 		if !strings.Contains(e.Message, want) {
 			t.Errorf("%q is not in\n%s", want, e.Message)
 		}
 	}
-	if n := strings.Count(e.Message, "\n"); n != 11 {
+	if n := strings.Count(e.Message, "\n"); n != 13 {
 		t.Errorf("%d faults:\n%s", n, e.Message)
 	}
 	if err := w.types(t).Check(bound(t, first)); err != nil {

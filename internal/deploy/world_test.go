@@ -75,6 +75,12 @@ func (w *world) types(t *testing.T) Types {
 	t.Helper()
 	res := gate.Resource{Type: "Test::World::Thing", Attributes: []string{"Arn", "Value"}, Properties: []string{"Name", "Value", "Kind", "Uses", "Tags", "Tags.Key", "Tags.Value", "Open", "Nested.Inner"},
 		Unbuilt: map[string]map[string]string{"Nested.Inner": {"deep": "Inner deep needs a sea, which is not built"}},
+		Lacks: func(props map[string]any) []gate.Lack {
+			if list, _ := props["Uses"].([]any); len(list) == 2 && list[1] == "wind" {
+				return []gate.Lack{{Path: []string{"Uses", "1"}, What: "wind is not built"}, {Path: []string{"Uses", "1"}, What: "wind is not built"}, {Path: []string{"Uses", "7", "x"}, What: "rain is not built"}}
+			}
+			return nil
+		},
 		Replace: []string{"Name", "Kind"}, Create: w.create, Update: w.update, Delete: w.delete}
 	types, err := NewTypes(res)
 	if err != nil {

@@ -23,6 +23,10 @@ type Resource struct {
 	// Attributes are what Fn::GetAtt can ask for; Made.Attributes holds no other. A template that
 	// asks for one that is not listed is refused before anything is made.
 	Attributes []string
+	// Lacks finds more that is not built than Unbuilt can name: what a definition in a property asks for,
+	// or what depends on this machine. A value that waits for a resource is there as the map of the one
+	// function that gives it. nil: there is nothing.
+	Lacks func(props map[string]any) []Lack
 	// Replace are the properties whose change makes a new resource in place of the old.
 	Replace []string
 	// NameLimit is how long Making.Name may be, 64 where it is 0; NameLower wants it in lower case.
@@ -37,6 +41,13 @@ type Resource struct {
 	Update func(ctx context.Context, m Making, id string, before, after map[string]any) (Made, error)
 	// Delete removes it; one that is gone already is no error.
 	Delete func(ctx context.Context, m Making, id string, props map[string]any) error
+}
+
+// Lack is something in a resource's properties that is not built: the keys that lead to it, an index for
+// an item of a list, and what to say of it.
+type Lack struct {
+	Path []string
+	What string
 }
 
 // Making is what a resource is made with.

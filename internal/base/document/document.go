@@ -17,6 +17,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -319,4 +320,44 @@ func (v Value) JSON() string {
 		return "" // cannot be: only what encoding/json knows is ever kept
 	}
 	return string(b)
+}
+
+// With is a map with another value under a key; nil takes the key away.
+func (v Value) With(key string, value any) Value {
+	m, ok := v.v.(map[string]any)
+	if !ok {
+		return v
+	}
+	m = maps.Clone(m)
+	if m[key] = value; value == nil {
+		delete(m, key)
+	}
+	return Value{m}
+}
+
+// Settled is the value without what a template's functions have yet to say: maps of the one key Ref or
+// Fn::….
+func (v Value) Settled() Value { return Value{settled(v.v)} }
+
+func settled(v any) any {
+	switch v := v.(type) {
+	case []any:
+		out := make([]any, 0, len(v))
+		for _, x := range v {
+			out = append(out, settled(x))
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, x := range v {
+			if len(v) == 1 && (k == "Ref" || strings.HasPrefix(k, "Fn::")) {
+				return nil
+			}
+			if x = settled(x); x != nil {
+				out[k] = x
+			}
+		}
+		return out
+	}
+	return v
 }

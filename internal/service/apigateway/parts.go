@@ -49,7 +49,9 @@ func methodResource() gate.Resource {
 			"Integration", "Integration.Type", "Integration.IntegrationHttpMethod", "Integration.Uri", "Integration.PassthroughBehavior", "Integration.RequestTemplates",
 			"Integration.TimeoutInMillis", "Integration.ConnectionType", "Integration.Credentials", "Integration.IntegrationResponses", "Integration.IntegrationResponses.StatusCode",
 			"Integration.IntegrationResponses.SelectionPattern", "Integration.IntegrationResponses.ResponseParameters", "Integration.IntegrationResponses.ResponseTemplates"},
-		Unbuilt: map[string]map[string]string{"ApiKeyRequired": {"true": "ApiKeyRequired needs API keys, which are not built"}},
+		Unbuilt: map[string]map[string]string{"ApiKeyRequired": {"true": "ApiKeyRequired needs API keys, which are not built"},
+			"AuthorizationType": {"COGNITO_USER_POOLS": "authorizers with Cognito user pools are not built"}},
+		Lacks:   lacksOfMethod,
 		Replace: []string{"RestApiId", "ResourceId", "HttpMethod"}, Create: createMethodResource, Update: updateMethodResource, Delete: deleteMethodResource}
 }
 

@@ -19,8 +19,11 @@ func (s *Service) Resources() []gate.Resource {
 	return []gate.Resource{
 		{Type: "AWS::ApiGateway::RestApi", Attributes: []string{"RestApiId", "RootResourceId"},
 			Properties: []string{"Name", "Description", "Body", "FailOnWarnings", "Mode", "Parameters", "Policy", "BinaryMediaTypes", "ApiKeySourceType",
-				"DisableExecuteApiEndpoint", "MinimumCompressionSize", "EndpointConfiguration", "EndpointConfiguration.Types", "EndpointConfiguration.VpcEndpointIds",
-				"EndpointConfiguration.IpAddressType", "Tags", "Tags.Key", "Tags.Value"},
+				"DisableExecuteApiEndpoint", "EndpointConfiguration", "EndpointConfiguration.Types", "EndpointConfiguration.IpAddressType",
+				"Tags", "Tags.Key", "Tags.Value"},
+			Unbuilt: map[string]map[string]string{"Mode": {"merge": "the mode merge is not built"}, "ApiKeySourceType": {"AUTHORIZER": "API keys from authorizers are not built"},
+				"EndpointConfiguration.Types": {"PRIVATE": "private endpoints are not built"}},
+			Lacks:  lacksOfAPI,
 			Create: createAPIResource, Update: updateAPIResource, Delete: deleteAPIResource},
 		{Type: "AWS::ApiGateway::Resource", Attributes: []string{"ResourceId"}, Properties: []string{"RestApiId", "ParentId", "PathPart"},
 			Replace: []string{"RestApiId", "ParentId", "PathPart"}, Create: createPathResource, Delete: deletePathResource},
@@ -32,9 +35,14 @@ func (s *Service) Resources() []gate.Resource {
 				"MethodSettings", "MethodSettings.HttpMethod", "MethodSettings.ResourcePath", "MethodSettings.ThrottlingBurstLimit", "MethodSettings.ThrottlingRateLimit",
 				"MethodSettings.LoggingLevel", "MethodSettings.MetricsEnabled", "MethodSettings.DataTraceEnabled", "MethodSettings.CachingEnabled",
 				"Tags", "Tags.Key", "Tags.Value"},
+			Unbuilt: map[string]map[string]string{"CacheClusterEnabled": {"true": "caching is not built"}, "TracingEnabled": {"true": "TracingEnabled (AWS X-Ray) is not built"},
+				"MethodSettings.CachingEnabled": {"true": "caching is not built"}, "MethodSettings.DataTraceEnabled": {"true": "execution logs of APIs are not built"},
+				"MethodSettings.MetricsEnabled": {"true": "metrics of methods are not built"},
+				"MethodSettings.LoggingLevel":   {"INFO": "execution logs of APIs are not built", "ERROR": "execution logs of APIs are not built"}},
 			Replace: []string{"RestApiId", "StageName"}, Create: createStageResource, Update: updateStageResource, Delete: deleteStageResource},
 		{Type: "AWS::ApiGateway::Authorizer", Attributes: []string{"AuthorizerId"},
 			Properties: []string{"RestApiId", "Name", "Type", "AuthType", "AuthorizerUri", "IdentitySource", "IdentityValidationExpression", "AuthorizerResultTtlInSeconds"},
+			Unbuilt:    map[string]map[string]string{"Type": {"COGNITO_USER_POOLS": "authorizers with Cognito user pools are not built"}},
 			Replace:    []string{"RestApiId"}, Create: createAuthorizerResource, Update: updateAuthorizerResource, Delete: deleteAuthorizerResource},
 	}
 }

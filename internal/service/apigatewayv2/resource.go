@@ -21,12 +21,14 @@ func (s *Service) Resources() []gate.Resource {
 			Properties: []string{"ApiId", "StageName", "AutoDeploy", "DeploymentId", "Description", "StageVariables", "Tags", "RouteSettings",
 				"DefaultRouteSettings", "DefaultRouteSettings.ThrottlingBurstLimit", "DefaultRouteSettings.ThrottlingRateLimit",
 				"DefaultRouteSettings.DetailedMetricsEnabled", "DefaultRouteSettings.DataTraceEnabled", "DefaultRouteSettings.LoggingLevel"},
+			Unbuilt: map[string]map[string]string{"DefaultRouteSettings.DetailedMetricsEnabled": {"true": "detailed metrics of routes are not built"}},
 			Replace: []string{"ApiId", "StageName"}, Create: createStageResource, Update: updateStageResource, Delete: deleteStageResource},
 		{Type: "AWS::ApiGatewayV2::Route", Attributes: []string{"RouteId"},
 			Properties: []string{"ApiId", "RouteKey", "Target", "AuthorizationType", "AuthorizerId", "AuthorizationScopes", "OperationName", "ApiKeyRequired"},
 			Replace:    []string{"ApiId"}, Create: createRouteResource, Update: updateRouteResource, Delete: deleteRouteResource},
 		{Type: "AWS::ApiGatewayV2::Integration", Attributes: []string{"IntegrationId"},
 			Properties: []string{"ApiId", "IntegrationType", "IntegrationUri", "IntegrationMethod", "PayloadFormatVersion", "TimeoutInMillis", "Description", "ConnectionType"},
+			Unbuilt:    map[string]map[string]string{"IntegrationType": {"HTTP_PROXY": "HTTP_PROXY integrations are not built"}, "ConnectionType": {"VPC_LINK": "VPC links are not built"}},
 			Replace:    []string{"ApiId"}, Create: createIntegrationResource, Update: updateIntegrationResource, Delete: deleteIntegrationResource},
 		{Type: "AWS::ApiGatewayV2::Authorizer", Attributes: []string{"AuthorizerId"},
 			Properties: []string{"ApiId", "Name", "AuthorizerType", "AuthorizerUri", "AuthorizerPayloadFormatVersion", "AuthorizerResultTtlInSeconds",
@@ -43,6 +45,7 @@ func apiResource() gate.Resource {
 			"DisableExecuteApiEndpoint", "RouteSelectionExpression", "ApiKeySelectionExpression", "IpAddressType",
 			"CorsConfiguration", "CorsConfiguration.AllowOrigins", "CorsConfiguration.AllowMethods", "CorsConfiguration.AllowHeaders",
 			"CorsConfiguration.ExposeHeaders", "CorsConfiguration.MaxAge", "CorsConfiguration.AllowCredentials"},
+		Unbuilt: map[string]map[string]string{"ProtocolType": {"WEBSOCKET": "WebSocket APIs are not built"}}, Lacks: lacksOfAPI,
 		Replace: []string{"ProtocolType"}, Create: createAPIResource, Update: updateAPIResource, Delete: deleteAPIResource}
 }
 

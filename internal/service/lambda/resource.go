@@ -19,11 +19,12 @@ func (s *Service) Resources() []gate.Resource {
 		{Type: "AWS::Lambda::Function", Attributes: []string{"Arn", "SnapStartResponse.ApplyOn", "SnapStartResponse.OptimizationStatus"},
 			Properties: []string{"FunctionName", "Code", "Code.ZipFile", "Code.S3Bucket", "Code.S3Key", "Code.S3ObjectVersion", "Runtime", "Handler", "Role",
 				"Description", "Timeout", "MemorySize", "Environment", "Layers", "Architectures", "PackageType", "EphemeralStorage", "EphemeralStorage.Size",
-				"TracingConfig", "TracingConfig.Mode", "VpcConfig", "VpcConfig.SubnetIds", "VpcConfig.SecurityGroupIds", "SnapStart", "SnapStart.ApplyOn",
+				"TracingConfig", "TracingConfig.Mode", "SnapStart", "SnapStart.ApplyOn",
 				"LoggingConfig", "LoggingConfig.LogFormat", "LoggingConfig.LogGroup", "LoggingConfig.ApplicationLogLevel", "LoggingConfig.SystemLogLevel",
 				"ReservedConcurrentExecutions", "Tags", "Tags.Key", "Tags.Value"},
 			Unbuilt: map[string]map[string]string{"PackageType": {"Image": "PackageType Image is not built"}, "SnapStart.ApplyOn": {"PublishedVersions": "SnapStart is not built"},
 				"TracingConfig.Mode": {"Active": "TracingConfig with mode Active (AWS X-Ray) is not built"}},
+			Lacks:   s.lacksOfFunction,
 			Replace: []string{"FunctionName", "PackageType"}, Create: createFunctionResource, Update: updateFunctionResource, Delete: deleteFunctionResource},
 		{Type: "AWS::Lambda::Permission", Attributes: []string{"Id"},
 			Properties: []string{"Action", "FunctionName", "Principal", "SourceArn", "SourceAccount", "EventSourceToken", "FunctionUrlAuthType", "PrincipalOrgID", "InvokedViaFunctionUrl"},
@@ -44,6 +45,17 @@ func (s *Service) Resources() []gate.Resource {
 				"CompatibleRuntimes", "CompatibleArchitectures"},
 			Create: createLayerResource, Delete: deleteLayerResource},
 	}
+}
+
+// lacksOfFunction is the processor that this machine has not.
+func (s *Service) lacksOfFunction(props map[string]any) []gate.Lack {
+	list, _ := props["Architectures"].([]any)
+	for _, x := range list {
+		if arch, ok := x.(string); ok && arch != s.Arch {
+			return []gate.Lack{{Path: []string{"Architectures", "0"}, What: "the architecture " + arch + " is not built on a machine of " + s.Arch}}
+		}
+	}
+	return nil
 }
 
 // gone makes the end of what is gone already no error.

@@ -30,9 +30,10 @@ func (d *restDefinition) auth() error {
 	}
 	if !a.Get("ApiKeyRequired").Empty() {
 		ed.defineAPIKey()
+		at := a.Field("ApiKeyRequired").Value.Pos
 		preflight := !a.Has("AddApiKeyRequiredToCorsPreflight") || !a.Get("AddApiKeyRequiredToCorsPreflight").Empty()
 		for _, path := range keys(ed.paths()) {
-			if err := ed.requireAPIKey(path, preflight); err != nil {
+			if err := ed.requireAPIKey(path, preflight, at); err != nil {
 				return err
 			}
 		}
@@ -164,7 +165,7 @@ func anyKey(n *Node, names []string) bool {
 }
 
 // requireAPIKey asks for an API key on the methods of a path that do not say that they need none.
-func (e *editor) requireAPIKey(path string, preflight bool) error {
+func (e *editor) requireAPIKey(path string, preflight bool, at tree.Pos) error {
 	return e.eachMethod(path, notMethods, func(method string, def *Node) error {
 		existing, err := requirements(def, path, method)
 		if err != nil {
@@ -182,7 +183,7 @@ func (e *editor) requireAPIKey(path string, preflight bool) error {
 		}
 		all := others
 		if !refused && (method != "options" || preflight) {
-			all = append(append([]*Node(nil), others...), tree.M("api_key", tree.L()).At(def.Pos))
+			all = append(append([]*Node(nil), others...), tree.M("api_key", tree.L()).At(at))
 		}
 		list := &Node{Kind: tree.List, Pos: def.Pos, Items: all}
 		if !tree.Equal(list, &Node{Kind: tree.List, Items: existing}) {

@@ -163,7 +163,7 @@ func (e *event) restAuth(ed *editor) error {
 			ed.defineAPIKey()
 		}
 		err := ed.eachDefinition(e.path, e.method, func(def *Node) error {
-			return secure(def, e.path, e.method, tree.M(name, tree.L()).At(e.definition))
+			return secure(def, e.path, e.method, tree.M(name, tree.L()).At(key.Pos))
 		})
 		if err != nil {
 			return err
@@ -265,12 +265,18 @@ func (e *event) requestValidator(ed *editor, rm *Node) error {
 		}
 	}
 	name := map[[2]bool]string{{true, true}: "body-and-params", {true, false}: "body-only", {false, true}: "params-only", {false, false}: "no-validation"}[[2]bool{body.True(), params.True()}]
+	at := rm.Pos
+	for _, n := range []*Node{params, body} {
+		if n.True() {
+			at = n.Pos
+		}
+	}
 	const key = "x-amazon-apigateway-request-validators"
 	if ed.section(key).Get(name).Empty() {
 		ed.define(key, name, tree.M("validateRequestBody", body.True(), "validateRequestParameters", params.True()).At(e.definition))
 	}
 	return ed.eachDefinition(e.path, e.method, func(def *Node) error {
-		def.Set("x-amazon-apigateway-request-validator", tree.Str(name).At(e.definition))
+		def.Set("x-amazon-apigateway-request-validator", tree.Str(name).At(at))
 		return nil
 	})
 }
