@@ -20,7 +20,7 @@ func said(list []gate.Lack) []string {
 	return out
 }
 
-func props(t *testing.T, text string) map[string]any {
+func read(t *testing.T, text string) map[string]any {
 	t.Helper()
 	var out map[string]any
 	if err := json.Unmarshal([]byte(text), &out); err != nil {
@@ -32,7 +32,7 @@ func props(t *testing.T, text string) map[string]any {
 // A template's definition is refused with all that it lacks, and each in its place.
 func TestLacksOfADefinition(t *testing.T) {
 	const pending = `{"Fn::Sub":"arn:${F.Arn}"}`
-	got := said(lacksOfAPI(props(t, `{"Body":{"swagger":"2.0","x-amazon-apigateway-gateway-responses":{"DEFAULT_4XX":{}},"x-amazon-apigateway-request-validator":"all",
+	got := said(lacksOfAPI(read(t, `{"Body":{"swagger":"2.0","x-amazon-apigateway-gateway-responses":{"DEFAULT_4XX":{}},"x-amazon-apigateway-request-validator":"all",
 	 "securityDefinitions":{
 	  "pool":{"type":"apiKey","x-amazon-apigateway-authtype":"cognito_user_pools","x-amazon-apigateway-authorizer":{"type":"cognito_user_pools","providerARNs":[`+pending+`]}},
 	  "guard":{"type":"apiKey","x-amazon-apigateway-authorizer":{"type":"token","authorizerUri":`+pending+`,"authorizerCredentials":`+pending+`}},
@@ -58,20 +58,20 @@ func TestLacksOfADefinition(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if got := said(lacksOfAPI(props(t, `{"Body":`+samBody+`}`))); len(got) > 0 {
+	if got := said(lacksOfAPI(read(t, `{"Body":`+samBody+`}`))); len(got) > 0 {
 		t.Errorf("what can be imported lacks %v", got)
 	}
 }
 
 func TestLacksOfAMethod(t *testing.T) {
-	got := said(lacksOfMethod(props(t, `{"RequestModels":{"application/json":"Task","text/plain":"Empty"},"Integration":{"Type":"HTTP","Uri":"https://x","Credentials":{"Fn::GetAtt":["R","Arn"]}}}`)))
+	got := said(lacksOfMethod(read(t, `{"RequestModels":{"application/json":"Task","text/plain":"Empty"},"Integration":{"Type":"HTTP","Uri":"https://x","Credentials":{"Fn::GetAtt":["R","Arn"]}}}`)))
 	want := []string{"Integration Credentials: " + roleCredentials, "Integration: HTTP integrations: not built", "RequestModels application/json: models are not built"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
 	for _, good := range []string{`{}`, `{"Integration":{"Type":"MOCK","RequestTemplates":{"application/json":"{\"statusCode\":200}"}}}`,
 		`{"Integration":{"Type":"AWS_PROXY","IntegrationHttpMethod":"POST","Uri":{"Fn::Sub":"x"},"Credentials":"arn:aws:iam::*:user/*"}}`} {
-		if got := said(lacksOfMethod(props(t, good))); len(got) > 0 {
+		if got := said(lacksOfMethod(read(t, good))); len(got) > 0 {
 			t.Errorf("%s lacks %v", good, got)
 		}
 	}
