@@ -11,6 +11,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/base/clock"
 	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/gate/gatetest"
 	"github.com/bastide-cloud/bastide/internal/identity"
 	"github.com/bastide-cloud/bastide/internal/policy"
 	"github.com/bastide-cloud/bastide/internal/store"
@@ -555,4 +556,36 @@ func TestTheCloudFormationResource(t *testing.T) {
 	for range 2 { // one that is gone already is no error
 		r.check(res.Delete(ctx, m, made.ID, nil))
 	}
+}
+
+// What a template drops from a group goes back to what a fresh group has.
+func TestUpdatesOfAGroup(t *testing.T) {
+	r := newRig(t)
+	n := 0
+	gatetest.Settings{Resource: r.service.Resources()[0], Making: gate.Making{Caller: r.Client.Caller, Account: account, Region: region, Name: "x"},
+		Least: func() map[string]any {
+			n++
+			return map[string]any{"LogGroupName": fmt.Sprintf("/g%03d/end", n)}
+		},
+		More: map[string]map[string]any{"RetentionInDays": {"RetentionInDays": 7},
+			"Tags": {"Tags": []any{map[string]any{"Key": "a", "Value": "b"}}}},
+		Fixed:    []string{"DeletionProtectionEnabled"}, // an update refuses to change it
+		Changing: []string{"Arn", "LogGroupArn", "LogGroupName", "CreationTime"},
+		Read: func(id string, _ map[string]any) any {
+			groups, err := r.DescribeLogGroups(t.Context(), &logs.DescribeLogGroupsInput{LogGroupNamePrefix: &id})
+			r.check(err)
+			tags, err := r.ListTagsLogGroup(t.Context(), &logs.ListTagsLogGroupInput{LogGroupName: id})
+			r.check(err)
+			return []any{groups.LogGroups, len(tags.Tags), tags.Tags["a"]}
+		}}.Check(t)
+
+	group, m := r.service.Resources()[0], gate.Making{Caller: r.Client.Caller, Account: account, Region: region, Name: "x"}
+	least, full := map[string]any{"LogGroupName": "/p"}, map[string]any{"LogGroupName": "/p", "DeletionProtectionEnabled": true, "RetentionInDays": 7}
+	_, err := group.Create(t.Context(), m, least)
+	r.check(err)
+	if _, err := group.Update(t.Context(), m, "/p", least, full); err == nil || !strings.Contains(err.Error(), "NotImplemented") {
+		t.Errorf("a change of the protection gives %v", err)
+	}
+	_, err = group.Update(t.Context(), m, "/p", full, least) // as a rollback does
+	r.check(err)
 }
