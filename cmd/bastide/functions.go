@@ -63,19 +63,23 @@ func runtimesCommand(f *flags) *cobra.Command {
 			return app.RuntimesList(cmd.Context(), f.data, t)
 		},
 	}
-	var with []string
+	var w app.RuntimeWants
 	install := &cobra.Command{
 		Use: "install RUNTIME…", Short: "Install an interpreter and the AWS SDK that Lambda supplies with it", Args: cobra.MinimumNArgs(1),
+		Long: "Functions run on a runtime only with its SDK, as on Lambda. Where no registry can be reached,\n" +
+			"--without-sdk records that they do without it; `runtimes list` and `doctor` show that, and\n" +
+			"installing again without the flag ends it.",
 		Example: "  bastide runtimes install nodejs22.x python3.12\n  bastide runtimes install nodejs18.x --with aws-sdk-v2",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := f.terminal(cmd)
 			if err != nil {
 				return err
 			}
-			return app.RuntimesInstall(cmd.Context(), f.data, args, with, t)
+			return app.RuntimesInstall(cmd.Context(), f.data, args, w, t)
 		},
 	}
-	install.Flags().StringSliceVar(&with, "with", nil, "what to install beside it: aws-sdk-v2")
+	install.Flags().StringSliceVar(&w.With, "with", nil, "what to install beside it: aws-sdk-v2")
+	install.Flags().BoolVar(&w.WithoutSDK, "without-sdk", false, "let functions do without the SDK, where no registry can be reached")
 	cmd.AddCommand(list, install)
 	return cmd
 }

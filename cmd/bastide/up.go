@@ -28,7 +28,8 @@ func upCommand(f *flags) *cobra.Command {
 		Long: "Up attaches to the server of the data directory or starts one, packages what the template's\n" +
 			"CodeUri names (.aws-sam/build first), deploys, prints URLs and roles, and then shows calls and\n" +
 			"refusals as they happen, deploying again when a file changes. Ctrl-C stops it; what was\n" +
-			"deployed is kept.",
+			"deployed is kept. The AWS SDK that Lambda supplies with a runtime is fetched from npm or PyPI\n" +
+			"where it is missing.",
 		Example: "  bastide up\n  bastide up examples/tasks --parameter Issuer=https://id.example.com\n  bastide up --once --output json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -46,6 +47,7 @@ func upCommand(f *flags) *cobra.Command {
 	s.bind(cmd)
 	d.bind(cmd)
 	cmd.Flags().BoolVar(&d.Once, "once", false, "deploy and return")
+	cmd.Flags().BoolVar(&d.Offline, "offline", false, "fetch no SDK that a runtime lacks; say what to run instead")
 	return cmd
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/sandbox"
 	"github.com/bastide-cloud/bastide/internal/sandbox/ca"
 	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
+	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
 	"github.com/bastide-cloud/bastide/internal/service/lambda"
 	"github.com/bastide-cloud/bastide/internal/service/lambda/pack"
 	"github.com/bastide-cloud/bastide/internal/wire"
@@ -39,12 +40,12 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 	}
 	have := catalog(data)
 	available := func(ctx context.Context, name string) error {
-		_, err := have.Resolve(ctx, name)
+		_, err := have.Ready(ctx, name)
 		return err
 	}
 	var service *lambda.Service
 	runner, err := fleet.New(fleet.Deps{
-		Driver: s.driver(), Runtimes: have, Logs: logsTo{&service}, CA: authority, Clock: s.clock, IDs: s.ids, Dir: filepath.Join(data, "fleet"),
+		Driver: s.driver(), Runtimes: ready{have}, Logs: logsTo{&service}, CA: authority, Clock: s.clock, IDs: s.ids, Dir: filepath.Join(data, "fleet"),
 		Credentials: func(ctx context.Context, f fleet.Function) (fleet.Credentials, error) {
 			c, err := service.Session(ctx, f)
 			return fleet.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: c.Expiration}, err
@@ -70,6 +71,13 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 		return runner.Close()
 	})
 	return service, nil
+}
+
+// ready are the runtimes that functions run on: those with the SDK that Lambda supplies.
+type ready struct{ *runtimes.Catalog }
+
+func (r ready) Resolve(ctx context.Context, name string) (*runtimes.Runtime, error) {
+	return r.Ready(ctx, name)
 }
 
 // driver isolates functions; where this machine cannot, each start says why.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -19,40 +20,67 @@ func catalog(data string) *runtimes.Catalog {
 	return runtimes.New(runtimes.Config{Dir: filepath.Join(data, "runtimes"), Environ: os.Environ(), HTTP: &http.Client{Timeout: 10 * time.Minute}})
 }
 
+// installCommand is what installs a runtime, and its SDK, for a data directory.
+func installCommand(data, name string) string {
+	if data == DefaultData() {
+		return "bastide runtimes install " + name
+	}
+	return "bastide runtimes install " + name + " --data " + data
+}
+
+// runtimeRow is a runtime as `runtimes list` shows it; with Install, functions cannot run on it yet.
+type runtimeRow struct {
+	Runtime    string `json:"runtime"`
+	Version    string `json:"version,omitempty"` // of the interpreter
+	Origin     string `json:"origin,omitempty"`
+	Path       string `json:"path,omitempty"`
+	SDK        string `json:"sdk,omitempty"` // its version
+	WithoutSDK bool   `json:"withoutSdk,omitempty"`
+	Install    string `json:"install,omitempty"` // the command that gets what is missing
+}
+
+func rowOf(data string, s runtimes.Status) runtimeRow {
+	r := runtimeRow{Runtime: s.Name, SDK: s.SDK.Version, WithoutSDK: s.WithoutSDK}
+	if len(s.Found) > 0 {
+		r.Version, r.Origin, r.Path = s.Found[0].Version, s.Found[0].Origin, s.Found[0].Path
+	}
+	if s.Family != runtimes.Custom && (r.Version == "" || r.SDK == "" && !r.WithoutSDK) {
+		r.Install = installCommand(data, s.Name)
+	}
+	return r
+}
+
+// supply says what functions find of an SDK.
+func (r runtimeRow) supply(t Terminal) string {
+	switch {
+	case r.Install != "":
+		return t.paint(yellow, "no SDK; "+r.Install)
+	case r.WithoutSDK:
+		return t.paint(yellow, "without SDK")
+	}
+	return "SDK " + r.SDK
+}
+
 // RuntimesList prints what is installed or found.
 func RuntimesList(ctx context.Context, data string, t Terminal) error {
 	list, err := catalog(data).List(ctx)
 	if err != nil {
 		return err
 	}
-	type row struct {
-		Runtime string `json:"runtime"`
-		Version string `json:"version,omitempty"`
-		Origin  string `json:"origin,omitempty"`
-		Path    string `json:"path,omitempty"`
-		Install string `json:"install,omitempty"`
-	}
-	var rows []row
+	var rows []runtimeRow
 	for _, s := range list {
-		r := row{Runtime: s.Name}
-		switch {
-		case len(s.Found) > 0:
-			r.Version, r.Origin, r.Path = s.Found[0].Version, s.Found[0].Origin, s.Found[0].Path
-		case s.Family != runtimes.Custom:
-			r.Install = "bastide runtimes install " + s.Name
-		}
-		rows = append(rows, r)
+		rows = append(rows, rowOf(data, s))
 	}
 	if t.JSON {
 		return t.Print(rows)
 	}
-	for _, r := range rows {
-		detail := fmt.Sprintf("%-10s %-8s %s", r.Version, r.Origin, r.Path)
+	for i, r := range rows {
+		detail := fmt.Sprintf("%-10s %-8s %s  %s", r.Version, r.Origin, r.Path, r.supply(t))
 		switch {
-		case r.Install != "":
-			detail = t.paint(faint, "missing; "+r.Install)
-		case r.Version == "":
+		case list[i].Family == runtimes.Custom:
 			detail = "needs no interpreter"
+		case r.Version == "":
+			detail = t.paint(faint, "missing; "+r.Install)
 		}
 		if err := t.Line("%-16s %s", r.Runtime, detail); err != nil {
 			return err
@@ -61,17 +89,33 @@ func RuntimesList(ctx context.Context, data string, t Terminal) error {
 	return nil
 }
 
+// RuntimeWants are what to install with a runtime.
+type RuntimeWants struct {
+	With       []string // extras
+	WithoutSDK bool     // functions do without the SDK that Lambda supplies
+}
+
 // RuntimesInstall fetches interpreters and the SDKs that Lambda supplies with them.
-func RuntimesInstall(ctx context.Context, data string, names, with []string, t Terminal) error {
+func RuntimesInstall(ctx context.Context, data string, names []string, w RuntimeWants, t Terminal) error {
+	if w.WithoutSDK && len(w.With) > 0 {
+		return errors.New("--with goes with an SDK; leave out --without-sdk")
+	}
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return err
 	}
 	c := catalog(data)
+	say := func(s string) { t.Progress("%s", plain(s)) }
 	for _, name := range names {
-		if err := c.Install(ctx, name, with, func(s string) { t.Progress("%s", plain(s)) }); err != nil {
+		err, done := error(nil), "is installed"
+		if w.WithoutSDK {
+			err, done = c.InstallWithoutSDK(ctx, name, say), "is installed; functions on it do without the SDK that Lambda supplies where it has none"
+		} else {
+			err = c.Install(ctx, name, w.With, say)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if err := t.Line("%s is installed", name); err != nil {
+		if err := t.Line("%s %s", name, done); err != nil {
 			return err
 		}
 	}
@@ -97,10 +141,15 @@ func Restore(ctx context.Context, data, file string, t Terminal) error {
 	return t.Line("restored to %s", data)
 }
 
-// Doctor prints which isolation layers this machine gives; one that is missing ends the process
-// with status 1.
-func Doctor(ctx context.Context, _ string, t Terminal) error {
+// Doctor prints which isolation layers this machine gives, and which runtimes do without what Lambda
+// supplies; a layer that is missing ends the process with status 1.
+func Doctor(ctx context.Context, data string, t Terminal) error {
 	layers := sandbox.Doctor(sandbox.Config{})
+	unsupplied, err := doWithout(ctx, data)
+	if err != nil {
+		return err
+	}
+	layers = append(layers, unsupplied...)
 	missing := false
 	for _, l := range layers {
 		missing = missing || l.State == sandbox.Missing
@@ -126,6 +175,16 @@ func Doctor(ctx context.Context, _ string, t Terminal) error {
 		return ExitError{Code: 1}
 	}
 	return nil
+}
+
+// doWithout is one more line for the doctor where runtimes were installed without their SDK.
+func doWithout(ctx context.Context, data string) ([]sandbox.Layer, error) {
+	names, err := catalog(data).Unsupplied(ctx)
+	if err != nil || len(names) == 0 {
+		return nil, err
+	}
+	return []sandbox.Layer{{Name: "runtimes", State: sandbox.Weaker, Fix: installCommand(data, strings.Join(names, " ")),
+		Detail: "installed without the SDK that Lambda supplies: " + strings.Join(names, ", ")}}, nil
 }
 
 func printLayers(t Terminal, layers []sandbox.Layer) error {

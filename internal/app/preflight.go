@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,42 +13,49 @@ import (
 )
 
 // preflight looks at the template before a server is there: what its functions run on, and whose
-// tokens it takes.
-func preflight(ctx context.Context, data string, d Deployment, t Terminal) (*pack.Facts, error) {
+// tokens it takes. With fetch it installs the SDKs that are missing.
+func preflight(ctx context.Context, data string, d Deployment, fetch bool, t Terminal) (*pack.Facts, error) {
 	facts, err := pack.Inspect(pack.Options{Path: d.Path, Parameters: d.Parameters})
 	if err != nil {
 		return nil, err
 	}
-	return facts, haveRuntimes(ctx, data, facts.Runtimes, t)
+	return facts, haveRuntimes(ctx, catalog(data), data, facts.Runtimes, fetch, t)
 }
 
-// haveRuntimes fails where a function's interpreter is not on this machine, with the command that
+// supplier has and installs runtimes; *runtimes.Catalog does.
+type supplier interface {
+	Ready(ctx context.Context, name string) (*runtimes.Runtime, error)
+	Install(ctx context.Context, name string, with []string, progress func(string)) error
+}
+
+// haveRuntimes fails where what a function runs on is not on this machine, with the command that
 // installs it.
-func haveRuntimes(ctx context.Context, data string, wanted map[string][]string, t Terminal) error {
-	c := catalog(data)
+func haveRuntimes(ctx context.Context, c supplier, data string, wanted map[string][]string, fetch bool, t Terminal) error {
 	var missing []string
-	for name, users := range wanted {
-		id, err := runtimes.Lookup(name)
-		if err != nil || id.Family == runtimes.Custom {
-			continue // an unknown one is refused where the template names it
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		if _, err := runtimes.Lookup(name); err != nil {
+			continue // it is refused where the template names it
 		}
-		install := "bastide runtimes install " + name
-		if data != DefaultData() {
-			install += " --data " + data
+		_, err := c.Ready(ctx, name)
+		why := ""
+		if lack, ok := errors.AsType[*runtimes.MissingError](err); ok && lack.SDK && fetch {
+			t.Progress("%s has no AWS SDK yet, which functions on Lambda find there; fetching it", name)
+			fetched := c.Install(ctx, name, nil, func(s string) { t.Progress("  %s", plain(s)) })
+			if fetched == nil {
+				_, err = c.Ready(ctx, name)
+			} else {
+				why = "\n  fetching it failed: " + plain(fetched.Error())
+			}
 		}
-		rt, err := c.Resolve(ctx, name)
 		switch {
 		case runtimes.IsMissing(err):
-			hint := strings.ReplaceAll(err.Error(), "bastide runtimes install "+name, install)
-			missing = append(missing, name+", for "+strings.Join(users, ", ")+": "+strings.TrimPrefix(hint, "runtimes: "))
+			hint := strings.ReplaceAll(err.Error(), "bastide runtimes install "+name, installCommand(data, name))
+			missing = append(missing, name+", for "+strings.Join(wanted[name], ", ")+": "+strings.TrimPrefix(hint, "runtimes: ")+why)
 		case err != nil:
 			return err
-		case rt.SDK.Version == "":
-			t.Progress("%s has no AWS SDK yet, which functions on Lambda find there; to get it: %s", name, install)
 		}
 	}
 	if len(missing) > 0 {
-		slices.Sort(missing)
 		return fmt.Errorf("this machine lacks what the functions run on\n  %s", strings.Join(missing, "\n  "))
 	}
 	return nil

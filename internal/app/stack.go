@@ -23,6 +23,7 @@ type Deployment struct {
 	Parameters  map[string]string
 	Tags        map[string]string
 	Once        bool
+	Offline     bool     // up fetches no SDK that is missing
 	Build       bool     // install what folders depend on
 	BuildHosts  []string // hosts that a build may reach beside the registries
 	Acknowledge []string // routes to open by name
@@ -74,7 +75,7 @@ func (r *Remote) bucket() string {
 
 // Deploy packages, uploads and deploys a template and prints what it made.
 func (r *Remote) Deploy(ctx context.Context, d Deployment) error {
-	facts, err := preflight(ctx, r.data, d, r.Term)
+	facts, err := preflight(ctx, r.data, d, false, r.Term)
 	if err != nil {
 		return err
 	}

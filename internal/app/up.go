@@ -18,7 +18,7 @@ import (
 
 // Up runs `bastide up`: attach or start, deploy, show, deploy again on change.
 func Up(ctx context.Context, cfg Config, d Deployment, version string, t Terminal) error {
-	facts, err := preflight(ctx, cfg.Data, d, t)
+	facts, err := preflight(ctx, cfg.Data, d, !d.Offline, t)
 	if err != nil {
 		return err // before anything is started
 	}

@@ -33,6 +33,10 @@ func TestCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	node, err := exec.CommandContext(t.Context(), "node", "-p", "'nodejs' + process.versions.node.split('.')[0] + '.x'").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", filepath.Dir(harness.Binary())+string(os.PathListSeparator)+e.Getenv("PATH"))
@@ -40,6 +44,7 @@ func TestCommands(t *testing.T) {
 			e.Setenv("DATA", s.Data)
 			e.Setenv("ADDRESS", s.Address)
 			e.Setenv("PYTHON", strings.TrimSpace(string(python)))
+			e.Setenv("NODE", strings.TrimSpace(string(node)))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

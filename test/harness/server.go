@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/app"
+	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
 )
 
 // Account and Region are those of every server that the harness starts.
@@ -50,6 +51,7 @@ func Start(t testing.TB, flags ...string) *Server {
 // StartAt is Start on a given data directory.
 func StartAt(t testing.TB, data string, flags ...string) *Server {
 	t.Helper()
+	DoWithoutSDKs(t, data)
 	s := &Server{Data: data, Log: &Log{}, args: append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0"}, flags...)}
 	t.Cleanup(func() {
 		s.end(syscall.SIGTERM)
@@ -59,6 +61,18 @@ func StartAt(t testing.TB, data string, flags ...string) *Server {
 	})
 	s.Restart(t)
 	return s
+}
+
+// DoWithoutSDKs lets functions of a data directory run without the SDKs that Lambda supplies, as
+// `bastide runtimes install --without-sdk` does: tests fetch nothing.
+func DoWithoutSDKs(t testing.TB, data string) {
+	t.Helper()
+	c := runtimes.New(runtimes.Config{Dir: filepath.Join(data, "runtimes")})
+	for _, id := range runtimes.Identifiers() {
+		if err := c.DoWithoutSDK(id); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // Restart starts the server again on the same directory, after Kill or Stop.

@@ -99,13 +99,19 @@ func (c *Catalog) lock(name string) func() {
 	return l.Unlock
 }
 
-// MissingError is a runtime that this machine does not have, and what to do about it.
+// MissingError is a runtime that this machine does not have, or has without the SDK that Lambda
+// supplies with it, and what to do about it.
 type MissingError struct {
 	Runtime string
 	Hint    string // commands to run, one a line
+	SDK     bool   // the interpreter is there, its SDK is not
 }
 
 func (e *MissingError) Error() string {
+	if e.SDK {
+		return fmt.Sprintf("runtimes: %s has no AWS SDK on this machine, which functions on Lambda find there. To get it, run\n  %s\n"+
+			"or, where no registry can be reached and functions do without it, the same with --without-sdk", e.Runtime, e.Hint)
+	}
 	return fmt.Sprintf("runtimes: %s is not on this machine. To get it, run\n  %s", e.Runtime, strings.ReplaceAll(e.Hint, "\n", "\n  "))
 }
 
@@ -119,9 +125,9 @@ func IsMissing(err error) bool {
 // that a python comes from the system's packages or from a version manager.
 func missing(id Identifier) error {
 	if id.Family == bootstrap.Node {
-		return &MissingError{id.Name, "bastide runtimes install " + id.Name}
+		return &MissingError{Runtime: id.Name, Hint: "bastide runtimes install " + id.Name}
 	}
-	return &MissingError{id.Name, strings.Join([]string{
+	return &MissingError{Runtime: id.Name, Hint: strings.Join([]string{
 		"apt-get install python" + id.Version + "     (where the distribution has it)",
 		"uv python install " + id.Version,
 		"pyenv install " + id.Version}, "\nor ")}

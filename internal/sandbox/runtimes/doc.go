@@ -11,6 +11,6 @@
 // with links where the file system allows, and mounted read-only:
 //
 //	c := runtimes.New(runtimes.Config{Dir: dataDir + "/runtimes", Environ: os.Environ()})
-//	rt, err := c.Resolve(ctx, "python3.12") // *MissingError says which command installs it
+//	rt, err := c.Ready(ctx, "python3.12") // *MissingError says which command installs it or its SDK
 //	spec := sandbox.Spec{Root: rt.Root, Argv: rt.Argv(…), Channel: rt.Channel()}
 package runtimes

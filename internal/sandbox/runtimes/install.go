@@ -40,16 +40,9 @@ func (c *Catalog) install(ctx context.Context, id Identifier, with []string, pro
 		progress(name + " needs nothing: its functions bring their own program")
 		return nil
 	}
-	found, err := c.best(ctx, id)
-	switch {
-	case err == nil:
-		progress(fmt.Sprintf("%s: %s is on this machine (%s)", name, found.Version, found.Origin))
-	case !IsMissing(err) || id.Family != bootstrap.Node:
+	found, err := c.interpreter(ctx, id, progress)
+	if err != nil {
 		return err
-	default:
-		if found, err = c.installNode(ctx, id, progress); err != nil {
-			return err
-		}
 	}
 	defer c.lock("sdk " + c.sdkFolder(id))()
 	defer c.forget()
@@ -64,10 +57,23 @@ func (c *Catalog) install(ctx context.Context, id Identifier, with []string, pro
 		progress("installing boto3 through pip")
 		s, err = c.installBoto3(ctx, id, found)
 	}
-	if err == nil {
-		progress(fmt.Sprintf("%s: SDK %s", name, strings.Join(append([]string{s.Version}, s.Extra...), ", ")))
+	if err != nil {
+		return err
 	}
-	return err
+	progress(fmt.Sprintf("%s: SDK %s", name, strings.Join(append([]string{s.Version}, s.Extra...), ", ")))
+	return c.wantSDK(name)
+}
+
+// interpreter is the machine's own, or one that is installed now where a registry ships it.
+func (c *Catalog) interpreter(ctx context.Context, id Identifier, progress func(string)) (Found, error) {
+	found, err := c.best(ctx, id)
+	switch {
+	case err == nil:
+		progress(fmt.Sprintf("%s: %s is on this machine (%s)", id.Name, found.Version, found.Origin))
+	case IsMissing(err) && id.Family == bootstrap.Node:
+		return c.installNode(ctx, id, progress)
+	}
+	return found, err
 }
 
 // forget makes the next Resolve look again.
@@ -205,6 +211,8 @@ type Status struct {
 	Identifier
 	Found []Found // best first
 	SDK   SDK
+	// WithoutSDK: functions run on it although it has no SDK, as InstallWithoutSDK recorded.
+	WithoutSDK bool
 }
 
 // List tells what the machine has of every runtime.
@@ -224,6 +232,7 @@ func (c *Catalog) List(ctx context.Context) ([]Status, error) {
 				return nil, err
 			}
 		}
+		s.WithoutSDK = len(s.Found) > 0 && s.SDK.Dir == "" && c.withoutSDK(id.Name)
 		out = append(out, s)
 	}
 	return out, nil

@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	api "github.com/bastide-cloud/bastide/internal/api/lambda"
 	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
+	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
 	"github.com/bastide-cloud/bastide/internal/wire"
 )
 
@@ -86,6 +88,25 @@ func TestAFunctionFromCreationToItsEnd(t *testing.T) {
 	r.ok(err)
 	if n != 0 {
 		t.Errorf("%d archives are still in use", n)
+	}
+}
+
+// A runtime that this machine lacks, or has without the SDK that Lambda supplies, is refused when a
+// function is made or changed, with the command that gets it.
+func TestRuntimesOfThisMachineOnly(t *testing.T) {
+	r := newRig(t)
+	r.create("f")
+	r.service.Runtime = func(_ context.Context, name string) error {
+		return &runtimes.MissingError{Runtime: name, Hint: "bastide runtimes install " + name, SDK: name == "python3.13"}
+	}
+	for name, words := range map[string]string{"python3.13": "has no AWS SDK on this machine", "python3.14": "is not on this machine"} {
+		_, created := r.client.CreateFunction(t.Context(), &api.CreateFunctionInput{FunctionName: "g", Runtime: &name, Role: role, Handler: new("index.handler"),
+			Code: &api.FunctionCode{ZipFile: zipOf(t, "index.py", "v1")}})
+		_, changed := r.client.UpdateFunctionConfiguration(t.Context(), &api.UpdateFunctionConfigurationInput{FunctionName: "f", Runtime: &name})
+		for _, err := range []error{created, changed} {
+			r.refused(err, "InvalidParameterValueException", words)
+			r.refused(err, "InvalidParameterValueException", "bastide runtimes install "+name)
+		}
 	}
 }
 
