@@ -389,7 +389,9 @@ func TestNobodyElseInvokesAURL(t *testing.T) {
 		func() (wire.In, error) {
 			return opInvokeURL.Accept(&urlInvocation{URLID: urlName, x: &exchange{edge: r.edge}})
 		},
-		func() (wire.In, error) { return opInvoke.Accept(&invocation{APIID: apiName, x: &exchange{edge: r.edge}}) },
+		func() (wire.In, error) {
+			return opInvoke.Accept(&invocation{APIID: apiName, x: &exchange{edge: r.edge}})
+		},
 	} {
 		in, err := accept()
 		if err != nil {

@@ -306,8 +306,16 @@ func TestResources(t *testing.T) {
 		t.Errorf("%v", tags)
 	}
 	im := must[gate.Made](t)(byType["AWS::ApiGatewayV2::Integration"].Create(ctx, m, map[string]any{"ApiId": made.ID, "IntegrationType": "AWS_PROXY", "IntegrationUri": fn, "PayloadFormatVersion": "2.0"}))
-	if twice := must[gate.Made](t)(byType["AWS::ApiGatewayV2::Integration"].Create(ctx, m, map[string]any{"ApiId": made.ID, "IntegrationType": "AWS_PROXY", "IntegrationUri": fn, "PayloadFormatVersion": "2.0"})); twice.ID != im.ID {
+	if twice := must[gate.Made](t)(byType["AWS::ApiGatewayV2::Integration"].Create(ctx, m, map[string]any{"ApiId": made.ID, "IntegrationType": "AWS_PROXY", "IntegrationUri": fn, "PayloadFormatVersion": float64(2)})); twice.ID != im.ID {
 		t.Error("a retry made another integration")
+	}
+	for _, version := range []any{int64(1), float64(2)} { // as a template's 1 and 2.0 arrive
+		a := must[gate.Made](t)(byType["AWS::ApiGatewayV2::Authorizer"].Create(ctx, m, map[string]any{"ApiId": made.ID, "Name": fmt.Sprint("a", version), "AuthorizerType": "REQUEST",
+			"AuthorizerUri": fnPath, "AuthorizerPayloadFormatVersion": version}))
+		got := must[*v2.GetAuthorizerOutput](t)(r.GetAuthorizer(ctx, &v2.GetAuthorizerInput{ApiId: made.ID, AuthorizerId: a.ID}))
+		if want := fmt.Sprint(version, ".0"); *got.AuthorizerPayloadFormatVersion != want {
+			t.Errorf("version %s, want %s", *got.AuthorizerPayloadFormatVersion, want)
+		}
 	}
 	rprops := map[string]any{"ApiId": made.ID, "RouteKey": "GET /x", "Target": "integrations/" + im.ID}
 	rm := must[gate.Made](t)(byType["AWS::ApiGatewayV2::Route"].Create(ctx, m, rprops))

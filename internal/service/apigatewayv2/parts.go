@@ -2,9 +2,11 @@ package apigatewayv2
 
 import (
 	"context"
+	"maps"
 
 	v2 "github.com/bastide-cloud/bastide/internal/api/apigatewayv2"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/base/document"
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/wire"
 )
@@ -97,7 +99,7 @@ func deleteRouteResource(ctx context.Context, m gate.Making, id string, props ma
 
 func createIntegrationResource(ctx context.Context, m gate.Making, props map[string]any) (gate.Made, error) {
 	in := v2.CreateIntegrationInput{}
-	if err := wire.Properties(&in, props); err != nil {
+	if err := wire.Properties(&in, versioned(props)); err != nil {
 		return gate.Made{}, err
 	}
 	if m.Again {
@@ -135,10 +137,23 @@ func spareIntegration(ctx context.Context, m gate.Making, in *v2.CreateIntegrati
 	return "", nil
 }
 
+// versioned writes payload format versions as the API has them: templates leave 2.0 unquoted, which
+// is the number 2 by the time that it gets here.
+func versioned(props map[string]any) map[string]any {
+	props = maps.Clone(props)
+	for _, name := range []string{"PayloadFormatVersion", "AuthorizerPayloadFormatVersion"} {
+		switch v := props[name].(type) {
+		case int64, float64:
+			props[name] = *payloadFormat(document.Of(v))
+		}
+	}
+	return props
+}
+
 func updateIntegrationResource(ctx context.Context, m gate.Making, id string, _, after map[string]any) (gate.Made, error) {
 	in := v2.UpdateIntegrationInput{IntegrationId: id, IntegrationUri: new(""), IntegrationMethod: new("POST"),
 		ConnectionType: new("INTERNET"), PayloadFormatVersion: new("1.0"), TimeoutInMillis: new(int32(usualTimeout)), Description: new("")}
-	if err := wire.Properties(&in, after); err != nil {
+	if err := wire.Properties(&in, versioned(after)); err != nil {
 		return gate.Made{ID: id}, err
 	}
 	_, err := client(m).UpdateIntegration(ctx, &in)
@@ -152,7 +167,7 @@ func deleteIntegrationResource(ctx context.Context, m gate.Making, id string, pr
 
 func createAuthorizerResource(ctx context.Context, m gate.Making, props map[string]any) (gate.Made, error) {
 	in := v2.CreateAuthorizerInput{IdentitySource: []string{}}
-	if err := wire.Properties(&in, props); err != nil {
+	if err := wire.Properties(&in, versioned(props)); err != nil {
 		return gate.Made{}, err
 	}
 	out, err := client(m).CreateAuthorizer(ctx, &in)
@@ -164,7 +179,7 @@ func createAuthorizerResource(ctx context.Context, m gate.Making, props map[stri
 
 func updateAuthorizerResource(ctx context.Context, m gate.Making, id string, _, after map[string]any) (gate.Made, error) {
 	in := v2.UpdateAuthorizerInput{AuthorizerId: id, IdentitySource: []string{}}
-	if err := wire.Properties(&in, after); err != nil {
+	if err := wire.Properties(&in, versioned(after)); err != nil {
 		return gate.Made{ID: id}, err
 	}
 	if wire.Val(in.AuthorizerType) != "JWT" { // which has neither
