@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -62,18 +64,32 @@ func family(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("family"), []byte(strings.Join(noted, "\n")), 0o600))
 }
 
-// gone fails when one of the family is still there.
+// gone waits until none of the family is there any more, and fails when one stays: the kernel takes
+// a sandbox down a moment after the server's end.
 func gone(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: gone")
 	}
 	noted := strings.Split(ts.ReadFile("family"), "\n")
+	left := ""
+	for range 200 {
+		if left = leftOf(noted); left == "" {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	ts.Fatalf("%s, has been left", left)
+}
+
+// leftOf names a process that is still there; "" where none is.
+func leftOf(noted []string) string {
 	for _, p := range processes() {
-		for _, n := range noted {
-			if n == p.id+" "+p.began {
-				b, _ := os.ReadFile("/proc/" + p.id + "/comm")
-				ts.Fatalf("process %s, %s, has been left", p.id, strings.TrimSpace(string(b)))
+		if slices.Contains(noted, p.id+" "+p.began) {
+			b, err := os.ReadFile("/proc/" + p.id + "/stat")
+			if err == nil {
+				return "process " + strings.TrimSpace(string(b))
 			}
 		}
 	}
+	return ""
 }
