@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/base/clock"
@@ -123,7 +124,7 @@ func (f *Front) ServeDoor(ctx context.Context, l net.Listener, function string) 
 const shutdownGrace = 5 * time.Second
 
 func (f *Front) serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	srv := &http.Server{Handler: f.paced(h), ReadHeaderTimeout: f.Limits.Head, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
+	srv := &http.Server{Handler: continued(f.paced(h)), ReadHeaderTimeout: f.Limits.Head, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
 		ErrorLog: slog.NewLogLogger(f.Log.Handler(), slog.LevelDebug)}
 	done := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -143,6 +144,17 @@ func (f *Front) serve(ctx context.Context, l net.Listener, h http.Handler) error
 		return nil
 	}
 	return err
+}
+
+// continued says 100 Continue to a client that waits for it with an empty body too, which net/http
+// does not: botocore reads the next answer on a connection wrongly where it got none.
+func continued(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength == 0 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") && r.ProtoAtLeast(1, 1) {
+			w.WriteHeader(http.StatusContinue)
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // handle is the developer's single port: Bastide's own paths, applications, the AWS API.

@@ -394,3 +394,21 @@ func TestDoor(t *testing.T) {
 		t.Errorf("an application was told of %+v", r.apps.from)
 	}
 }
+
+// TestEmptyBodiesAreContinued: who expects a 100 gets one before the answer, with an empty body too.
+func TestEmptyBodiesAreContinued(t *testing.T) {
+	r := newRig(t)
+	address, _ := r.serve((*Front).Serve)
+	for length, body := range map[string]string{"0": "", "2": "{}"} {
+		c, err := net.Dial("tcp", address)
+		r.check(err)
+		_, err = io.WriteString(c, "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: "+length+"\r\n\r\n"+body)
+		r.check(err)
+		all, err := io.ReadAll(c)
+		r.check(err)
+		c.Close()
+		if n := strings.Count(string(all), "HTTP/1.1 "); n != 2 || !strings.HasPrefix(string(all), "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 4") {
+			t.Errorf("a body of %s bytes was answered %q", length, all)
+		}
+	}
+}

@@ -116,6 +116,14 @@ into = io.BytesIO()
 s3.download_fileobj(BUCKET, "transfer", into)
 assert into.getvalue() == content
 
+# An empty body is announced with Expect like any other; the connection serves the next put at once.
+hasty = client("s3", read_timeout=10)
+for n in range(3):
+    hasty.put_object(Bucket=BUCKET, Key=f"folder{n}/", Body=b"")
+    hasty.put_object(Bucket=BUCKET, Key=f"folder{n}/a", Body=b"a")
+    wrong("PreconditionFailed", hasty.put_object, Bucket=BUCKET, Key=f"folder{n}/", Body=b"", IfNoneMatch="*")
+    assert hasty.get_object(Bucket=BUCKET, Key=f"folder{n}/a")["Body"].read() == b"a"
+
 # Presigned URLs. boto3 signs them with version 2 unless told.
 link = s3.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": odd, "ResponseContentType": "text/odd"}, ExpiresIn=60)
 assert "AWSAccessKeyId" in link, link
