@@ -45,7 +45,7 @@ func Parse(data []byte, l Limits) (*Node, error) {
 	d := xml.NewDecoder(bytes.NewReader(data))
 	var root *Node
 	var stack []*Node
-	var text []strings.Builder
+	var text []*strings.Builder // pointers: a builder that was written to must not move
 	for {
 		t, err := d.Token()
 		if errors.Is(err, io.EOF) {
@@ -69,7 +69,7 @@ func Parse(data []byte, l Limits) (*Node, error) {
 			default:
 				return nil, errors.New("xml: more than one root element")
 			}
-			stack, text = append(stack, n), append(text, strings.Builder{})
+			stack, text = append(stack, n), append(text, new(strings.Builder))
 		case xml.EndElement:
 			last := len(stack) - 1
 			stack[last].Text = text[last].String()
