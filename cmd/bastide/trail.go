@@ -130,3 +130,18 @@ func acknowledgeCommand(f *flags) *cobra.Command {
 	cmd.Flags().BoolVar(&a.Revoke, "revoke", false, "close it again")
 	return cmd
 }
+
+func statusCommand(f *flags) *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Show what the running server is and holds", Args: cobra.NoArgs,
+		Long:    "Shows the running server's address, services, instances of functions and what its process holds.",
+		Example: "  bastide status\n  bastide status --output json | jq .instances",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := f.remote(cmd)
+			if err != nil {
+				return err
+			}
+			return r.Status(cmd.Context())
+		},
+	}
+}

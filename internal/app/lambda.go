@@ -63,6 +63,7 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.instances = runner.Count
 	service = lambda.New(lambda.Deps{IDs: s.ids, Clock: s.clock, Sealer: s.sealer, Blobs: s.db.Blobs(), Code: code, Arch: processor(),
 		Changes: func() uint64 { return s.db.Changes("lambda") }, Runner: runner, Runtime: available, Roles: executionRoles{s}, Chance: rand.Float64, URL: s.functionURL, Log: s.log})
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return service.Run(ctx, s.gate) })

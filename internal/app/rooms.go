@@ -37,6 +37,7 @@ type rooms struct {
 	resources []gate.Resource
 	jobs      []func(context.Context) error
 	stop      func()
+	instances func() (living, resting int)
 
 	directory *iam.Directory
 	edge      *edge.Edge
@@ -166,15 +167,6 @@ func (s *Server) local(w http.ResponseWriter, r *http.Request) {
 	}
 	_ = json.NewEncoder(w).Encode(map[string]any{"status": "running", "version": s.version, "edition": "bastide",
 		"services": services, "openCredentials": s.cfg.OpenCredentials}) // a caller who has gone away needs no answer
-}
-
-// Status is what the server says of itself.
-func (s *Server) Status(context.Context) (bastide.Status, error) {
-	st := bastide.Status{Version: s.version, Account: s.cfg.Account, StartedAt: s.started, OpenCredentials: s.cfg.OpenCredentials, Waived: s.cfg.Waive}
-	for _, u := range s.rooms.units {
-		st.Services = append(st.Services, u.Model.ID)
-	}
-	return st, nil
 }
 
 // Backup writes everything that is kept; never the root key.

@@ -74,16 +74,12 @@ type GetStatusOutput struct {
 	StartedAt       *time.Time `wire:"StartedAt"`
 	OpenCredentials *bool      `wire:"OpenCredentials"`
 	Services        []string   `wire:"Services"`
-	Sandbox         []Layer    `wire:"Sandbox"`
 	Waived          []string   `wire:"Waived"`
-}
-
-// Layer is a shape of the model.
-type Layer struct {
-	Name   *string `wire:"Name"`
-	State  *string `wire:"State"`
-	Detail *string `wire:"Detail"`
-	Fix    *string `wire:"Fix"`
+	Goroutines      *int32     `wire:"Goroutines"`
+	Descriptors     *int32     `wire:"Descriptors"`
+	ResidentBytes   *int64     `wire:"ResidentBytes"`
+	Instances       *int32     `wire:"Instances"`
+	InstancesIdle   *int32     `wire:"InstancesIdle"`
 }
 
 // ListRoutesInput is the model's ListRoutesRequest.

@@ -86,7 +86,7 @@ func (r *rig) as(account string) bastide.Client {
 
 // The server.
 func (r *rig) Status(context.Context) (Status, error) {
-	return Status{Version: "v1", Account: account, StartedAt: r.clock.Now(), Services: []string{"iam"}, Layers: []Layer{{Name: "seccomp", State: "full"}}, Waived: []string{"cgroup"}}, nil
+	return Status{Version: "v1", Account: account, StartedAt: r.clock.Now(), Services: []string{"iam"}, Goroutines: 7, Descriptors: 8, Resident: 9, Instances: 3, Idle: 2, Waived: []string{"cgroup"}}, nil
 }
 
 func (r *rig) Backup(ctx context.Context, w io.Writer) error { return r.backup(ctx, w) }
@@ -181,7 +181,7 @@ func TestStatusAndReset(t *testing.T) {
 	r := newRig(t)
 	st, err := r.GetStatus(t.Context(), &bastide.GetStatusInput{})
 	r.check(err)
-	if *st.Version != "v1" || len(st.Sandbox) != 1 || *st.Sandbox[0].Name != "seccomp" || st.Waived[0] != "cgroup" || st.Services[0] != "iam" {
+	if *st.Version != "v1" || *st.Goroutines != 7 || *st.Descriptors != 8 || *st.ResidentBytes != 9 || *st.Instances != 3 || *st.InstancesIdle != 2 || st.Waived[0] != "cgroup" || st.Services[0] != "iam" {
 		t.Errorf("status %+v", st)
 	}
 	_, err = r.Client.Reset(t.Context(), &bastide.ResetInput{})

@@ -17,12 +17,12 @@ type Status struct {
 	StartedAt       time.Time
 	OpenCredentials bool
 	Services        []string
-	Layers          []Layer
 	Waived          []string
+	Goroutines      int
+	Descriptors     int   // that the process has open
+	Resident        int64 // memory, in bytes
+	Instances, Idle int   // of functions: living, and how many of them rest
 }
-
-// Layer is one layer of the sandbox, as this machine gives it.
-type Layer struct{ Name, State, Detail, Fix string }
 
 // Route is one application route. Authorization is NONE where anybody may call; URL is its
 // addresses, by host and by path, with a space between.

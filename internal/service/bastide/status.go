@@ -14,12 +14,9 @@ func (s *Service) getStatus(c *gate.Call, _ *bastide.GetStatusInput) (*bastide.G
 	if err != nil {
 		return nil, err
 	}
-	out := &bastide.GetStatusOutput{Version: &st.Version, Account: &st.Account, StartedAt: &st.StartedAt, OpenCredentials: &st.OpenCredentials,
-		Services: st.Services, Waived: st.Waived}
-	for _, l := range st.Layers {
-		out.Sandbox = append(out.Sandbox, bastide.Layer{Name: &l.Name, State: &l.State, Detail: &l.Detail, Fix: &l.Fix})
-	}
-	return out, nil
+	return &bastide.GetStatusOutput{Version: &st.Version, Account: &st.Account, StartedAt: &st.StartedAt, OpenCredentials: &st.OpenCredentials,
+		Services: st.Services, Waived: st.Waived, Goroutines: new(int32(st.Goroutines)), Descriptors: new(int32(st.Descriptors)),
+		ResidentBytes: &st.Resident, Instances: new(int32(st.Instances)), InstancesIdle: new(int32(st.Idle))}, nil
 }
 
 func (s *Service) reset(c *gate.Call, _ *bastide.ResetInput) (*bastide.ResetOutput, error) {
