@@ -62,8 +62,10 @@ type initProcess struct {
 	conn    conn
 	setup   *control.Setup
 	root    int  // the root directory, for mounts that are delivered later
+	store   int  // the mount that a waiting sandbox's code is taken from, or -1
+	pid     int  // of the process, once started
 	started bool // the process has been started
-	dropped bool // the init's rights have been given up
+	given   bool // what was awaited has been delivered
 }
 
 // settle protects the init from the processes that it will start: they share its user.
@@ -91,7 +93,7 @@ func (in *initProcess) serve() error {
 	switch {
 	case h.Kind == control.Config && in.setup == nil:
 		return in.furnish(body, fds)
-	case h.Kind == control.Deliver && in.setup != nil && !in.dropped:
+	case h.Kind == control.Deliver && in.setup != nil && in.setup.Late && !in.given:
 		return in.deliver(body, fds)
 	case h.Kind == control.Start && in.setup != nil && !in.started:
 		return in.start(body, fds)
@@ -122,7 +124,7 @@ func (in *initProcess) furnish(body []byte, fds []int) error {
 	if err != nil {
 		return err
 	}
-	if in.root, err = buildRoot(s, fds); err != nil {
+	if in.root, in.store, err = buildRoot(s, fds); err != nil {
 		return err
 	}
 	if err := in.conn.write(control.Ready, nil, doors); err != nil {
@@ -132,30 +134,6 @@ func (in *initProcess) furnish(body []byte, fds []int) error {
 		unix.Close(fd)
 	}
 	return nil
-}
-
-// deliver attaches the mounts that were awaited, after which a running process's init has no rights left.
-func (in *initProcess) deliver(body []byte, fds []int) error {
-	d, err := control.ParseDelivery(body)
-	if err != nil {
-		return wrap("read the delivery", nil)
-	}
-	b := builder{root: in.root, fds: fds}
-	if err := b.take(d.Mounts, d.Layers); err != nil {
-		return err
-	}
-	if err := b.mounts(d.Mounts); err != nil {
-		return err
-	}
-	if err := b.layers(d.Layers, "/opt"); err != nil {
-		return err
-	}
-	if in.started {
-		if err := in.surrender(); err != nil {
-			return err
-		}
-	}
-	return in.conn.write(control.Done, nil, nil)
 }
 
 // signalAll signals every process but the init itself: kill(2) with -1 does so under the kernel's

@@ -273,12 +273,15 @@ func mask(at int, name string) error {
 	return nil
 }
 
-// tmp gives the private, bounded /tmp. Half its pages as inodes, so that a flood of empty files is
-// bounded too.
+// tmpBounds are the options that bound a /tmp. Half its pages as inodes, so that a flood of empty files
+// is bounded too.
+func tmpBounds(size uint64) []string {
+	return []string{"size", strconv.FormatUint(size, 10), "nr_inodes", strconv.FormatUint(max(size/8192, 1024), 10)}
+}
+
+// tmp gives the private, bounded /tmp.
 func (b *builder) tmp(s *control.Setup) error {
-	inodes := max(s.TmpBytes/8192, 1024)
-	tree, err := newFS("tmpfs", plain, "mode", "1777",
-		"size", strconv.FormatUint(s.TmpBytes, 10), "nr_inodes", strconv.FormatUint(inodes, 10))
+	tree, err := newFS("tmpfs", plain, append([]string{"mode", "1777"}, tmpBounds(s.TmpBytes)...)...)
 	if err != nil {
 		return err
 	}

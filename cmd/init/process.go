@@ -28,6 +28,7 @@ func (in *initProcess) start(body []byte, fds []int) error {
 	if err != nil {
 		return err
 	}
+	in.pid = pid
 	for _, fd := range fds {
 		unix.Close(fd)
 	}
@@ -35,7 +36,7 @@ func (in *initProcess) start(body []byte, fds []int) error {
 		return err
 	}
 	go in.reap(pid)
-	if p.Late {
+	if in.setup.Late && !in.given {
 		return nil // until Deliver
 	}
 	return in.surrender()
@@ -177,7 +178,6 @@ func install(filter []byte) error {
 
 // surrender gives up the capabilities of every thread of the init, which has nothing left to build.
 func (in *initProcess) surrender() error {
-	in.dropped = true
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var none [2]unix.CapUserData
 	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET,

@@ -25,36 +25,40 @@ var masked = []string{"keys", "key-users", "kallsyms", "kcore", "timer_list", "s
 // always are the directories of every root.
 var always = []string{"/proc", "/dev", "/tmp", "/opt", "/var/task"}
 
-// buildRoot puts the root together, pivots into it and seals it. It returns the root directory.
-func buildRoot(s *control.Setup, fds []int) (int, error) {
+// buildRoot puts the root together, pivots into it and seals it. It returns the root directory and,
+// for a waiting sandbox that has one, the store.
+func buildRoot(s *control.Setup, fds []int) (root, store int, err error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return -1, wrap("make the mounts private", err)
+		return -1, -1, wrap("make the mounts private", err)
 	}
-	b := &builder{fds: fds}
+	b := &builder{fds: fds, store: -1}
 	if err := b.take(s.Mounts, s.Layers); err != nil {
-		return -1, err
+		return -1, -1, err
 	}
-	root, err := newFS("tmpfs", plain, "mode", "0755", "size", strconv.FormatUint(s.RootBytes, 10))
+	if err := b.stock(s); err != nil {
+		return -1, -1, err
+	}
+	root, err = newFS("tmpfs", plain, "mode", "0755", "size", strconv.FormatUint(s.RootBytes, 10))
 	if err != nil {
-		return -1, err
+		return -1, -1, err
 	}
 	if err := stage(root); err != nil {
-		return -1, err
+		return -1, -1, err
 	}
 	b.root = root
-	for _, step := range []func(*control.Setup) error{b.dirs, b.files, b.attach, b.dev, b.proc, b.tmp} {
+	for _, step := range []func(*control.Setup) error{b.dirs, b.files, b.attach, b.await, b.dev, b.proc, b.tmp} {
 		if err := step(s); err != nil {
-			return -1, err
+			return -1, -1, err
 		}
 	}
 	if err := pivot(root); err != nil {
-		return -1, err
+		return -1, -1, err
 	}
 	seal := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
 	if err := unix.MountSetattr(root, "", unix.AT_EMPTY_PATH, &seal); err != nil {
-		return -1, wrap("seal the root", err)
+		return -1, -1, wrap("seal the root", err)
 	}
-	return root, nil
+	return root, b.store, nil
 }
 
 // newFS mounts a new file system, attached nowhere yet; options are pairs.
@@ -112,8 +116,9 @@ func pivot(root int) error {
 // builder furnishes a root directory. It never follows a symbolic link on the way to a target: a
 // code package or a layer may be full of them, and before the pivot they would lead to the host.
 type builder struct {
-	root int
-	fds  []int // mounts that the driver sent, in order of use
+	root  int
+	fds   []int // mounts that the driver sent, in order of use
+	store int   // as initProcess.store
 }
 
 func (b *builder) dirs(s *control.Setup) error {

@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bastide-cloud/bastide/internal/sandbox/cgroup"
 	"github.com/bastide-cloud/bastide/internal/sandbox/control"
 )
 
@@ -29,11 +28,7 @@ func (i *instance) launch() error {
 		return fail("describe the sandbox", err)
 	}
 	n := i.driver
-	if i.group, err = n.host.Create(i.spec.ID, cgroup.Limits{
-		Memory: i.spec.MemoryBytes + i.spec.TmpBytes + overheadBytes,
-		Pids:   int64(i.spec.Pids + overheadPids),
-		CPU:    int64(i.spec.CPU),
-	}); err != nil {
+	if i.group, err = n.host.Create(i.spec.ID, i.limits()); err != nil {
 		return fail("make the cgroup", err)
 	}
 	theirs, files, err := i.wires()
@@ -99,8 +94,23 @@ func (i *instance) instruct(setup *control.Setup, theirs []int) error {
 	if err != nil {
 		return err
 	}
-	p := control.Process{Argv: i.spec.Argv, Env: i.spec.Env, Dir: i.spec.Dir, Late: i.spec.Late}
+	if len(i.spec.Argv) == 0 {
+		return i.holdBack(theirs[1:])
+	}
+	p := control.Process{Argv: i.spec.Argv, Env: i.spec.Env, Dir: i.spec.Dir}
 	return i.session.send(control.Start, p.Append(nil), theirs[1:])
+}
+
+// holdBack keeps the channel's other end for a process that is executed later.
+func (i *instance) holdBack(fds []int) error {
+	for _, fd := range fds {
+		again, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			return err
+		}
+		i.held = append(i.held, again)
+	}
+	return nil
 }
 
 // setup is the specification in the init's words. Mounts become descriptors in i.mounts.
@@ -113,6 +123,10 @@ func (i *instance) setup() (*control.Setup, error) {
 		TmpBytes:  uint64(i.spec.TmpBytes),
 		Dirs:      i.spec.Root.Dirs,
 		Filter:    i.driver.filter,
+		Late:      i.spec.Late,
+	}
+	if !i.driver.root {
+		s.Store = i.spec.Store
 	}
 	if i.driver.waived["uts"] {
 		s.Hostname = ""
@@ -197,17 +211,25 @@ func (i *instance) setupLimits(s *control.Setup) error {
 		{Resource: unix.RLIMIT_CORE, Value: 0},
 		{Resource: unix.RLIMIT_MSGQUEUE, Value: 0},
 	}
-	if i.driver.can.Memory == "" {
-		// a bound between two looks of the watch; generous, as runtimes reserve more than they use
-		want = append(want, control.Limit{Resource: unix.RLIMIT_DATA, Value: uint64(2*i.spec.MemoryBytes + 1024*megabyte)})
+	if i.driver.can.Memory == "" && !i.spec.Late {
+		want = append(want, control.Limit{Resource: unix.RLIMIT_DATA, Value: dataBound(i.spec.MemoryBytes)})
 	}
-	for _, l := range want {
+	var err error
+	s.Limits, err = allowed(want)
+	return err
+}
+
+// dataBound is a bound between two looks of the watch; generous, as runtimes reserve more than they use.
+func dataBound(memory int64) uint64 { return uint64(2*memory + 1024*megabyte) }
+
+// allowed lowers limits to Bastide's own.
+func allowed(want []control.Limit) ([]control.Limit, error) {
+	for n, l := range want {
 		var own unix.Rlimit
 		if err := unix.Getrlimit(int(l.Resource), &own); err != nil {
-			return err
+			return nil, err
 		}
-		l.Value = min(l.Value, own.Max)
-		s.Limits = append(s.Limits, l)
+		want[n].Value = min(l.Value, own.Max)
 	}
-	return nil
+	return want, nil
 }

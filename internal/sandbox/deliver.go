@@ -2,9 +2,43 @@ package sandbox
 
 import (
 	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox/cgroup"
 	"github.com/bastide-cloud/bastide/internal/sandbox/control"
 )
+
+// Receiver is an Instance that was started before its code (Spec.Late), as a pool of ready sandboxes
+// wants it.
+type Receiver interface {
+	// Deliver gives the sandbox what it was waiting for. It can be done once, and returns when all of
+	// it is in force; with it the sandbox loses its last right to mount. A process that runs already
+	// learns of it from its caller. After an error the instance is of no more use. The error is a
+	// *StartError when the process could not be executed.
+	Deliver(Delivery) error
+}
+
+// Delivery is what a waiting sandbox receives; the fields are as in Spec, whose values they replace.
+// What is zero stays as it was.
+type Delivery struct {
+	Code   string
+	Layers []string
+	Doors  []DoorSpec // further ones
+
+	TmpBytes    int64
+	MemoryBytes int64
+	Pids        int // not more than it had
+	CPU         int
+
+	// What to execute where the Spec named no program; empty otherwise.
+	Argv []string
+	Env  []string
+	Dir  string // default /var/task
+}
 
 // Deliver implements Receiver.
 func (i *instance) Deliver(d Delivery) error {
@@ -14,40 +48,172 @@ func (i *instance) Deliver(d Delivery) error {
 		return errors.New("sandbox: the instance awaits no code")
 	}
 	i.delivered = true
-	var v control.Delivery
-	binds := []Bind{}
-	if d.Code != "" {
-		binds = append(binds, Bind{Source: d.Code, Target: "/var/task"})
+	if err := i.checkDelivery(d); err != nil {
+		return &StartError{ID: i.spec.ID, Stage: "check the delivery", Err: err}
 	}
-	fds, err := cloneTrees(binds, d.Layers)
-	if err != nil {
+	if err := i.rebound(d); err != nil {
 		return err
 	}
-	for _, b := range binds {
-		v.Mounts = append(v.Mounts, control.Mount{Target: b.Target})
-	}
-	v.Layers = make([]control.Mount, len(d.Layers))
-	err = errors.Join(i.session.send(control.Deliver, v.Append(nil), fds), closeAll(fds))
-	if err != nil {
+	if err := i.bring(d); err != nil {
 		return err
 	}
-	return i.acknowledged()
+	if len(d.Argv) == 0 {
+		return i.acknowledged()
+	}
+	p := control.Process{Argv: d.Argv, Env: d.Env, Dir: d.Dir}
+	if p.Dir == "" {
+		p.Dir = i.spec.Dir
+	}
+	held := i.release()
+	err := i.session.send(control.Start, p.Append(nil), held)
+	if err = errors.Join(err, closeAll(held)); err != nil {
+		return errors.Join(errEnded, err)
+	}
+	if err := i.acknowledged(); err != nil {
+		return err
+	}
+	select {
+	case <-i.ran:
+		return nil
+	case <-i.done:
+		return i.ending()
+	}
 }
 
-// cloneTrees takes trees off the host, to be attached elsewhere.
-func cloneTrees(binds []Bind, layers []string) ([]int, error) {
-	var fds []int
-	for _, l := range layers {
-		binds = append(binds, Bind{Source: l})
+// release takes the process's descriptors over, to be sent and closed.
+func (i *instance) release() []int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	held := i.held
+	i.held = nil
+	return held
+}
+
+// checkDelivery refuses what cannot be meant.
+func (i *instance) checkDelivery(d Delivery) error {
+	if d.Code == "" {
+		return errors.New("it has no code")
 	}
-	for _, b := range binds {
-		fd, err := cloneTree(b.Source)
+	if (len(d.Argv) == 0) == (len(i.spec.Argv) == 0) {
+		return errors.New("one of the specification and the delivery names the program")
+	}
+	s := i.spec
+	s.Doors = append(append([]DoorSpec{}, s.Doors...), d.Doors...)
+	s.TmpBytes, s.MemoryBytes = either(d.TmpBytes, s.TmpBytes), either(d.MemoryBytes, s.MemoryBytes)
+	s.Pids, s.CPU = either(d.Pids, s.Pids), either(d.CPU, s.CPU)
+	if s.Pids > i.spec.Pids {
+		return fmt.Errorf("%d processes are more than %d, which the sandbox was made for", s.Pids, i.spec.Pids)
+	}
+	if len(d.Argv) > 0 {
+		s.Argv, s.Env = d.Argv, d.Env
+		s.Dir = either(d.Dir, s.Dir)
+	}
+	return s.check()
+}
+
+func either[T comparable](a, b T) T {
+	var zero T
+	if a != zero {
+		return a
+	}
+	return b
+}
+
+// rebound sets the limits that the cgroup and the watch keep.
+func (i *instance) rebound(d Delivery) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.gone {
+		return errEnded
+	}
+	was := i.limits()
+	i.spec.TmpBytes, i.spec.MemoryBytes = either(d.TmpBytes, i.spec.TmpBytes), either(d.MemoryBytes, i.spec.MemoryBytes)
+	i.spec.Pids, i.spec.CPU = either(d.Pids, i.spec.Pids), either(d.CPU, i.spec.CPU)
+	if err := i.group.Change(was, i.limits()); err != nil {
+		return &StartError{ID: i.spec.ID, Stage: "change the cgroup", Err: err}
+	}
+	return nil
+}
+
+// limits are what the cgroup is to bound.
+func (i *instance) limits() cgroup.Limits {
+	return cgroup.Limits{
+		Memory: i.spec.MemoryBytes + i.spec.TmpBytes + overheadBytes,
+		Pids:   int64(i.spec.Pids + overheadPids),
+		CPU:    int64(i.spec.CPU),
+	}
+}
+
+// bring sends the delivery. As root its mounts are cloned here; an ordinary user's init takes them from
+// the store.
+func (i *instance) bring(d Delivery) error {
+	v := control.Delivery{TmpBytes: uint64(d.TmpBytes)}
+	for _, spec := range d.Doors {
+		door, err := spec.door()
 		if err != nil {
-			return nil, errors.Join(err, closeAll(fds))
+			return err
 		}
-		fds = append(fds, fd)
+		v.Doors = append(v.Doors, door)
 	}
-	return fds, nil
+	var fds []int
+	defer func() { _ = closeAll(fds) }() // this side's copies
+	take := func(source, target string) (control.Mount, error) {
+		m := control.Mount{Target: target}
+		if !i.driver.root {
+			var err error
+			m.Source, err = below(i.spec.Store, source)
+			return m, err
+		}
+		fd, err := cloneTree(source)
+		if err == nil {
+			fds = append(fds, fd)
+		}
+		return m, err
+	}
+	code, err := take(d.Code, "/var/task")
+	if err != nil {
+		return err
+	}
+	v.Mounts = []control.Mount{code}
+	for _, l := range d.Layers {
+		m, err := take(l, "")
+		if err != nil {
+			return err
+		}
+		v.Layers = append(v.Layers, m)
+	}
+	if v.Limits, err = i.lateLimits(d); err != nil {
+		return err
+	}
+	i.late = d.Doors
+	if err := i.session.send(control.Deliver, v.Append(nil), fds); err != nil {
+		return errors.Join(errEnded, err)
+	}
+	return nil
+}
+
+// lateLimits are the resource limits that come with the function.
+func (i *instance) lateLimits(d Delivery) ([]control.Limit, error) {
+	var want []control.Limit
+	if d.Pids != 0 {
+		want = append(want, control.Limit{Resource: unix.RLIMIT_NPROC, Value: uint64(d.Pids + overheadPids)})
+	}
+	if i.driver.can.Memory == "" {
+		want = append(want, control.Limit{Resource: unix.RLIMIT_DATA, Value: dataBound(i.spec.MemoryBytes)})
+	}
+	return allowed(want)
+}
+
+// below is the path of source inside store, without any step upwards.
+func below(store, source string) (string, error) {
+	if store == "" {
+		return "", errors.New("sandbox: without root, code comes late only from the store that the specification names")
+	}
+	rel, err := filepath.Rel(store, source)
+	if err != nil || rel == "." || rel == ".." || strings.HasPrefix(rel, "../") {
+		return "", fmt.Errorf("sandbox: %s is not in the store", source)
+	}
+	return rel, nil
 }
 
 // acknowledged waits for the init's Done.
@@ -56,8 +222,11 @@ func (i *instance) acknowledged() error {
 	case <-i.acks:
 		return nil
 	case <-i.done:
-		return errEnded
+		return i.ending()
 	}
 }
+
+// ending is why an instance that has ended did not answer.
+func (i *instance) ending() error { return errors.Join(errEnded, i.fault) }
 
 var _ Receiver = (*instance)(nil)

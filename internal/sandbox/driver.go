@@ -32,18 +32,10 @@ type Instance interface {
 	MemoryPeak() (int64, error)
 }
 
-// Receiver is an Instance whose process was started before its code (Spec.Late), as a pool of warm
-// interpreters wants it.
-type Receiver interface {
-	// Deliver shows the code at /var/task and the layers at /opt. It can be done once; with it the
-	// sandbox loses its last right to mount. The process learns of it from its caller.
-	Deliver(Delivery) error
-}
-
-// Delivery is the code that a waiting sandbox receives; the fields are as in Spec.
-type Delivery struct {
-	Code   string
-	Layers []string
+// Weigher is an Instance that knows what it holds.
+type Weigher interface {
+	// Weight is the memory that its processes have for themselves now, in bytes.
+	Weight() int64
 }
 
 // Door is one socket inside a sandbox's network, held by Bastide: Listener for "tcp", Packet for

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"sync"
@@ -31,11 +32,15 @@ type instance struct {
 	channel net.Conn
 	output  output
 	mounts  []int // descriptors until they are sent
+	held    []int // the process's, while it is not executed
 
-	started  chan struct{} // closed when the process runs, or cannot
-	startErr error         // read after started
-	doors    map[string]Door
+	started  chan struct{}   // closed when the process runs, or cannot
+	startErr error           // read after started
+	ran      chan struct{}   // closed when the process has been executed
+	doors    map[string]Door // replaced under mu
+	late     []DoorSpec      // that the delivery's answer brings
 	acks     chan struct{}
+	fault    error // why the init ended; read after done
 
 	control   sync.Mutex // one Freeze, Thaw or Deliver at a time, and delivered
 	delivered bool
@@ -53,13 +58,17 @@ type instance struct {
 func newInstance(n *Namespace, spec Spec) *instance {
 	return &instance{
 		driver: n, spec: spec, pidFD: -1,
-		started: make(chan struct{}), done: make(chan struct{}),
+		started: make(chan struct{}), ran: make(chan struct{}), done: make(chan struct{}),
 		doors: map[string]Door{}, acks: make(chan struct{}, 1), exit: make(chan Exit, 1),
 	}
 }
 
 // Doors implements Instance.
-func (i *instance) Doors() map[string]Door { return i.doors }
+func (i *instance) Doors() map[string]Door {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.doors
+}
 
 // Channel implements Instance.
 func (i *instance) Channel() net.Conn { return i.channel }
@@ -103,12 +112,19 @@ func (i *instance) run() {
 		}
 		switch kind {
 		case control.Ready:
-			if err := i.openDoors(fds); err != nil {
+			if err := i.openDoors(i.spec.Doors, fds); err != nil {
 				exit.Err = i.refuse(err)
+			} else if len(i.spec.Argv) == 0 {
+				i.settle(nil)
 			}
 		case control.Started:
+			close(i.ran)
 			i.settle(nil)
 		case control.Done:
+			if err := i.openDoors(i.late, fds); err != nil {
+				exit.Err = i.refuse(err)
+			}
+			i.late = nil
 			i.acks <- struct{}{}
 		case control.Exited:
 			if st, err := control.ParseStatus(body); err == nil {
@@ -117,6 +133,7 @@ func (i *instance) run() {
 			}
 		case control.Failed:
 			exit.Err = failure(i.spec.ID, body)
+			i.fault = exit.Err
 			i.settle(exit.Err)
 		default:
 			exit.Err = i.refuse(fmt.Errorf("the init said %d: %w", kind, control.ErrFrame))
@@ -217,23 +234,28 @@ func (i *instance) cleanUp() error {
 	if i.channel != nil {
 		errs = append(errs, ignoreClosed(i.channel.Close()))
 	}
-	errs = append(errs, closeAll(i.mounts))
-	i.mounts = nil
+	errs = append(errs, closeAll(i.mounts), closeAll(i.held))
+	i.mounts, i.held = nil, nil
 	i.driver.dismiss(i)
 	return errors.Join(errs...)
 }
 
-// openDoors takes the sockets that the init opened, in the order of the specification.
-func (i *instance) openDoors(fds []int) error {
-	if len(fds) != len(i.spec.Doors) {
-		return errors.Join(fmt.Errorf("%d sockets for %d doors", len(fds), len(i.spec.Doors)), closeAll(fds))
+// openDoors takes the sockets that the init opened, in the order of their specifications.
+func (i *instance) openDoors(specs []DoorSpec, fds []int) error {
+	if len(fds) != len(specs) {
+		return errors.Join(fmt.Errorf("%d sockets for %d doors", len(fds), len(specs)), closeAll(fds))
 	}
+	if len(fds) == 0 {
+		return nil
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.doors = maps.Clone(i.doors)
 	for k, fd := range fds {
-		spec := i.spec.Doors[k]
-		f := os.NewFile(uintptr(fd), spec.Name)
+		f := os.NewFile(uintptr(fd), specs[k].Name)
 		var d Door
 		var err error
-		if spec.Network == "udp" {
+		if specs[k].Network == "udp" {
 			d.Packet, err = net.FilePacketConn(f)
 		} else {
 			d.Listener, err = net.FileListener(f)
@@ -241,7 +263,7 @@ func (i *instance) openDoors(fds []int) error {
 		if err := errors.Join(err, f.Close()); err != nil {
 			return errors.Join(err, closeAll(fds[k+1:]))
 		}
-		i.doors[spec.Name] = d
+		i.doors[specs[k].Name] = d
 	}
 	return nil
 }

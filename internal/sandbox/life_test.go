@@ -376,53 +376,6 @@ func TestInitKeepsNothing(t *testing.T) {
 	}
 }
 
-// TestLateDelivery: a running process receives its code, once, and nothing else after it.
-func TestLateDelivery(t *testing.T) {
-	l := newLab(t)
-	host := shared(t)
-	write(t, filepath.Join(host, "code/handler"), "code")
-	write(t, filepath.Join(host, "a/layer"), "a")
-	write(t, filepath.Join(host, "b/layer"), "b")
-	s := l.spec("late", "/var/task/handler", "/opt/layer")
-	s.Late, s.Channel = true, true
-	if !l.ns.root {
-		if _, err := l.ns.Start(t.Context(), s); !errors.Is(err, errors.ErrUnsupported) {
-			t.Errorf("as an ordinary user: %v", err)
-		}
-		return
-	}
-	i := l.start(s)
-	say := func(want string) {
-		t.Helper()
-		if _, err := i.Channel().Write([]byte{1}); err != nil {
-			t.Fatal(err)
-		}
-		b := make([]byte, 100)
-		if n, err := i.Channel().Read(b); err != nil || string(b[:n]) != want {
-			t.Errorf("%q, %v, want %q", b[:n], err, want)
-		}
-	}
-	say("ENOENT ENOENT")
-	d := Delivery{Code: filepath.Join(host, "code"), Layers: []string{filepath.Join(host, "a"), filepath.Join(host, "b")}}
-	if err := i.(Receiver).Deliver(d); err != nil {
-		t.Fatal(err)
-	}
-	say("code b")
-	if err := i.(Receiver).Deliver(d); err == nil {
-		t.Error("delivered twice")
-	}
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", i.(*instance).pid))
-	if err != nil || !bytes.Contains(b, []byte("CapPrm:\t0000000000000000")) {
-		t.Errorf("the init keeps rights: %s, %v", b, err)
-	}
-	if err := i.Kill(); err != nil {
-		t.Error(err)
-	}
-	if err := l.start(l.spec("wait")).(Receiver).Deliver(d); err == nil {
-		t.Error("delivered to an instance that awaits nothing")
-	}
-}
-
 // TestNothingIsLeft starts and ends many, and compares the machine before and after.
 func TestNothingIsLeft(t *testing.T) {
 	l := newLab(t)

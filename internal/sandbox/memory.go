@@ -65,27 +65,39 @@ func (w *watch) look() {
 
 // checkMemory kills an instance whose processes have more than they were granted.
 func (i *instance) checkMemory() {
-	have, ok := i.memoryNow()
-	if ok && have > i.spec.MemoryBytes+overheadBytes {
+	have, bound, ok := i.memoryNow()
+	if ok && have > bound+overheadBytes {
 		i.oom.Store(true)
 		i.kill()
 	}
 }
 
-// memoryNow is what the processes have for themselves; not known for the frozen, who take no more.
-func (i *instance) memoryNow() (int64, bool) {
+// memoryNow is what the processes have for themselves, and what they were granted; not known for the
+// frozen, who take no more.
+func (i *instance) memoryNow() (have, bound int64, ok bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.gone || i.frozen {
-		return 0, false
+		return 0, 0, false
 	}
+	bound = i.spec.MemoryBytes
 	if i.driver.can.Memory != "" {
-		m, err := i.group.Memory(i.spec.MemoryBytes)
-		return m.Processes, err == nil
+		m, err := i.group.Memory(bound)
+		return m.Processes, bound, err == nil
 	}
-	have := treeMemory(i.pid)
+	have = treeMemory(i.pid)
 	i.peak = max(i.peak, have)
-	return have, true
+	return have, bound, true
+}
+
+// Weight implements Weigher.
+func (i *instance) Weight() int64 {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.gone {
+		return 0
+	}
+	return treeMemory(i.pid)
 }
 
 // MemoryPeak implements Instance. The kernel's figure includes page cache and /tmp; the watch's does
@@ -137,3 +149,5 @@ func statusMemory(status string) int64 {
 	}
 	return total
 }
+
+var _ Weigher = (*instance)(nil)

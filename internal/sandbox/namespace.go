@@ -114,9 +114,6 @@ func (n *Namespace) Start(ctx context.Context, spec Spec) (Instance, error) {
 	if err := spec.check(); err != nil {
 		return nil, &StartError{ID: spec.ID, Stage: "check the specification", Err: err}
 	}
-	if spec.Late && !n.root {
-		return nil, &StartError{ID: spec.ID, Stage: "await code, which takes root", Err: errors.ErrUnsupported}
-	}
 	i := newInstance(n, spec)
 	if err := n.admit(i); err != nil {
 		return nil, &StartError{ID: spec.ID, Stage: "admit", Err: err}

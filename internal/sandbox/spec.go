@@ -22,9 +22,13 @@ type Spec struct {
 	Code   string   // host directory that appears read-only at /var/task; empty: an empty one
 	Layers []string // host directories merged read-only at /opt; a later one wins
 
-	// Late starts the process before its code is known: Code and Layers are empty, and come once by
-	// Receiver.Deliver. Only as root.
+	// Late builds the sandbox before its code is known: Code and Layers are empty, and come once by
+	// Receiver.Deliver, with what else a Delivery has. The process is started at once; without Argv,
+	// Start returns when the sandbox stands, and the Delivery says what to execute.
 	Late bool
+	// Store is the host directory below which a late sandbox's code and layers will lie. Drivers that
+	// are not root need it; it is never visible inside.
+	Store string
 
 	TmpBytes    int64 // bound of /tmp; default 512 MB
 	MemoryBytes int64 // what the processes may have for themselves; default 128 MB. /tmp counts apart
@@ -108,7 +112,7 @@ func (s Spec) check() error {
 	switch {
 	case !validID.MatchString(s.ID):
 		return fmt.Errorf("the id %q is not of letters, digits, '-', '_', '.'", s.ID)
-	case len(s.Argv) == 0 || !path.IsAbs(s.Argv[0]):
+	case (len(s.Argv) > 0 || !s.Late) && (len(s.Argv) == 0 || !path.IsAbs(s.Argv[0])):
 		return fmt.Errorf("the program must be an absolute path")
 	case !path.IsAbs(s.Dir):
 		return fmt.Errorf("the working directory %q is not absolute", s.Dir)
@@ -116,6 +120,8 @@ func (s Spec) check() error {
 		return fmt.Errorf("a limit is negative")
 	case s.MemoryBytes < megabyte:
 		return fmt.Errorf("%d bytes of memory are too few", s.MemoryBytes)
+	case s.Store != "" && !path.IsAbs(s.Store):
+		return fmt.Errorf("the store %q is not absolute", s.Store)
 	case s.Late && (s.Code != "" || len(s.Layers) > 0):
 		return fmt.Errorf("code that comes late cannot be there from the start")
 	case len(s.Doors) > maxDoors:

@@ -55,6 +55,29 @@ func (h *Host) Create(id string, l Limits) (*Group, error) {
 // period of processor quotas, in microseconds; the kernel's default.
 const period = 100_000
 
+// Change replaces limits that are in force by others, of which none is zero that was not.
+func (g *Group) Change(was, now Limits) error {
+	var l Limits
+	if now.Memory != was.Memory {
+		l.Memory = now.Memory
+	}
+	if now.Pids != was.Pids {
+		l.Pids = now.Pids
+	}
+	if now.CPU != was.CPU {
+		l.CPU = now.CPU
+	}
+	if l.Memory > was.Memory && g.host.v1["memory"] != "" {
+		// v1 takes no bound of memory above that of memory and swap; a kernel that does not account swap
+		// has no such file
+		_ = write(g.v1("memory"), "memory.memsw.limit_in_bytes", strconv.FormatInt(l.Memory, 10))
+	}
+	if err := g.limit(l); err != nil {
+		return fmt.Errorf("cgroup: %w", err)
+	}
+	return nil
+}
+
 func (g *Group) limit(l Limits) error {
 	var errs []error
 	// set writes the file of whichever version has the controller

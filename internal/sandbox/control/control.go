@@ -7,7 +7,7 @@
 //
 //	driver → init   Config    what to build, with one mount descriptor for each mount that has one
 //	init → driver   Ready     the root stands; with one listening socket for each door
-//	driver → init   Deliver   more mounts for a sandbox that waits for its code (any number)
+//	driver → init   Deliver   what a sandbox was waiting for: its code, doors, limits (once, before or after Start)
 //	driver → init   Start     the process to run
 //	init → driver   Started   it has been executed
 //	driver → init   Stop, Continue    hold and release every process (where no freezer exists)
@@ -17,7 +17,7 @@
 // The launcher answers each Launch, which carries the new init's descriptors, by Launched, which
 // carries the new init's pidfd.
 //
-// Deliver, Stop and Continue are answered by Done. A driver need not wait for Ready before it sends
+// Deliver, Stop and Continue are answered by Done, Deliver's with the sockets of its doors. A driver need not wait for Ready before it sends
 // Start. When the driver's end closes, the init ends. The package has no dependencies, because the
 // init must stay small.
 package control

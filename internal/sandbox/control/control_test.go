@@ -16,7 +16,7 @@ var setup = Setup{
 	Files:  []File{{Path: "/f", Mode: 0o755, Content: "\x00x"}},
 	Links:  []Link{{Path: "/l", Target: "t"}},
 	Limits: []Limit{{Resource: 7, Value: 1<<64 - 1}},
-	Filter: []byte{1, 2, 3},
+	Filter: []byte{1, 2, 3}, Late: true, Store: "/s",
 }
 
 // TestRoundTrip: what one side says is what the other hears.
@@ -24,11 +24,11 @@ func TestRoundTrip(t *testing.T) {
 	if got, err := ParseSetup(setup.Append(nil)); err != nil || !reflect.DeepEqual(*got, setup) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	d := Delivery{Mounts: setup.Mounts, Layers: setup.Layers}
+	d := Delivery{Mounts: setup.Mounts, Layers: setup.Layers, Doors: setup.Doors, TmpBytes: 1 << 33, Limits: setup.Limits}
 	if got, err := ParseDelivery(d.Append(nil)); err != nil || !reflect.DeepEqual(*got, d) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	p := Process{Argv: []string{"/a", "b"}, Env: []string{"A=1"}, Dir: "/", Late: true}
+	p := Process{Argv: []string{"/a", "b"}, Env: []string{"A=1"}, Dir: "/"}
 	if got, err := ParseProcess(p.Append(nil)); err != nil || !reflect.DeepEqual(*got, p) {
 		t.Errorf("%+v, %v", got, err)
 	}

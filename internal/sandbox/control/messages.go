@@ -15,6 +15,8 @@ type Setup struct {
 	Links     []Link
 	Limits    []Limit
 	Filter    []byte // the seccomp program, 8 bytes an instruction in the machine's byte order; empty: waived
+	Late      bool   // a Deliver follows: /var/task and /opt are stand-ins until then
+	Store     string // where Deliver's sources lie, as a path in the mount namespace that the init started in; empty: they come as descriptors
 }
 
 // Door is a listening socket to open. IP is 4 or 16 bytes.
@@ -52,12 +54,7 @@ func (s *Setup) Append(b []byte) []byte {
 	e.flag(s.Proc)
 	e.number(s.RootBytes)
 	e.number(s.TmpBytes)
-	e.number(uint64(len(s.Doors)))
-	for _, d := range s.Doors {
-		e.flag(d.Datagram)
-		e.text(d.IP)
-		e.number(uint64(d.Port))
-	}
+	e.doors(s.Doors)
 	e.mounts(s.Mounts)
 	e.mounts(s.Layers)
 	e.texts(s.Dirs)
@@ -72,12 +69,10 @@ func (s *Setup) Append(b []byte) []byte {
 		e.text(l.Path)
 		e.text(l.Target)
 	}
-	e.number(uint64(len(s.Limits)))
-	for _, l := range s.Limits {
-		e.number(l.Resource)
-		e.number(l.Value)
-	}
+	e.limits(s.Limits)
 	e.text(string(s.Filter))
+	e.flag(s.Late)
+	e.text(s.Store)
 	return e.b
 }
 
@@ -91,9 +86,7 @@ func ParseSetup(b []byte) (*Setup, error) {
 		RootBytes: d.number(),
 		TmpBytes:  d.number(),
 	}
-	for range d.count() {
-		s.Doors = append(s.Doors, Door{Datagram: d.flag(), IP: d.text(), Port: uint16(d.number())})
-	}
+	s.Doors = d.doors()
 	s.Mounts = d.mounts()
 	s.Layers = d.mounts()
 	s.Dirs = d.texts()
@@ -103,10 +96,10 @@ func ParseSetup(b []byte) (*Setup, error) {
 	for range d.count() {
 		s.Links = append(s.Links, Link{Path: d.text(), Target: d.text()})
 	}
-	for range d.count() {
-		s.Limits = append(s.Limits, Limit{Resource: d.number(), Value: d.number()})
-	}
+	s.Limits = d.limits()
 	s.Filter = []byte(d.text())
+	s.Late = d.flag()
+	s.Store = d.text()
 	return s, d.end()
 }
 
@@ -127,35 +120,12 @@ func (d *decoder) mounts() []Mount {
 	return ms
 }
 
-// Delivery is the body of a Deliver frame: mounts for a sandbox whose root stands already, on
-// directories that Setup made; each needs a descriptor, as the host's paths are gone by then.
-type Delivery struct {
-	Mounts []Mount
-	Layers []Mount
-}
-
-// Append adds the wire form of v to b.
-func (v *Delivery) Append(b []byte) []byte {
-	e := encoder{b}
-	e.mounts(v.Mounts)
-	e.mounts(v.Layers)
-	return e.b
-}
-
-// ParseDelivery reads the body of a Deliver frame.
-func ParseDelivery(b []byte) (*Delivery, error) {
-	d := decoder{b: b}
-	v := &Delivery{Mounts: d.mounts(), Layers: d.mounts()}
-	return v, d.end()
-}
-
 // Process is the body of a Start frame: what to run. A descriptor that travels with the frame
 // becomes its descriptor 3.
 type Process struct {
 	Argv []string // Argv[0] is an absolute path inside
 	Env  []string
 	Dir  string
-	Late bool // a Deliver follows, until which the init keeps its right to mount
 }
 
 // Append adds the wire form of p to b.
@@ -164,14 +134,13 @@ func (p *Process) Append(b []byte) []byte {
 	e.texts(p.Argv)
 	e.texts(p.Env)
 	e.text(p.Dir)
-	e.flag(p.Late)
 	return e.b
 }
 
 // ParseProcess reads the body of a Start frame.
 func ParseProcess(b []byte) (*Process, error) {
 	d := decoder{b: b}
-	p := &Process{Argv: d.texts(), Env: d.texts(), Dir: d.text(), Late: d.flag()}
+	p := &Process{Argv: d.texts(), Env: d.texts(), Dir: d.text()}
 	return p, d.end()
 }
 

@@ -22,17 +22,25 @@ func main() {
 	if len(os.Args) < 2 {
 		os.Exit(3)
 	}
-	name, args := os.Args[1], os.Args[2:]
-	if f, ok := acts[name]; ok {
-		fmt.Println(f(args))
+	if os.Args[1] == "late" {
+		fmt.Println(late())
 		return
+	}
+	said, ok := act(os.Args[1], os.Args[2:])
+	fmt.Println(said)
+	if !ok {
+		os.Exit(3)
+	}
+}
+
+func act(name string, args []string) (string, bool) {
+	if f, ok := acts[name]; ok {
+		return f(args), true
 	}
 	if f, ok := calls[name]; ok {
-		fmt.Println(verdict(f()))
-		return
+		return verdict(f()), true
 	}
-	fmt.Println("unknown attempt " + name)
-	os.Exit(3)
+	return "unknown attempt " + name, false
 }
 
 // verdict is an error in one word.
@@ -189,7 +197,14 @@ var acts = map[string]func([]string) string{
 	"tick": func([]string) string { return tick() },
 	"self": func(a []string) string { return selfStatus(a) },
 	"pids": func([]string) string { return pids() },
-	"late": func(a []string) string { return late(a) },
+	"cd":   func(a []string) string { return verdict(os.Chdir(a[0])) },
+	"find": func(a []string) string { return find(a[0]) },
+	"limit": func(a []string) string {
+		n, _ := strconv.Atoi(a[0])
+		var l unix.Rlimit
+		err := unix.Getrlimit(n, &l)
+		return either(fmt.Sprint(l.Cur, l.Max), err)
+	},
 }
 
 // forever waits; a bare select would be a deadlock to Go.
@@ -382,19 +397,40 @@ func tick() string {
 	}
 }
 
-// late reads files whenever the channel asks.
-func late(files []string) string {
-	for b := make([]byte, 1); ; {
-		if n, err := unix.Read(3, b); n != 1 {
+// late does what the channel asks: a name and arguments, separated by zero bytes.
+func late() string {
+	for b := make([]byte, 4096); ; {
+		n, err := unix.Read(3, b)
+		if n <= 0 {
 			return verdict(err)
 		}
-		var said []string
-		for _, name := range files {
-			content, err := os.ReadFile(name)
-			said = append(said, either(string(content), err))
-		}
-		if _, err := unix.Write(3, []byte(strings.Join(said, " "))); err != nil {
+		words := strings.Split(string(b[:n]), "\x00")
+		said, _ := act(words[0], words[1:])
+		if _, err := unix.Write(3, []byte(said+"\n")); err != nil {
 			return verdict(err)
 		}
 	}
+}
+
+// find looks for files of a name wherever a path leads, the working directories, roots and descriptors of
+// all processes included.
+func find(name string) string {
+	var found []string
+	places, _ := filepath.Glob("/proc/[0-9]*/[crt][wao]*") // cwd, root, task
+	more, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	places = append(append(places, more...), "/proc/self/cwd", "/proc/self/root", "/")
+	for _, p := range places {
+		at := p + "/"
+		_ = filepath.WalkDir(at, func(path string, d os.DirEntry, err error) error {
+			if err == nil && d.IsDir() && at == "/" && path == "/proc" {
+				return filepath.SkipDir
+			}
+			if err == nil && d.Name() == name {
+				found = append(found, path)
+			}
+			return nil
+		})
+	}
+	slices.Sort(found)
+	return strings.Join(found, " ")
 }
