@@ -1,0 +1,63 @@
+package tether
+
+// appendHead adds a frame's head.
+func appendHead(b []byte, k kind, id uint32, n int) []byte {
+	return append(b, byte(k), byte(id>>24), byte(id>>16), byte(id>>8), byte(id), byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+}
+
+// parseHead reads a frame's head; b has headSize bytes.
+func parseHead(b []byte) (k kind, id uint32, n int, err error) {
+	k = kind(b[0])
+	id = uint32(b[1])<<24 | uint32(b[2])<<16 | uint32(b[3])<<8 | uint32(b[4])
+	size := uint32(b[5])<<24 | uint32(b[6])<<16 | uint32(b[7])<<8 | uint32(b[8])
+	most := uint32(0)
+	switch k {
+	case kindOpen:
+		most = maxPlace
+	case kindData:
+		most = piece
+	case kindCredit:
+		most = 4
+	case kindShut, kindReset:
+	case kindMessage:
+		most = MaxMessage
+	case kindDatagram:
+		most = maxPlace + MaxDatagram
+	default:
+		return 0, 0, 0, ErrBroken
+	}
+	if size > most {
+		return 0, 0, 0, ErrBroken
+	}
+	return k, id, int(size), nil
+}
+
+// maxPlace is the longest wire form of a Place: the number and two addresses with their lengths.
+const maxPlace = 2 + 2*(1+255)
+
+// appendPlace adds the wire form of p.
+func appendPlace(b []byte, p Place) []byte {
+	b = append(b, byte(p.Door>>8), byte(p.Door))
+	for _, a := range []string{p.At, p.From} {
+		a = a[:min(len(a), 255)]
+		b = append(append(b, byte(len(a))), a...)
+	}
+	return b
+}
+
+// parsePlace reads a Place and returns what follows it.
+func parsePlace(b []byte) (Place, []byte, error) {
+	if len(b) < 2 {
+		return Place{}, nil, ErrBroken
+	}
+	p := Place{Door: int(b[0])<<8 | int(b[1])}
+	b = b[2:]
+	for _, a := range []*string{&p.At, &p.From} {
+		if len(b) == 0 || len(b) < 1+int(b[0]) {
+			return Place{}, nil, ErrBroken
+		}
+		*a = string(b[1 : 1+int(b[0])])
+		b = b[1+int(b[0]):]
+	}
+	return p, b, nil
+}
