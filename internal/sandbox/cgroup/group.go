@@ -291,3 +291,11 @@ func field(dir, name, key string) (int64, error) {
 	}
 	return 0, fmt.Errorf("cgroup: %s has no %s", name, key)
 }
+
+// Limit sets a group's limits anew; zero leaves one as it is.
+func (g *Group) Limit(l Limits) error {
+	if err := g.limit(l); err != nil {
+		return fmt.Errorf("cgroup: %w", err)
+	}
+	return nil
+}

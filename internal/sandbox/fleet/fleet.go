@@ -20,16 +20,22 @@ type Fleet struct {
 	groups   map[groupKey]*group
 	accounts map[tenant]int // invocations running without a reservation, by account and region
 	reserved map[string]int // invocations running, by function
-	living   map[*instance]bool
-	starting int
-	closed   bool
+	// invocations running on what is held ready for a version
+	provisioned map[groupKey]int
+	rates       map[string]*bucket
+	wishes      map[groupKey]*wish
+	tending     sync.WaitGroup
+	living      map[*instance]bool
+	starting    int
+	closed      bool
 }
 
 // tenant is an account in a region.
 type tenant struct{ account, region string }
 
-// groupKey names a version of a function.
-type groupKey struct{ arn, version string }
+// groupKey names a version of a function, and the tenant whose instances these are, if the function
+// keeps tenants apart.
+type groupKey struct{ arn, version, tenant string }
 
 // group are the instances of one revision of one version.
 type group struct {
@@ -45,7 +51,7 @@ type group struct {
 // New makes a fleet.
 func New(d Deps) (*Fleet, error) {
 	f := &Fleet{deps: d.withDefaults(), turns: turns(), groups: map[groupKey]*group{}, accounts: map[tenant]int{}, reserved: map[string]int{},
-		living: map[*instance]bool{}}
+		living: map[*instance]bool{}, provisioned: map[groupKey]int{}, rates: map[string]*bucket{}, wishes: map[groupKey]*wish{}}
 	// Instances get what is in it by mounts, and none walks there.
 	if err := errors.Join(os.MkdirAll(d.Dir, 0o700), os.Chmod(d.Dir, 0o700)); err != nil {
 		return nil, fmt.Errorf("fleet: %w", err)
@@ -65,64 +71,14 @@ func New(d Deps) (*Fleet, error) {
 	return f, nil
 }
 
-// ThrottledError is an invocation that may not run now; Reason is Lambda's word for why.
-type ThrottledError struct{ Reason string }
-
-func (e *ThrottledError) Error() string { return "fleet: throttled: " + e.Reason }
-
-// The reasons of TooManyRequestsException.
-const (
-	ReservedExceeded   = "ReservedFunctionConcurrentInvocationLimitExceeded"
-	ConcurrentExceeded = "ConcurrentInvocationLimitExceeded"
-)
-
 var errClosed = errors.New("fleet: it is closed")
-
-// admit counts an invocation that begins; leave counts its end.
-func (f *Fleet) admit(fn *Function) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return errClosed
-	}
-	if fn.Reserved != nil {
-		if f.reserved[fn.ARN] >= *fn.Reserved {
-			return &ThrottledError{ReservedExceeded}
-		}
-		f.reserved[fn.ARN]++
-		return nil
-	}
-	t := tenant{fn.Account, fn.Region}
-	if f.accounts[t] >= f.deps.Concurrency-fn.HeldBack {
-		return &ThrottledError{ConcurrentExceeded}
-	}
-	f.accounts[t]++
-	return nil
-}
-
-func (f *Fleet) leave(fn *Function) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if fn.Reserved != nil {
-		count(f.reserved, fn.ARN)
-	} else {
-		count(f.accounts, tenant{fn.Account, fn.Region})
-	}
-}
-
-// count takes one from a number that is forgotten at zero.
-func count[K comparable](of map[K]int, key K) {
-	if of[key]--; of[key] <= 0 {
-		delete(of, key)
-	}
-}
 
 // take finds an instance that rests or is given back, or room for a new one: then it returns nil and
 // the caller starts one, which it reports with started. The group counts the invocation as busy until
 // done.
-func (f *Fleet) take(fn *Function) (*instance, *group, error) {
+func (f *Fleet) take(fn *Function, of string) (*instance, *group, error) {
 	for may := true; ; may = false {
-		p, err := f.pick(fn, may)
+		p, err := f.pick(fn, of, may && !fn.Once)
 		for _, old := range p.end {
 			go old.close()
 		}
@@ -156,11 +112,11 @@ type picked struct {
 	end      []*instance // that the caller ends
 }
 
-// pick chooses; an event may queue once.
-func (f *Fleet) pick(fn *Function, mayQueue bool) (p picked, err error) {
+// pick chooses for a tenant, or for nobody in particular; an event may queue once.
+func (f *Fleet) pick(fn *Function, of string, mayQueue bool) (p picked, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	key := groupKey{fn.ARN, fn.Version}
+	key := groupKey{fn.ARN, fn.Version, of}
 	g := f.groups[key]
 	if g != nil && g.revision != fn.Revision {
 		p.end = f.retire(g)
@@ -204,7 +160,7 @@ func (f *Fleet) done(g *group) {
 // oldest removes the instance that a function has left longest in its row of idle ones.
 func (f *Fleet) oldest() *instance {
 	for _, g := range f.groups {
-		if len(g.idle) > 0 {
+		if len(g.idle) > 0 && !f.held(g) {
 			i := g.idle[0]
 			g.idle = g.idle[1:]
 			delete(f.living, i) // its place is free now
@@ -247,7 +203,7 @@ func (f *Fleet) put(i *instance, took time.Duration, keep bool) {
 	g, now := i.group, f.deps.Clock.Now()
 	f.mu.Lock()
 	g.queue.learn(took)
-	keep = keep && !f.closed && !g.retired && f.living[i]
+	keep = keep && !f.closed && !g.retired && !i.fn.Once && f.living[i]
 	switch {
 	case keep && g.queue.pass(i, now): // as busy as it was
 	case keep:
@@ -268,7 +224,7 @@ func (f *Fleet) put(i *instance, took time.Duration, keep bool) {
 func (f *Fleet) expire(i *instance) {
 	f.mu.Lock()
 	n := slices.Index(i.group.idle, i)
-	if n >= 0 && i.deep() { // not one that has run since
+	if n >= 0 && i.deep() && !f.held(i.group) { // not one that has run since
 		i.group.idle = slices.Delete(i.group.idle, n, n+1)
 	} else {
 		n = -1
@@ -284,6 +240,7 @@ func (f *Fleet) gone(i *instance) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.living, i)
+	f.missed(i.group)
 	if n := slices.Index(i.group.idle, i); n >= 0 {
 		i.group.idle = slices.Delete(i.group.idle, n, n+1)
 	}
@@ -296,6 +253,7 @@ func (f *Fleet) gone(i *instance) {
 func (f *Fleet) Retire(functionARN string) {
 	f.mu.Lock()
 	var end []*instance
+	delete(f.rates, functionARN)
 	for _, g := range f.groups {
 		if g.key.arn == functionARN {
 			end = append(end, f.retire(g)...)
@@ -321,6 +279,9 @@ func (f *Fleet) Count() (living, resting int) {
 func (f *Fleet) Close() error {
 	f.mu.Lock()
 	f.closed = true
+	for _, w := range f.wishes {
+		w.nudge()
+	}
 	var all []*instance
 	for i := range f.living {
 		all = append(all, i)
@@ -332,5 +293,6 @@ func (f *Fleet) Close() error {
 		wg.Go(func() { errs[n] = i.close() })
 	}
 	wg.Wait()
+	f.tending.Wait()
 	return errors.Join(errs...)
 }

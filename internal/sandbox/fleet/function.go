@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"slices"
@@ -47,6 +48,16 @@ type Function struct {
 	LogLevel  string // of the application, for JSON; may be empty
 
 	Routes []Route // ways out that are declared for it
+
+	// Provisioned is how many invocations of this version run on instances that are held ready for it,
+	// beside the account's unreserved concurrency.
+	Provisioned int
+	// PerTenant: every event names a tenant, and no two tenants ever share an instance.
+	PerTenant bool
+	// Once: an instance serves one event and is ended.
+	Once bool
+	// InitType is how its instances come to be, OnDemand if empty.
+	InitType string
 }
 
 // Route is a declared outgoing connection.
@@ -154,7 +165,7 @@ func (f Function) environ(rt *runtimes.Runtime, c Credentials, stream string, ap
 		{"AWS_LAMBDA_FUNCTION_NAME", f.Name}, {"AWS_LAMBDA_FUNCTION_VERSION", f.Version},
 		{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", strconv.Itoa(f.MemoryMB)},
 		{"AWS_LAMBDA_LOG_GROUP_NAME", f.LogGroup}, {"AWS_LAMBDA_LOG_STREAM_NAME", stream},
-		{"AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"},
+		{"AWS_LAMBDA_INITIALIZATION_TYPE", f.initType()},
 		{"AWS_ACCESS_KEY_ID", c.AccessKeyID}, {"AWS_SECRET_ACCESS_KEY", c.SecretAccessKey}, {"AWS_SESSION_TOKEN", c.SessionToken},
 		{"AWS_LAMBDA_RUNTIME_API", runtimeAPI},
 		{"LAMBDA_TASK_ROOT", runtimes.TaskRoot}, {"LAMBDA_RUNTIME_DIR", runtimes.RuntimeDir},
@@ -171,4 +182,24 @@ func (f Function) environ(rt *runtimes.Runtime, c Credentials, stream string, ap
 	}
 	slices.Sort(out)
 	return out
+}
+
+func (f Function) initType() string { return cmp.Or(f.InitType, OnDemand) }
+
+// TenantError is an event that names no tenant where it must, or one where none may be.
+type TenantError struct{ Wanted bool }
+
+func (e *TenantError) Error() string {
+	if e.Wanted {
+		return "fleet: the function keeps tenants apart, and the event names none"
+	}
+	return "fleet: the function does not keep tenants apart, and the event names one"
+}
+
+// tenantOf is whose instances an event may run on.
+func (f Function) tenantOf(ev Event) (string, error) {
+	if f.PerTenant != (ev.TenantID != "") {
+		return "", &TenantError{f.PerTenant}
+	}
+	return ev.TenantID, nil
 }

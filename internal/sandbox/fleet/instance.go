@@ -93,7 +93,9 @@ func (f *Fleet) start(ctx context.Context, g *group, fn *Function) (*instance, e
 		return nil, err
 	}
 	i.serve(rt, routes)
-	err = i.ready(ctx)
+	if err = i.ready(ctx); err == nil {
+		err = i.bound()
+	}
 	i.initTime = f.deps.Clock.Now().Sub(begun)
 	return i, err
 }

@@ -32,11 +32,16 @@ type Outcome struct {
 // Invoke runs one event on a function and waits for its outcome. A caller who goes away does not
 // stop it: on Lambda neither. An error means that the function did not run.
 func (f *Fleet) Invoke(ctx context.Context, fn Function, ev Event) (Outcome, error) {
-	if err := f.admit(&fn); err != nil {
+	of, err := fn.tenantOf(ev)
+	if err != nil {
 		return Outcome{}, err
 	}
-	defer f.leave(&fn)
-	i, g, err := f.take(&fn)
+	l, err := f.admit(&fn)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer f.leave(&fn, l)
+	i, g, err := f.take(&fn, of)
 	if err != nil {
 		return Outcome{}, err
 	}

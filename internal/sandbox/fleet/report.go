@@ -44,7 +44,7 @@ func (r report) initStart(rt *runtimes.Runtime) {
 		name = "python:" + rt.Full
 	}
 	if r.json() {
-		r.event("initStart", map[string]any{"initializationType": "on-demand", "phase": "init", "runtimeVersion": name,
+		r.event("initStart", map[string]any{"initializationType": r.fn.initType(), "phase": "init", "runtimeVersion": name,
 			"functionName": r.fn.Name, "functionVersion": r.fn.Version})
 		return
 	}
@@ -53,7 +53,7 @@ func (r report) initStart(rt *runtimes.Runtime) {
 
 func (r report) initFailed(d time.Duration, errorType string) {
 	if r.json() {
-		r.event("initReport", map[string]any{"initializationType": "on-demand", "phase": "init", "status": "error",
+		r.event("initReport", map[string]any{"initializationType": r.fn.initType(), "phase": "init", "status": "error",
 			"errorType": errorType, "metrics": map[string]any{"durationMs": ms(d)}})
 		return
 	}

@@ -145,7 +145,7 @@ func TestQuickFunctionsStayHot(t *testing.T) {
 // Events that wait for an instance of an old revision run on the new one.
 func TestChangeLetsTheQueueGo(t *testing.T) {
 	l := newLab(t)
-	g := &group{key: groupKey{"arn", "1"}}
+	g := &group{key: groupKey{"arn", "1", ""}}
 	l.Fleet.mu.Lock()
 	l.groups[g.key] = g
 	waiting := g.queue.join(l.deps.Clock.Now(), func() {})
