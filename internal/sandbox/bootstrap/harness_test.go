@@ -23,6 +23,17 @@ import (
 type interpreter struct {
 	name, path string
 	family     bootstrap.Family
+	waits      bool // started before its function is known
+}
+
+// bothWays adds every interpreter once more, as one that is started before its function is known: what
+// is told later must be as what is there from the start.
+func bothWays(all []interpreter) []interpreter {
+	for _, in := range all {
+		in.name, in.waits = in.name+"-waiting", true
+		all = append(all, in)
+	}
+	return all
 }
 
 // interpreters are all that a plain look finds; package runtimes has the real search, and does not
@@ -63,14 +74,14 @@ func interpreters(t testing.TB, family bootstrap.Family) []interpreter {
 			}
 			if want.MatchString(v) && !seen[v] {
 				seen[v] = true
-				found = append(found, interpreter{string(family) + v, path, family})
+				found = append(found, interpreter{name: string(family) + v, path: path, family: family})
 			}
 		}
 	}
 	if len(found) == 0 {
 		t.Fatalf("no %s interpreter on this machine: install one, for instance with `bastide runtimes install`", family)
 	}
-	return found
+	return bothWays(found)
 }
 
 // guest is a running program with its output.
@@ -122,13 +133,19 @@ func launch(t testing.TB, in interpreter, task, entry string, o options) *guest 
 	if in.family == bootstrap.Python {
 		argv = []string{"-S", entry}
 	}
-	g := &guest{t: t, exit: make(chan error, 1), cmd: exec.Command(in.path, argv...)}
-	g.cmd.Dir, g.cmd.ExtraFiles = task, []*os.File{channel}
-	g.cmd.Stdout, g.cmd.Stderr = w, w
-	g.cmd.Env = append([]string{"_HANDLER=" + o.handler, "LAMBDA_TASK_ROOT=" + task, "TZ=:UTC", "LANG=en_US.UTF-8",
+	env := append([]string{"_HANDLER=" + o.handler, "LAMBDA_TASK_ROOT=" + task, "TZ=:UTC", "LANG=en_US.UTF-8",
 		"PATH=/usr/bin:/bin", "AWS_LAMBDA_FUNCTION_NAME=hello", "AWS_LAMBDA_FUNCTION_VERSION=$LATEST",
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128", "AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/hello",
 		"AWS_LAMBDA_LOG_STREAM_NAME=2024/01/01/[$LATEST]abc"}, o.env...)
+	if in.waits {
+		argv = append(argv, "wait")
+	}
+	g := &guest{t: t, exit: make(chan error, 1), cmd: exec.Command(in.path, argv...)}
+	g.cmd.Dir, g.cmd.Env, g.cmd.ExtraFiles = task, env, []*os.File{channel}
+	g.cmd.Stdout, g.cmd.Stderr = w, w
+	if in.waits {
+		g.cmd.Dir, g.cmd.Env = "/", []string{"TZ=:UTC", "LANG=en_US.UTF-8", "PATH=/bin", "LEFTOVER=1"}
+	}
 	if err := g.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -136,6 +153,11 @@ func launch(t testing.TB, in interpreter, task, entry string, o options) *guest 
 	w.Close()
 	go func() { g.exit <- g.cmd.Wait() }()
 	g.Channel = runtimeapi.NewChannel(host)
+	if in.waits {
+		if err := g.SetUp(limit(t), task, env); err != nil {
+			t.Fatal(err)
+		}
+	}
 	g.output, err = runtimeapi.NewOutput(r, func(event []byte) {
 		g.mu.Lock()
 		defer g.mu.Unlock()

@@ -92,7 +92,7 @@ func (c *Channel) converse(ctx context.Context, send []byte) (frame, error) {
 	if err := ctx.Err(); err != nil {
 		return frame{}, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = c.stream.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, c.expire)
 	defer stop()
 	if len(send) > 0 {
 		if _, err := c.stream.Write(send); err != nil {
@@ -115,6 +115,9 @@ func (c *Channel) converse(ctx context.Context, send []byte) (frame, error) {
 		}
 	}
 }
+
+// expire ends whatever the stream waits for.
+func (c *Channel) expire() { _ = c.stream.SetDeadline(time.Unix(1, 0)) }
 
 // lost names why the stream failed and leaves the worker spent.
 func (c *Channel) lost(ctx context.Context, err error) error {

@@ -21,6 +21,7 @@ const headerSize = 9
 type kind byte
 
 const (
+	kindSetUp     kind = 'S' // host → guest: what a guest that was started early is told, see SetUp
 	kindInvoke    kind = 'I' // host → guest
 	kindReady     kind = 'H' // guest → host: the handler is loaded; empty
 	kindInitError kind = 'F' // guest → host: an error document

@@ -29,18 +29,35 @@ function writeAll(buffer, length) {
   for (let at = 0; at < length;) at += fs.writeSync(FD, buffer, at, length - at);
 }
 
-// nextInvocation waits for an event. The host sends one frame and then waits for its answer, so
-// that nothing follows the frame's last byte.
-exports.nextInvocation = function nextInvocation() {
+// nextFrame waits for a frame. The host sends one and then waits for its answer, so that nothing
+// follows the frame's last byte.
+function nextFrame() {
   let buffer = input;
-  let have = readAtLeast(buffer, 0, HEADER);
-  const length = buffer.readUInt32BE(0);
-  const end = HEADER + length;
+  const have = readAtLeast(buffer, 0, HEADER);
+  const end = HEADER + buffer.readUInt32BE(0);
   if (end > buffer.length) {
     buffer = Buffer.allocUnsafeSlow(end);
     input.copy(buffer, 0, 0, have);
   }
   readAtLeast(buffer, have, end);
+  return { buffer, end };
+}
+
+// setUp waits for what a runtime that was started before its function was known is told: the working
+// directory, then each variable of the environment as NAME=value.
+exports.setUp = function setUp() {
+  const { buffer, end } = nextFrame();
+  const texts = [];
+  for (let at = HEADER; at < end;) {
+    const from = at + 4;
+    at = from + buffer.readUInt32BE(at);
+    texts.push(buffer.toString('utf8', from, at));
+  }
+  return { dir: texts[0], env: texts.slice(1) };
+};
+
+exports.nextInvocation = function nextInvocation() {
+  const { buffer, end } = nextFrame();
   const seq = buffer.readUInt32BE(5);
   const deadline = buffer.readUInt32BE(HEADER) * 0x100000000 + buffer.readUInt32BE(HEADER + 4);
   let at = HEADER + 8;

@@ -133,11 +133,29 @@ function run(handler) {
   }
 }
 
+// wait lets a runtime that was started with the word "wait" learn whose it is. What a function sees of
+// the process is as if it had been started for it.
+function wait() {
+  process.argv.length = 2;
+  const { dir, env: texts } = channel.setUp();
+  const names = new Set();
+  for (const text of texts) {
+    const at = text.indexOf('=');
+    const name = text.slice(0, at);
+    names.add(name);
+    if (env[name] !== text.slice(at + 1)) env[name] = text.slice(at + 1);
+  }
+  for (const name of Object.keys(env)) if (!names.has(name)) delete env[name];
+  process.chdir(dir);
+}
+
 async function main() {
+  const { loadHandler } = require('./handler.cjs');
+  if (process.argv[2] === 'wait') wait();
   logging.patchConsole(env);
   let handler;
   try {
-    handler = await require('./handler.cjs').loadHandler(env.LAMBDA_TASK_ROOT || process.cwd(), env._HANDLER || '');
+    handler = await loadHandler(env.LAMBDA_TASK_ROOT || process.cwd(), env._HANDLER || '');
   } catch (error) {
     fatal(error, 'Uncaught Exception');
   }

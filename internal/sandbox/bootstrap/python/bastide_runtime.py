@@ -43,12 +43,33 @@ def read_exactly(have, want):
     return have
 
 
-def next_invocation():
-    """Waits for an event. Nothing follows a frame until it has been answered."""
+def next_frame():
+    """Waits for a frame. Nothing follows it until it has been answered."""
     b = read_exactly(b"", HEADER)
     end = HEADER + int.from_bytes(b[0:4], "big")
-    if len(b) < end:
-        b = read_exactly(b, end)
+    return (read_exactly(b, end) if len(b) < end else b), end
+
+
+def set_up():
+    """Waits for what a runtime that was started before its function was known is told: the working
+    directory, then each variable of the environment as NAME=value. What a function sees of the process
+    is then as if it had been started for it."""
+    del sys.argv[1:]
+    b, end = next_frame()
+    at, texts = HEADER, []
+    while at < end:
+        n = int.from_bytes(b[at:at + 4], "big")
+        at += 4 + n
+        texts.append(os.fsdecode(bytes(b[at - n:at])))
+    env = dict(t.split("=", 1) for t in texts[1:])
+    for name in set(os.environ) - set(env):
+        del os.environ[name]
+    os.environ.update(env)
+    os.chdir(texts[0])
+
+
+def next_invocation():
+    b, end = next_frame()
     at = HEADER + 8
     texts = []
     for _ in range(6):
@@ -234,8 +255,8 @@ def report(kind, error):
 
 # ---- logging, set up when the handler imports it
 
+JSON_LOGS = False  # until main knows better
 LEVELS = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40, "FATAL": 50}
-JSON_LOGS = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
 
 
 def timestamp(seconds):
@@ -403,6 +424,11 @@ def prepare():
 
 
 def main():
+    global JSON_LOGS
+    if sys.argv[1:] == ["wait"]:
+        make_loads(), make_dumps()  # loads what they are made of
+        set_up()
+    JSON_LOGS = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
     prepare()
     try:
         handler = load_handler(os.environ.get("_HANDLER", ""))
