@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"net"
 )
 
@@ -53,6 +54,10 @@ type Exit struct {
 	Peak      int64 // as MemoryPeak, at the end; 0: not known
 	Err       error // the sandbox itself failed, or something of it could not be removed
 }
+
+// ErrCutShort is in the StartError of a sandbox that something from outside ended while it was built: a
+// signal, or exhausted memory of the machine. Nothing has run in it.
+var ErrCutShort = errors.New("it was ended from outside")
 
 // StartError is a sandbox that could not be built or entered.
 type StartError struct {

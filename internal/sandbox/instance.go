@@ -141,7 +141,7 @@ func (i *instance) run() {
 	}
 	i.kill() // when the init has not ended by itself, there is nothing more to hear from it
 	i.reap()
-	i.settle(&StartError{ID: i.spec.ID, Stage: "the init ended before the process ran"})
+	i.settle(&StartError{ID: i.spec.ID, Stage: "the init ended before the process ran", Err: ErrCutShort})
 	i.output.wait()
 	i.close(exit, ended)
 }

@@ -109,6 +109,14 @@ func (s *Server) SDK(t testing.TB) aws.Config {
 // Until polls until done reports true, and fails the test when that takes too long.
 func Until(t testing.TB, what string, done func() bool) {
 	t.Helper()
+	if !Eventually(t, done) {
+		t.Fatalf("%s: not within %v", what, patience)
+	}
+}
+
+// Eventually polls until done reports true; false where that takes too long.
+func Eventually(t testing.TB, done func() bool) bool {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -116,10 +124,11 @@ func Until(t testing.TB, what string, done func() bool) {
 	for !done() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%s: not within %v", what, patience)
+			return false
 		case <-tick.C:
 		}
 	}
+	return true
 }
 
 // Answer is an HTTP answer, read whole.

@@ -220,3 +220,6 @@ func (l *Log) Bytes() []byte {
 func (l *Log) String() string { return string(l.Bytes()) }
 
 var _ io.Writer = (*Log)(nil)
+
+// PID is the process's, while it runs.
+func (s *Server) PID() int { return s.cmd.Process.Pid }

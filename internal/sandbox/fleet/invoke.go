@@ -29,6 +29,9 @@ type Outcome struct {
 	Duration      time.Duration // of the handler
 }
 
+// startTries is how often a sandbox is started that was ended from outside before anything ran in it.
+const startTries = 5
+
 // Invoke runs one event on a function and waits for its outcome. A caller who goes away does not
 // stop it: on Lambda neither. An error means that the function did not run.
 func (f *Fleet) Invoke(ctx context.Context, fn Function, ev Event) (Outcome, error) {
@@ -49,7 +52,11 @@ func (f *Fleet) Invoke(ctx context.Context, fn Function, ev Event) (Outcome, err
 		i.report.journal.begin()
 		return i.run(ev, 0), nil
 	}
-	i, err = f.start(context.WithoutCancel(ctx), g, &fn)
+	for range startTries {
+		if i, err = f.start(context.WithoutCancel(ctx), g, &fn); !errors.Is(err, sandbox.ErrCutShort) {
+			break
+		}
+	}
 	if i != nil && i.box != nil {
 		f.started(i)
 	} else {
