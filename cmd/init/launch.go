@@ -12,8 +12,9 @@ import (
 )
 
 // powers are the capabilities, over its own namespaces only, that the init starts with: to mount and
-// pivot, to bring loopback up, to bind doors below port 1024, to drop capabilities for good.
-var powers = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_NET_BIND_SERVICE, unix.CAP_SETPCAP}
+// pivot, to bring loopback up, to bind doors below port 1024, to see what is sent to none of them, to
+// drop capabilities for good.
+var powers = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_NET_BIND_SERVICE, unix.CAP_NET_RAW, unix.CAP_SETPCAP}
 
 // programFD is where the launcher finds the program of inits: its own, sealed.
 const programFD = 4

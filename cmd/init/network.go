@@ -24,7 +24,7 @@ func loopbackUp() error {
 	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, req); err != nil {
 		return wrap("bring loopback up", err)
 	}
-	return nil
+	return everywhere()
 }
 
 // openDoors opens the listening sockets, in the given order.
@@ -41,6 +41,9 @@ func openDoors(doors []control.Door) ([]int, error) {
 }
 
 func openDoor(d control.Door) (int, error) {
+	if d.Watch {
+		return openWatch()
+	}
 	family, addr := sockaddr(d)
 	if addr == nil {
 		return -1, wrap("open a door: no address", nil)
@@ -55,6 +58,17 @@ func openDoor(d control.Door) (int, error) {
 	}
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return -1, wrap("prepare a door's socket", err)
+	}
+	if d.Shared {
+		// without this the kernel lets no door listen at one address of a port and another at all of them
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+			return -1, wrap("share a door's port", err)
+		}
+	}
+	if family == unix.AF_INET6 {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+			return -1, wrap("keep a door to IPv6", err)
+		}
 	}
 	if err := unix.Bind(fd, addr); err != nil {
 		return -1, wrap("bind a door", err)

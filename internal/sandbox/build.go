@@ -131,12 +131,9 @@ func (i *instance) setup() (*control.Setup, error) {
 	if i.driver.waived["uts"] {
 		s.Hostname = ""
 	}
-	for _, d := range i.spec.Doors {
-		door, err := d.door()
-		if err != nil {
-			return nil, err
-		}
-		s.Doors = append(s.Doors, door)
+	var err error
+	if s.Doors, err = doorsOf(i.spec.Doors, i.spec.Late); err != nil {
+		return nil, err
 	}
 	for _, p := range slices.Sorted(maps.Keys(i.spec.Root.Files)) {
 		f := i.spec.Root.Files[p]

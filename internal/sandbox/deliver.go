@@ -147,14 +147,12 @@ func (i *instance) limits() cgroup.Limits {
 // bring sends the delivery. As root its mounts are cloned here; an ordinary user's init takes them from
 // the store.
 func (i *instance) bring(d Delivery) error {
-	v := control.Delivery{TmpBytes: uint64(d.TmpBytes)}
-	for _, spec := range d.Doors {
-		door, err := spec.door()
-		if err != nil {
-			return err
-		}
-		v.Doors = append(v.Doors, door)
+	d.Doors = openable(d.Doors)
+	doors, err := doorsOf(d.Doors, true)
+	if err != nil {
+		return err
 	}
+	v := control.Delivery{TmpBytes: uint64(d.TmpBytes), Doors: doors}
 	var fds []int
 	defer func() { _ = closeAll(fds) }() // this side's copies
 	take := func(source, target string) (control.Mount, error) {

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 )
 
@@ -40,10 +41,14 @@ type Weigher interface {
 }
 
 // Door is one socket inside a sandbox's network, held by Bastide: Listener for "tcp", Packet for
-// "udp".
+// "udp", Watch for "watch".
 type Door struct {
 	Listener net.Listener
 	Packet   net.PacketConn
+	// Watch gives, with each Read, the head of an IP packet that begins a TCP connection or is a UDP
+	// datagram, to any address but 127.0.0.1 and ::1: also of those that arrive at a door. A driver
+	// whose sandboxes have no such sight leaves it nil.
+	Watch io.ReadCloser
 }
 
 // Exit is how an instance ended.

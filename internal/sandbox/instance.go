@@ -254,6 +254,10 @@ func (i *instance) openDoors(specs []DoorSpec, fds []int) error {
 	for k, fd := range fds {
 		f := os.NewFile(uintptr(fd), specs[k].Name)
 		var d Door
+		if specs[k].Network == watchNetwork {
+			i.doors[specs[k].Name] = Door{Watch: f}
+			continue
+		}
 		var err error
 		if specs[k].Network == "udp" {
 			d.Packet, err = net.FilePacketConn(f)
@@ -269,6 +273,9 @@ func (i *instance) openDoors(specs []DoorSpec, fds []int) error {
 }
 
 func (d Door) close() error {
+	if d.Watch != nil {
+		return ignoreClosed(d.Watch.Close())
+	}
 	if d.Packet != nil {
 		return ignoreClosed(d.Packet.Close())
 	}
@@ -277,7 +284,7 @@ func (d Door) close() error {
 
 // ignoreClosed drops the error of closing what its user has closed already.
 func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) {
 		return nil
 	}
 	return err

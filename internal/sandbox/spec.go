@@ -67,19 +67,23 @@ type File struct {
 	Mode    uint32
 }
 
-// DoorSpec is a listening socket inside the sandbox. Network is "tcp" or "udp", Address an IP and port
-// such as "127.0.0.1:9001".
+// DoorSpec is a socket inside the sandbox. Network is "tcp" or "udp", Address an IP and port such as
+// "127.0.0.1:9001". Every address is the sandbox's own, so that what goes to any host arrives: a door at
+// 0.0.0.0 or [::] takes what goes to its port of each, and its connections' local address says which.
+// Network "watch", without an address, tells of all that is sent.
 type DoorSpec struct {
 	Name    string
 	Network string
 	Address string
 }
 
+const watchNetwork = "watch"
+
 const (
 	megabyte     = 1 << 20
 	rootBytes    = 64 * megabyte
 	maxArguments = 1 << 20 // bytes of Argv and Env, below the kernel's bound
-	maxDoors     = 128
+	maxDoors     = 240     // their sockets travel in one frame (control.MaxFDs)
 )
 
 var validID = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
@@ -104,6 +108,7 @@ func (s Spec) withDefaults() Spec {
 	if s.Hostname == "" {
 		s.Hostname = "bastide"
 	}
+	s.Doors = openable(s.Doors)
 	return s
 }
 
@@ -172,6 +177,9 @@ func (s Spec) checkTargets() error {
 
 // door is the wire form of a door.
 func (d DoorSpec) door() (control.Door, error) {
+	if d.Network == watchNetwork && d.Name != "" && d.Address == "" {
+		return control.Door{Watch: true}, nil
+	}
 	ap, err := netip.ParseAddrPort(d.Address)
 	if err != nil || (d.Network != "tcp" && d.Network != "udp") || d.Name == "" {
 		return control.Door{}, fmt.Errorf("door %q: %s %q is no tcp or udp address", d.Name, d.Network, d.Address)

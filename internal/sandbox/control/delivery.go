@@ -33,6 +33,8 @@ func (e *encoder) doors(ds []Door) {
 	e.number(uint64(len(ds)))
 	for _, d := range ds {
 		e.flag(d.Datagram)
+		e.flag(d.Watch)
+		e.flag(d.Shared)
 		e.text(d.IP)
 		e.number(uint64(d.Port))
 	}
@@ -40,7 +42,7 @@ func (e *encoder) doors(ds []Door) {
 
 func (d *decoder) doors() (ds []Door) {
 	for range d.count() {
-		ds = append(ds, Door{Datagram: d.flag(), IP: d.text(), Port: uint16(d.number())})
+		ds = append(ds, Door{Datagram: d.flag(), Watch: d.flag(), Shared: d.flag(), IP: d.text(), Port: uint16(d.number())})
 	}
 	return ds
 }

@@ -19,9 +19,11 @@ type Setup struct {
 	Store     string // where Deliver's sources lie, as a path in the mount namespace that the init started in; empty: they come as descriptors
 }
 
-// Door is a listening socket to open. IP is 4 or 16 bytes.
+// Door is a socket to open. IP is 4 or 16 bytes.
 type Door struct {
 	Datagram bool
+	Watch    bool // one that tells of what is sent to no door instead; it has no address
+	Shared   bool // its port has doors at several addresses, one of them at all
 	IP       string
 	Port     uint16
 }

@@ -171,18 +171,24 @@ var calls = map[string]func() error{
 
 // acts are the longer attempts.
 var acts = map[string]func([]string) string{
-	"hello":   func(a []string) string { return "hello " + strings.Join(a, " ") },
-	"wait":    func([]string) string { fmt.Println("waiting"); return forever() },
-	"exit":    func(a []string) string { n, _ := strconv.Atoi(a[0]); os.Exit(n); return "" },
-	"die":     func([]string) string { _ = unix.Kill(os.Getpid(), unix.SIGKILL); return forever() },
-	"read":    func(a []string) string { b, err := os.ReadFile(a[0]); return either(string(b), err) },
-	"write":   func(a []string) string { return verdict(overwrite(a[0])) },
-	"stat":    func(a []string) string { _, err := os.Stat(a[0]); return verdict(err) },
-	"list":    func(a []string) string { return list(a[0]) },
-	"env":     func([]string) string { return strings.Join(os.Environ(), " ") },
-	"ids":     func([]string) string { return fmt.Sprint(os.Getuid(), os.Geteuid(), os.Getgid(), os.Getpid() != 1) },
-	"fds":     func([]string) string { return descriptors() },
-	"dial":    func(a []string) string { return dial(a[0], a[1]) },
+	"hello": func(a []string) string { return "hello " + strings.Join(a, " ") },
+	"wait":  func([]string) string { fmt.Println("waiting"); return forever() },
+	"exit":  func(a []string) string { n, _ := strconv.Atoi(a[0]); os.Exit(n); return "" },
+	"die":   func([]string) string { _ = unix.Kill(os.Getpid(), unix.SIGKILL); return forever() },
+	"read":  func(a []string) string { b, err := os.ReadFile(a[0]); return either(string(b), err) },
+	"write": func(a []string) string { return verdict(overwrite(a[0])) },
+	"stat":  func(a []string) string { _, err := os.Stat(a[0]); return verdict(err) },
+	"list":  func(a []string) string { return list(a[0]) },
+	"env":   func([]string) string { return strings.Join(os.Environ(), " ") },
+	"ids":   func([]string) string { return fmt.Sprint(os.Getuid(), os.Geteuid(), os.Getgid(), os.Getpid() != 1) },
+	"fds":   func([]string) string { return descriptors() },
+	"dial": func(a []string) string {
+		var said []string
+		for ; len(a) > 1; a = a[2:] {
+			said = append(said, dial(a[0], a[1]))
+		}
+		return strings.Join(said, " ")
+	},
 	"channel": func([]string) string { return echoChannel() },
 	"signal":  func([]string) string { return signalInit() },
 	"fill":    func([]string) string { return fill() },

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+)
+
+// loopback is the number that the first interface of a network namespace has.
+const loopback = 1
+
+// everywhere makes every address of IPv4 and IPv6 this sandbox's own (AnyIP: a route of type local to
+// all of them). Nothing could have left in any case, as there is no interface but loopback; but so a
+// connection to any host arrives at the door of its port, if there is one, and is seen by the watch.
+func everywhere() error {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		return wrap("open a socket for routes", err)
+	}
+	defer unix.Close(fd)
+	if err := addLocal(fd, unix.AF_INET); err != nil {
+		return wrap("route IPv4 to the doors", err)
+	}
+	// A machine with IPv6 switched off refuses this one, and then nothing inside can use IPv6 either.
+	_ = addLocal(fd, unix.AF_INET6)
+	return nil
+}
+
+// addLocal adds the route "local default dev lo table local" (rtnetlink(7)).
+func addLocal(fd int, family byte) error {
+	b := make([]byte, 0, 64)
+	b = binary.NativeEndian.AppendUint32(b, unix.SizeofNlMsghdr+unix.SizeofRtMsg+8)
+	b = binary.NativeEndian.AppendUint16(b, unix.RTM_NEWROUTE)
+	b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST|unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
+	b = append(b, 1, 0, 0, 0, 0, 0, 0, 0) // sequence, and the kernel's choice of port
+	b = append(b, family, 0, 0, 0, unix.RT_TABLE_LOCAL, unix.RTPROT_BOOT, unix.RT_SCOPE_HOST, unix.RTN_LOCAL, 0, 0, 0, 0)
+	b = binary.NativeEndian.AppendUint16(b, 8)
+	b = binary.NativeEndian.AppendUint16(b, unix.RTA_OIF)
+	b = binary.NativeEndian.AppendUint32(b, loopback)
+	if err := unix.Sendto(fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return err
+	}
+	answer := make([]byte, 256)
+	n, _, err := unix.Recvfrom(fd, answer, 0)
+	if err != nil {
+		return err
+	}
+	if n < unix.SizeofNlMsghdr+4 || binary.NativeEndian.Uint16(answer[4:]) != unix.NLMSG_ERROR {
+		return unix.EPROTO
+	}
+	if errno := int32(binary.NativeEndian.Uint32(answer[unix.SizeofNlMsghdr:])); errno != 0 {
+		return unix.Errno(-errno)
+	}
+	return nil
+}
+
+// openWatch opens the socket that sees what is sent, wherever it goes.
+func openWatch() (int, error) {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, wrap("open the watch", err)
+	}
+	filter := seen()
+	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}); err != nil {
+		return -1, wrap("narrow the watch", err)
+	}
+	// what goes to loopback is sent and received; once is enough
+	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
+		return -1, wrap("turn the watch inwards", err)
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 64<<10); err != nil {
+		return -1, wrap("bound the watch", err)
+	}
+	all := binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, unix.ETH_P_ALL))
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: loopback}); err != nil {
+		return -1, wrap("begin the watch", err)
+	}
+	return fd, nil
+}
+
+// seen is the filter of the watch: of what arrives, the head of each TCP segment that begins a connection
+// and of each UDP datagram, but for those to 127.0.0.1 and ::1, where the sandbox speaks with itself and
+// with Bastide. Offsets are from the IP header on (SOCK_DGRAM of packet(7)).
+func seen() []unix.SockFilter {
+	const (
+		protocol = 0xfffff000 // SKF_AD_OFF + SKF_AD_PROTOCOL
+		synAck   = 0x12
+		syn      = 0x02
+		head     = 64 // bytes kept: a header of either kind and the ports
+		drop     = 28
+		keep     = 29
+	)
+	jump := func(at, code int, k uint32, yes, no int) unix.SockFilter {
+		return unix.SockFilter{Code: uint16(unix.BPF_JMP | code | unix.BPF_K), Jt: uint8(yes - at - 1), Jf: uint8(no - at - 1), K: k}
+	}
+	load := func(size int, k uint32) unix.SockFilter {
+		return unix.SockFilter{Code: uint16(unix.BPF_LD | size | unix.BPF_ABS), K: k}
+	}
+	and := unix.SockFilter{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: synAck}
+	return []unix.SockFilter{
+		0: load(unix.BPF_W, protocol),
+		1: jump(1, unix.BPF_JEQ, unix.ETH_P_IP, 3, 2),
+		2: jump(2, unix.BPF_JEQ, unix.ETH_P_IPV6, 14, drop),
+
+		3:  load(unix.BPF_B, 9),
+		4:  jump(4, unix.BPF_JEQ, unix.IPPROTO_UDP, 12, 5),
+		5:  jump(5, unix.BPF_JEQ, unix.IPPROTO_TCP, 6, drop),
+		6:  load(unix.BPF_H, 6),
+		7:  jump(7, unix.BPF_JSET, 0x1fff, drop, 8), // a later fragment has no ports
+		8:  {Code: unix.BPF_LDX | unix.BPF_B | unix.BPF_MSH},
+		9:  {Code: unix.BPF_LD | unix.BPF_B | unix.BPF_IND, K: 13},
+		10: and,
+		11: jump(11, unix.BPF_JEQ, syn, 12, drop),
+		12: load(unix.BPF_W, 16),
+		13: jump(13, unix.BPF_JEQ, 0x7f000001, drop, keep),
+
+		14: load(unix.BPF_B, 6),
+		15: jump(15, unix.BPF_JEQ, unix.IPPROTO_UDP, 20, 16),
+		16: jump(16, unix.BPF_JEQ, unix.IPPROTO_TCP, 17, drop),
+		17: load(unix.BPF_B, 40+13),
+		18: and,
+		19: jump(19, unix.BPF_JEQ, syn, 20, drop),
+		20: load(unix.BPF_W, 24),
+		21: jump(21, unix.BPF_JEQ, 0, 22, keep),
+		22: load(unix.BPF_W, 28),
+		23: jump(23, unix.BPF_JEQ, 0, 24, keep),
+		24: load(unix.BPF_W, 32),
+		25: jump(25, unix.BPF_JEQ, 0, 26, keep),
+		26: load(unix.BPF_W, 36),
+		27: jump(27, unix.BPF_JEQ, 1, drop, keep),
+
+		drop: {Code: unix.BPF_RET | unix.BPF_K, K: 0},
+		keep: {Code: unix.BPF_RET | unix.BPF_K, K: head},
+	}
+}
