@@ -65,7 +65,7 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 	}
 	r.instances = runner.Count
 	service = lambda.New(lambda.Deps{IDs: s.ids, Clock: s.clock, Sealer: s.sealer, Blobs: s.db.Blobs(), Code: code, Arch: processor(),
-		Changes: func() uint64 { return s.db.Changes("lambda") }, Runner: runner, Runtime: available, Roles: executionRoles{s}, Chance: rand.Float64, URL: s.functionURL, Log: s.log})
+		Changes: func() uint64 { return s.db.Changes("lambda") }, Runner: runner, Runtime: available, Roles: executionRoles{s}, Alone: true, Chance: rand.Float64, URL: s.functionURL, Log: s.log})
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return service.Run(ctx, s.gate) })
 	r.jobs = append(r.jobs, func(ctx context.Context) error {
 		<-ctx.Done() // first, so that no event counts as failed because its instance is ended
@@ -116,12 +116,12 @@ func (r executionRoles) Assume(ctx context.Context, a lambda.Assumption) (lambda
 	return lambda.Credentials{AccessKeyID: c.AccessKeyId, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expiration: c.Expiration}, nil
 }
 
-func (r executionRoles) Caller(c lambda.Credentials, region string) (wire.Caller, error) {
+func (r executionRoles) Caller(c lambda.Credentials, region string, keys map[string][]string) (wire.Caller, error) {
 	p, err := r.s.principal(c)
 	if err != nil {
 		return nil, err
 	}
-	return gate.Client{Gate: r.s.gate, Principal: p, Region: region}, nil
+	return gate.Client{Gate: r.s.gate, Principal: p, Region: region, Keys: keys}, nil
 }
 
 // principal is whom a role's credentials stand for.

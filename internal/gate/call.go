@@ -49,6 +49,9 @@ func (s *scope) Now() time.Time { return s.now }
 // Source is where the call came from.
 func (s *scope) Source() Source { return s.entry.Source }
 
+// Given is what the calling service says of its call under a condition key (Entry.Keys).
+func (s *scope) Given(key string) []string { return s.entry.Keys[key] }
+
 // SourceARN is the resource on whose behalf a service calls, "" for other callers.
 func (s *scope) SourceARN() string { return s.entry.SourceARN }
 

@@ -46,6 +46,11 @@ func (c Client) DeleteFunctionConcurrency(ctx context.Context, in *DeleteFunctio
 	return wire.Call[DeleteFunctionConcurrencyOutput](ctx, c.Caller, OpDeleteFunctionConcurrency, in)
 }
 
+// DeleteFunctionEventInvokeConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) DeleteFunctionEventInvokeConfig(ctx context.Context, in *DeleteFunctionEventInvokeConfigInput) (*DeleteFunctionEventInvokeConfigOutput, error) {
+	return wire.Call[DeleteFunctionEventInvokeConfigOutput](ctx, c.Caller, OpDeleteFunctionEventInvokeConfig, in)
+}
+
 // DeleteFunctionUrlConfig calls the operation; a failure is an *awserr.Error.
 func (c Client) DeleteFunctionUrlConfig(ctx context.Context, in *DeleteFunctionUrlConfigInput) (*DeleteFunctionUrlConfigOutput, error) {
 	return wire.Call[DeleteFunctionUrlConfigOutput](ctx, c.Caller, OpDeleteFunctionUrlConfig, in)
@@ -86,6 +91,11 @@ func (c Client) GetFunctionConfiguration(ctx context.Context, in *GetFunctionCon
 	return wire.Call[GetFunctionConfigurationOutput](ctx, c.Caller, OpGetFunctionConfiguration, in)
 }
 
+// GetFunctionEventInvokeConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) GetFunctionEventInvokeConfig(ctx context.Context, in *GetFunctionEventInvokeConfigInput) (*GetFunctionEventInvokeConfigOutput, error) {
+	return wire.Call[GetFunctionEventInvokeConfigOutput](ctx, c.Caller, OpGetFunctionEventInvokeConfig, in)
+}
+
 // GetFunctionUrlConfig calls the operation; a failure is an *awserr.Error.
 func (c Client) GetFunctionUrlConfig(ctx context.Context, in *GetFunctionUrlConfigInput) (*GetFunctionUrlConfigOutput, error) {
 	return wire.Call[GetFunctionUrlConfigOutput](ctx, c.Caller, OpGetFunctionUrlConfig, in)
@@ -114,6 +124,11 @@ func (c Client) Invoke(ctx context.Context, in *InvokeInput) (*InvokeOutput, err
 // ListAliases calls the operation; a failure is an *awserr.Error.
 func (c Client) ListAliases(ctx context.Context, in *ListAliasesInput) (*ListAliasesOutput, error) {
 	return wire.Call[ListAliasesOutput](ctx, c.Caller, OpListAliases, in)
+}
+
+// ListFunctionEventInvokeConfigs calls the operation; a failure is an *awserr.Error.
+func (c Client) ListFunctionEventInvokeConfigs(ctx context.Context, in *ListFunctionEventInvokeConfigsInput) (*ListFunctionEventInvokeConfigsOutput, error) {
+	return wire.Call[ListFunctionEventInvokeConfigsOutput](ctx, c.Caller, OpListFunctionEventInvokeConfigs, in)
 }
 
 // ListFunctionUrlConfigs calls the operation; a failure is an *awserr.Error.
@@ -161,6 +176,11 @@ func (c Client) PutFunctionConcurrency(ctx context.Context, in *PutFunctionConcu
 	return wire.Call[PutFunctionConcurrencyOutput](ctx, c.Caller, OpPutFunctionConcurrency, in)
 }
 
+// PutFunctionEventInvokeConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) PutFunctionEventInvokeConfig(ctx context.Context, in *PutFunctionEventInvokeConfigInput) (*PutFunctionEventInvokeConfigOutput, error) {
+	return wire.Call[PutFunctionEventInvokeConfigOutput](ctx, c.Caller, OpPutFunctionEventInvokeConfig, in)
+}
+
 // RemovePermission calls the operation; a failure is an *awserr.Error.
 func (c Client) RemovePermission(ctx context.Context, in *RemovePermissionInput) (*RemovePermissionOutput, error) {
 	return wire.Call[RemovePermissionOutput](ctx, c.Caller, OpRemovePermission, in)
@@ -189,6 +209,11 @@ func (c Client) UpdateFunctionCode(ctx context.Context, in *UpdateFunctionCodeIn
 // UpdateFunctionConfiguration calls the operation; a failure is an *awserr.Error.
 func (c Client) UpdateFunctionConfiguration(ctx context.Context, in *UpdateFunctionConfigurationInput) (*UpdateFunctionConfigurationOutput, error) {
 	return wire.Call[UpdateFunctionConfigurationOutput](ctx, c.Caller, OpUpdateFunctionConfiguration, in)
+}
+
+// UpdateFunctionEventInvokeConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) UpdateFunctionEventInvokeConfig(ctx context.Context, in *UpdateFunctionEventInvokeConfigInput) (*UpdateFunctionEventInvokeConfigOutput, error) {
+	return wire.Call[UpdateFunctionEventInvokeConfigOutput](ctx, c.Caller, OpUpdateFunctionEventInvokeConfig, in)
 }
 
 // UpdateFunctionUrlConfig calls the operation; a failure is an *awserr.Error.

@@ -26,6 +26,7 @@ var Service = wire.NewService(wire.Service{
 		OpDeleteAlias,
 		OpDeleteFunction,
 		OpDeleteFunctionConcurrency,
+		OpDeleteFunctionEventInvokeConfig,
 		OpDeleteFunctionUrlConfig,
 		OpDeleteLayerVersion,
 		OpGetAccountSettings,
@@ -34,12 +35,14 @@ var Service = wire.NewService(wire.Service{
 		OpGetFunctionCodeSigningConfig,
 		OpGetFunctionConcurrency,
 		OpGetFunctionConfiguration,
+		OpGetFunctionEventInvokeConfig,
 		OpGetFunctionUrlConfig,
 		OpGetLayerVersion,
 		OpGetLayerVersionByArn,
 		OpGetPolicy,
 		OpInvoke,
 		OpListAliases,
+		OpListFunctionEventInvokeConfigs,
 		OpListFunctionUrlConfigs,
 		OpListFunctions,
 		OpListLayerVersions,
@@ -49,12 +52,14 @@ var Service = wire.NewService(wire.Service{
 		OpPublishLayerVersion,
 		OpPublishVersion,
 		OpPutFunctionConcurrency,
+		OpPutFunctionEventInvokeConfig,
 		OpRemovePermission,
 		OpTagResource,
 		OpUntagResource,
 		OpUpdateAlias,
 		OpUpdateFunctionCode,
 		OpUpdateFunctionConfiguration,
+		OpUpdateFunctionEventInvokeConfig,
 		OpUpdateFunctionUrlConfig,
 	},
 	Unserved: []wire.Unserved{
@@ -67,7 +72,6 @@ var Service = wire.NewService(wire.Service{
 		{Name: "DeleteCodeSigningConfig", Method: "DELETE", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"},
 		{Name: "DeleteEventSourceMapping", Method: "DELETE", URI: "/2015-03-31/event-source-mappings/{UUID}"},
 		{Name: "DeleteFunctionCodeSigningConfig", Method: "DELETE", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config"},
-		{Name: "DeleteFunctionEventInvokeConfig", Method: "DELETE", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config"},
 		{Name: "DeleteProvisionedConcurrencyConfig", Method: "DELETE", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?Qualifier"},
 		{Name: "GetCapacityProvider", Method: "GET", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
 		{Name: "GetCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"},
@@ -75,7 +79,6 @@ var Service = wire.NewService(wire.Service{
 		{Name: "GetDurableExecutionHistory", Method: "GET", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/history"},
 		{Name: "GetDurableExecutionState", Method: "GET", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/state?CheckpointToken"},
 		{Name: "GetEventSourceMapping", Method: "GET", URI: "/2015-03-31/event-source-mappings/{UUID}"},
-		{Name: "GetFunctionEventInvokeConfig", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config"},
 		{Name: "GetFunctionRecursionConfig", Method: "GET", URI: "/2024-08-31/functions/{FunctionName}/recursion-config"},
 		{Name: "GetFunctionScalingConfig", Method: "GET", URI: "/2025-11-30/functions/{FunctionName}/function-scaling-config?Qualifier"},
 		{Name: "GetLayerVersionPolicy", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy"},
@@ -87,12 +90,10 @@ var Service = wire.NewService(wire.Service{
 		{Name: "ListCodeSigningConfigs", Method: "GET", URI: "/2020-04-22/code-signing-configs"},
 		{Name: "ListDurableExecutionsByFunction", Method: "GET", URI: "/2025-12-01/functions/{FunctionName}/durable-executions"},
 		{Name: "ListEventSourceMappings", Method: "GET", URI: "/2015-03-31/event-source-mappings"},
-		{Name: "ListFunctionEventInvokeConfigs", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config/list"},
 		{Name: "ListFunctionVersionsByCapacityProvider", Method: "GET", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}/function-versions"},
 		{Name: "ListFunctionsByCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions"},
 		{Name: "ListProvisionedConcurrencyConfigs", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL"},
 		{Name: "PutFunctionCodeSigningConfig", Method: "PUT", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config"},
-		{Name: "PutFunctionEventInvokeConfig", Method: "PUT", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config"},
 		{Name: "PutFunctionRecursionConfig", Method: "PUT", URI: "/2024-08-31/functions/{FunctionName}/recursion-config"},
 		{Name: "PutFunctionScalingConfig", Method: "PUT", URI: "/2025-11-30/functions/{FunctionName}/function-scaling-config?Qualifier"},
 		{Name: "PutProvisionedConcurrencyConfig", Method: "PUT", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?Qualifier"},
@@ -105,7 +106,6 @@ var Service = wire.NewService(wire.Service{
 		{Name: "UpdateCapacityProvider", Method: "PUT", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
 		{Name: "UpdateCodeSigningConfig", Method: "PUT", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"},
 		{Name: "UpdateEventSourceMapping", Method: "PUT", URI: "/2015-03-31/event-source-mappings/{UUID}"},
-		{Name: "UpdateFunctionEventInvokeConfig", Method: "POST", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config"},
 	},
 })
 
@@ -191,6 +191,18 @@ var OpDeleteFunctionConcurrency = &wire.Operation{
 	In:     reflect.TypeFor[DeleteFunctionConcurrencyInput](),
 	Out:    reflect.TypeFor[DeleteFunctionConcurrencyOutput](),
 	NewIn:  func() any { return new(DeleteFunctionConcurrencyInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
+// OpDeleteFunctionEventInvokeConfig is the operation DeleteFunctionEventInvokeConfig.
+var OpDeleteFunctionEventInvokeConfig = &wire.Operation{
+	Name:   "DeleteFunctionEventInvokeConfig",
+	Method: "DELETE",
+	URI:    "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+	Status: 204,
+	In:     reflect.TypeFor[DeleteFunctionEventInvokeConfigInput](),
+	Out:    reflect.TypeFor[DeleteFunctionEventInvokeConfigOutput](),
+	NewIn:  func() any { return new(DeleteFunctionEventInvokeConfigInput) },
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
 }
 
@@ -290,6 +302,18 @@ var OpGetFunctionConfiguration = &wire.Operation{
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
 }
 
+// OpGetFunctionEventInvokeConfig is the operation GetFunctionEventInvokeConfig.
+var OpGetFunctionEventInvokeConfig = &wire.Operation{
+	Name:   "GetFunctionEventInvokeConfig",
+	Method: "GET",
+	URI:    "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+	Status: 200,
+	In:     reflect.TypeFor[GetFunctionEventInvokeConfigInput](),
+	Out:    reflect.TypeFor[GetFunctionEventInvokeConfigOutput](),
+	NewIn:  func() any { return new(GetFunctionEventInvokeConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
 // OpGetFunctionUrlConfig is the operation GetFunctionUrlConfig.
 var OpGetFunctionUrlConfig = &wire.Operation{
 	Name:   "GetFunctionUrlConfig",
@@ -360,6 +384,18 @@ var OpListAliases = &wire.Operation{
 	In:     reflect.TypeFor[ListAliasesInput](),
 	Out:    reflect.TypeFor[ListAliasesOutput](),
 	NewIn:  func() any { return new(ListAliasesInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
+// OpListFunctionEventInvokeConfigs is the operation ListFunctionEventInvokeConfigs.
+var OpListFunctionEventInvokeConfigs = &wire.Operation{
+	Name:   "ListFunctionEventInvokeConfigs",
+	Method: "GET",
+	URI:    "/2019-09-25/functions/{FunctionName}/event-invoke-config/list",
+	Status: 200,
+	In:     reflect.TypeFor[ListFunctionEventInvokeConfigsInput](),
+	Out:    reflect.TypeFor[ListFunctionEventInvokeConfigsOutput](),
+	NewIn:  func() any { return new(ListFunctionEventInvokeConfigsInput) },
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
 }
 
@@ -472,6 +508,18 @@ var OpPutFunctionConcurrency = &wire.Operation{
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
 }
 
+// OpPutFunctionEventInvokeConfig is the operation PutFunctionEventInvokeConfig.
+var OpPutFunctionEventInvokeConfig = &wire.Operation{
+	Name:   "PutFunctionEventInvokeConfig",
+	Method: "PUT",
+	URI:    "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+	Status: 200,
+	In:     reflect.TypeFor[PutFunctionEventInvokeConfigInput](),
+	Out:    reflect.TypeFor[PutFunctionEventInvokeConfigOutput](),
+	NewIn:  func() any { return new(PutFunctionEventInvokeConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
 // OpRemovePermission is the operation RemovePermission.
 var OpRemovePermission = &wire.Operation{
 	Name:   "RemovePermission",
@@ -544,6 +592,18 @@ var OpUpdateFunctionConfiguration = &wire.Operation{
 	NewIn:     func() any { return new(UpdateFunctionConfigurationInput) },
 	Sensitive: []string{"Environment.Variables"},
 	Errors:    []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errInvalidCodeSignatureException, errResourceNotFoundException, errCodeVerificationFailedException, errCodeSigningConfigNotFoundException, errPreconditionFailedException},
+}
+
+// OpUpdateFunctionEventInvokeConfig is the operation UpdateFunctionEventInvokeConfig.
+var OpUpdateFunctionEventInvokeConfig = &wire.Operation{
+	Name:   "UpdateFunctionEventInvokeConfig",
+	Method: "POST",
+	URI:    "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+	Status: 200,
+	In:     reflect.TypeFor[UpdateFunctionEventInvokeConfigInput](),
+	Out:    reflect.TypeFor[UpdateFunctionEventInvokeConfigOutput](),
+	NewIn:  func() any { return new(UpdateFunctionEventInvokeConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
 }
 
 // OpUpdateFunctionUrlConfig is the operation UpdateFunctionUrlConfig.

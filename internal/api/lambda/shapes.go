@@ -2,11 +2,18 @@
 
 package lambda
 
+import (
+	"time"
+)
+
 // DeleteAliasOutput has no members.
 type DeleteAliasOutput struct{}
 
 // DeleteFunctionConcurrencyOutput has no members.
 type DeleteFunctionConcurrencyOutput struct{}
+
+// DeleteFunctionEventInvokeConfigOutput has no members.
+type DeleteFunctionEventInvokeConfigOutput struct{}
 
 // DeleteFunctionUrlConfigOutput has no members.
 type DeleteFunctionUrlConfigOutput struct{}
@@ -35,6 +42,9 @@ type GetAliasOutput = AliasConfiguration
 // GetFunctionConfigurationOutput is a shape that several operations share.
 type GetFunctionConfigurationOutput = FunctionConfiguration
 
+// GetFunctionEventInvokeConfigOutput is a shape that several operations share.
+type GetFunctionEventInvokeConfigOutput = FunctionEventInvokeConfig
+
 // GetLayerVersionByArnOutput is a shape that several operations share.
 type GetLayerVersionByArnOutput = GetLayerVersionResponse
 
@@ -47,6 +57,9 @@ type PublishVersionOutput = FunctionConfiguration
 // PutFunctionConcurrencyOutput is a shape that several operations share.
 type PutFunctionConcurrencyOutput = Concurrency
 
+// PutFunctionEventInvokeConfigOutput is a shape that several operations share.
+type PutFunctionEventInvokeConfigOutput = FunctionEventInvokeConfig
+
 // UpdateAliasOutput is a shape that several operations share.
 type UpdateAliasOutput = AliasConfiguration
 
@@ -55,6 +68,9 @@ type UpdateFunctionCodeOutput = FunctionConfiguration
 
 // UpdateFunctionConfigurationOutput is a shape that several operations share.
 type UpdateFunctionConfigurationOutput = FunctionConfiguration
+
+// UpdateFunctionEventInvokeConfigOutput is a shape that several operations share.
+type UpdateFunctionEventInvokeConfigOutput = FunctionEventInvokeConfig
 
 // AccountLimit is a shape of the model.
 type AccountLimit struct {
@@ -203,6 +219,12 @@ type DeleteFunctionConcurrencyInput struct {
 	FunctionName string `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"`
 }
 
+// DeleteFunctionEventInvokeConfigInput is the model's DeleteFunctionEventInvokeConfigRequest.
+type DeleteFunctionEventInvokeConfigInput struct {
+	FunctionName string  `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
+	Qualifier    *string `wire:"Qualifier" in:"querystring" min:"1" max:"128" pattern:"\\$(LATEST(\\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"`
+}
+
 // DeleteFunctionInput is the model's DeleteFunctionRequest.
 type DeleteFunctionInput struct {
 	FunctionName string  `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
@@ -224,6 +246,12 @@ type DeleteFunctionUrlConfigInput struct {
 type DeleteLayerVersionInput struct {
 	LayerName     string `wire:"LayerName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+"`
 	VersionNumber int64  `wire:"VersionNumber" in:"uri" opt:"required"`
+}
+
+// DestinationConfig is a shape of the model.
+type DestinationConfig struct {
+	OnSuccess *OnSuccess `wire:"OnSuccess"`
+	OnFailure *OnFailure `wire:"OnFailure"`
 }
 
 // DurableConfig is a shape of the model.
@@ -323,6 +351,15 @@ type FunctionConfiguration struct {
 	TenancyConfig              *TenancyConfig          `wire:"TenancyConfig"`
 }
 
+// FunctionEventInvokeConfig is a shape of the model.
+type FunctionEventInvokeConfig struct {
+	LastModified             *time.Time         `wire:"LastModified"`
+	FunctionArn              *string            `wire:"FunctionArn"`
+	MaximumRetryAttempts     *int32             `wire:"MaximumRetryAttempts"`
+	MaximumEventAgeInSeconds *int32             `wire:"MaximumEventAgeInSeconds"`
+	DestinationConfig        *DestinationConfig `wire:"DestinationConfig"`
+}
+
 // FunctionUrlConfig is a shape of the model.
 type FunctionUrlConfig struct {
 	FunctionUrl      string  `wire:"FunctionUrl" opt:"required"`
@@ -373,6 +410,12 @@ type GetFunctionConcurrencyOutput struct {
 
 // GetFunctionConfigurationInput is the model's GetFunctionConfigurationRequest.
 type GetFunctionConfigurationInput struct {
+	FunctionName string  `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
+	Qualifier    *string `wire:"Qualifier" in:"querystring" min:"1" max:"128" pattern:"\\$(LATEST(\\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"`
+}
+
+// GetFunctionEventInvokeConfigInput is the model's GetFunctionEventInvokeConfigRequest.
+type GetFunctionEventInvokeConfigInput struct {
 	FunctionName string  `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
 	Qualifier    *string `wire:"Qualifier" in:"querystring" min:"1" max:"128" pattern:"\\$(LATEST(\\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"`
 }
@@ -550,6 +593,19 @@ type ListAliasesOutput struct {
 	Aliases    []AliasConfiguration `wire:"Aliases"`
 }
 
+// ListFunctionEventInvokeConfigsInput is the model's ListFunctionEventInvokeConfigsRequest.
+type ListFunctionEventInvokeConfigsInput struct {
+	FunctionName string  `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
+	Marker       *string `wire:"Marker" in:"querystring"`
+	MaxItems     *int32  `wire:"MaxItems" in:"querystring" min:"1" max:"50"`
+}
+
+// ListFunctionEventInvokeConfigsOutput is the model's ListFunctionEventInvokeConfigsResponse.
+type ListFunctionEventInvokeConfigsOutput struct {
+	FunctionEventInvokeConfigs []FunctionEventInvokeConfig `wire:"FunctionEventInvokeConfigs"`
+	NextMarker                 *string                     `wire:"NextMarker"`
+}
+
 // ListFunctionUrlConfigsInput is the model's ListFunctionUrlConfigsRequest.
 type ListFunctionUrlConfigsInput struct {
 	FunctionName string  `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"`
@@ -637,6 +693,16 @@ type LoggingConfig struct {
 	LogGroup            *string `wire:"LogGroup" min:"1" max:"512" pattern:"[\\.\\-_/#A-Za-z0-9]+"`
 }
 
+// OnFailure is a shape of the model.
+type OnFailure struct {
+	Destination *string `wire:"Destination" max:"350" pattern:"$|kafka://([^.]([a-zA-Z0-9\\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)"`
+}
+
+// OnSuccess is a shape of the model.
+type OnSuccess struct {
+	Destination *string `wire:"Destination" max:"350" pattern:"$|kafka://([^.]([a-zA-Z0-9\\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)"`
+}
+
 // PublishLayerVersionInput is the model's PublishLayerVersionRequest.
 type PublishLayerVersionInput struct {
 	LayerName               string                    `wire:"LayerName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+"`
@@ -673,6 +739,15 @@ type PublishVersionInput struct {
 type PutFunctionConcurrencyInput struct {
 	FunctionName                 string `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"`
 	ReservedConcurrentExecutions int32  `wire:"ReservedConcurrentExecutions" opt:"required" min:"0"`
+}
+
+// PutFunctionEventInvokeConfigInput is the model's PutFunctionEventInvokeConfigRequest.
+type PutFunctionEventInvokeConfigInput struct {
+	FunctionName             string             `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
+	Qualifier                *string            `wire:"Qualifier" in:"querystring" min:"1" max:"128" pattern:"\\$(LATEST(\\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"`
+	MaximumRetryAttempts     *int32             `wire:"MaximumRetryAttempts" min:"0" max:"2"`
+	MaximumEventAgeInSeconds *int32             `wire:"MaximumEventAgeInSeconds" min:"60" max:"21600"`
+	DestinationConfig        *DestinationConfig `wire:"DestinationConfig"`
 }
 
 // RemovePermissionInput is the model's RemovePermissionRequest.
@@ -788,6 +863,15 @@ type UpdateFunctionConfigurationInput struct {
 	LoggingConfig          *LoggingConfig          `wire:"LoggingConfig"`
 	CapacityProviderConfig *CapacityProviderConfig `wire:"CapacityProviderConfig"`
 	DurableConfig          *DurableConfig          `wire:"DurableConfig"`
+}
+
+// UpdateFunctionEventInvokeConfigInput is the model's UpdateFunctionEventInvokeConfigRequest.
+type UpdateFunctionEventInvokeConfigInput struct {
+	FunctionName             string             `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
+	Qualifier                *string            `wire:"Qualifier" in:"querystring" min:"1" max:"128" pattern:"\\$(LATEST(\\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"`
+	MaximumRetryAttempts     *int32             `wire:"MaximumRetryAttempts" min:"0" max:"2"`
+	MaximumEventAgeInSeconds *int32             `wire:"MaximumEventAgeInSeconds" min:"60" max:"21600"`
+	DestinationConfig        *DestinationConfig `wire:"DestinationConfig"`
 }
 
 // UpdateFunctionUrlConfigInput is the model's UpdateFunctionUrlConfigRequest.

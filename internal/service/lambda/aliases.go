@@ -136,6 +136,9 @@ func (s *Service) deleteAlias(c *gate.Call, in *lambda.DeleteAliasInput) (*lambd
 		if err := s.t.permissions.Delete(tx, f, in.Name); err != nil {
 			return nil, err
 		}
+		if err := s.t.async.Delete(tx, f, in.Name); err != nil {
+			return nil, err
+		}
 		return &lambda.DeleteAliasOutput{}, s.t.urls.Delete(tx, f, in.Name)
 	})
 }

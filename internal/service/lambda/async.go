@@ -7,92 +7,89 @@ import (
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/api/lambda"
-	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/gate"
-	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
 	"github.com/bastide-cloud/bastide/internal/store"
 )
 
-// queued is an asynchronous invocation, as it waits in the queue.
-type queued struct {
-	reference
-	Function      string // its ID: a later function of the same name is another
-	RequestID     string
-	ClientContext string
-	Payload       []byte
-	Accepted      time.Time
-	Failures      int // of the function
-	Delays        int // by throttling, or by trouble of ours
-}
-
-// How asynchronous invocations are retried. Source: AWS Lambda Developer Guide, "How Lambda handles
-// errors and retries with asynchronous invocation".
+// How asynchronous invocations are queued and retried. Source: AWS Lambda Developer Guide, "How
+// Lambda handles errors and retries with asynchronous invocation".
 const (
 	maxRetries = 2
 	maxAge     = 6 * time.Hour
 	firstRetry = time.Minute // the second comes after two
-	maxDelay   = 5 * time.Minute
 
 	lease     = 30 * time.Second
-	parallel  = 128
-	idlePoll  = 15 * time.Second
+	parallel  = 128 // events being delivered by one process
+	idlePoll  = 5 * time.Second
 	sweepPace = 5 * time.Minute
+
+	// The bounds of one function's queue, which AWS does not publish: beyond them its callers are throttled.
+	maxWaiting      = 100_000
+	maxWaitingBytes = 1 << 30
 )
 
 // enqueue accepts an event: it is on the disk, with its record, when the caller hears of it.
 func (s *Service) enqueue(c *gate.Call, r reference, in *lambda.InvokeInput, client string) (*lambda.InvokeOutput, error) {
+	q := queued{reference: r, RequestID: c.RequestID(), ClientContext: client, Accepted: c.Now(), Lineage: lineageOf(c)}
 	out, err := gate.Commit(c, func(tx *store.Tx) (*lambda.InvokeOutput, error) {
 		f, err := s.t.find(tx, r)
 		if err != nil {
 			return nil, err
 		}
-		q := queued{reference: r, Function: f.ID, RequestID: c.RequestID(), ClientContext: client, Payload: in.Payload, Accepted: c.Now()}
-		return &lambda.InvokeOutput{StatusCode: new(int32(202))}, s.t.push(tx, q, c.Now())
+		n, _, err := s.t.queue.lanes.Get(tx, store.K(q.lane()))
+		if err != nil {
+			return nil, err
+		}
+		if n.Events >= s.waitingMost || n.Bytes+int64(len(in.Payload)) > maxWaitingBytes {
+			return nil, throttled("FunctionInvocationRateLimitExceeded")
+		}
+		q.Function = f.ID
+		return &lambda.InvokeOutput{StatusCode: new(int32(202))}, s.t.queue.push(tx, q, in.Payload)
 	})
 	if err == nil {
-		s.nudge()
+		s.courier.expect(q.lane(), c.Now())
 	}
 	return out, err
 }
 
-func (t *tables) push(tx *store.Tx, q queued, due time.Time) error {
-	b, err := json.Marshal(q)
-	if err != nil {
-		return err
-	}
-	_, err = t.queue.Enqueue(tx, store.Message{Kind: "invoke", Payload: b, NotBefore: due})
-	return err
-}
-
-func (s *Service) nudge() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
+func (s *Service) nudge() { s.courier.nudge() }
 
 // Run delivers what is queued, writes logs and sweeps unused code, until ctx ends. What is being
 // delivered then is delivered again by the next process.
 func (s *Service) Run(ctx context.Context, g *gate.Gate) error {
-	slots := make(chan struct{}, parallel)
-	swept := time.Time{}
+	var swept, looked time.Time
+	s.report("take over what was queued", s.resume(ctx, g))
 	s.delivering.Go(func() { s.report("prepare the runtimes of functions", s.prepare(ctx, g)) })
+	s.delivering.Go(func() { s.prolong(ctx, g) })
 	for ctx.Err() == nil {
-		if now := s.Clock.Now(); now.Sub(swept) >= sweepPace {
+		now := s.Clock.Now()
+		if now.Sub(swept) >= sweepPace {
 			swept = now
 			s.report("sweep unused code", s.sweep(ctx, g))
 		}
-		batch, next, err := s.claim(ctx, g, cap(slots)-len(slots))
+		if now.Sub(looked) >= idlePoll {
+			looked = now
+			s.report("look for asynchronous invocations", s.look(ctx, g))
+		}
+		turns, next := s.courier.plan(now)
+		if len(turns) == 0 {
+			s.rest(ctx, next)
+			continue
+		}
+		batch, err := s.claim(ctx, g, turns)
 		s.report("claim asynchronous invocations", err)
-		for _, m := range batch {
-			slots <- struct{}{} // never waits: no more were claimed than there are slots
+		for _, q := range batch {
+			running, stop := context.WithCancel(ctx)
+			s.courier.take(q, stop)
 			s.delivering.Go(func() {
-				defer func() { <-slots; s.nudge() }()
-				s.report("deliver an asynchronous invocation", s.deliver(ctx, g, m))
+				defer stop()
+				how, limit, err := s.deliver(running, g, q)
+				s.courier.landed(q, how, limit, s.Clock.Now())
+				s.report("deliver an asynchronous invocation", err)
 			})
 		}
-		if len(batch) == 0 {
-			s.rest(ctx, next)
+		if err != nil {
+			s.rest(ctx, now.Add(time.Second)) // the store is in trouble: asking at once again would not help it
 		}
 	}
 	s.delivering.Wait()
@@ -107,7 +104,7 @@ func (s *Service) report(what string, err error) {
 	}
 }
 
-// rest waits for the next message to come due, or to be queued.
+// rest waits for the next event to come due, or for news.
 func (s *Service) rest(ctx context.Context, next time.Time) {
 	wait := idlePoll
 	if !next.IsZero() {
@@ -117,7 +114,7 @@ func (s *Service) rest(ctx context.Context, next time.Time) {
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-	case <-s.wake:
+	case <-s.courier.wake:
 	case <-t.C:
 	}
 }
@@ -126,66 +123,92 @@ func job(g *gate.Gate, account, region string) gate.Job {
 	return gate.Job{Gate: g, Name: "AsyncInvoke", Service: lambda.Service, Account: account, Region: region}
 }
 
-// claim takes due messages for the free slots, and says when the next one is due.
-func (s *Service) claim(ctx context.Context, g *gate.Gate, free int) (batch []store.Message, next time.Time, err error) {
+// resume takes over what earlier processes left: what they had claimed, where this one is alone with
+// the store, and what versions before lanes queued.
+func (s *Service) resume(ctx context.Context, g *gate.Gate) error {
 	j := job(g, "", "")
-	var due bool
-	err = j.View(ctx, func(tx *store.Tx) error {
-		var ok bool
-		next, ok, err = s.t.queue.Next(tx)
-		due = ok && !next.After(tx.Now())
-		return err
-	})
-	if err != nil || !due || free == 0 {
-		if free == 0 {
-			next = time.Time{} // a slot that comes free wakes us
+	if s.Alone {
+		if err := j.Lease(ctx, func(tx *store.Tx) error { return s.t.queue.release(tx) }); err != nil {
+			return err
 		}
-		return nil, next, err
 	}
-	err = j.Lease(ctx, func(tx *store.Tx) (err error) {
-		batch, err = s.t.queue.Claim(tx, free, lease)
-		return err
+	for {
+		n := 0
+		err := j.Lease(ctx, func(tx *store.Tx) error {
+			batch, err := s.t.queue.earlier.Claim(tx, 100, lease)
+			n = len(batch)
+			for _, m := range batch {
+				var q struct {
+					queued
+					Payload []byte
+				}
+				if err := json.Unmarshal(m.Payload, &q); err != nil {
+					return err
+				}
+				if err := s.t.queue.push(tx, q.queued, q.Payload); err != nil {
+					return err
+				}
+				if err := s.t.queue.earlier.Ack(tx, m); err != nil {
+					return err
+				}
+			}
+			return err
+		})
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+}
+
+// look finds the lanes in the store: those that other processes fill are not told of.
+func (s *Service) look(ctx context.Context, g *gate.Gate) error {
+	due := map[string]time.Time{}
+	err := job(g, "", "").View(ctx, func(tx *store.Tx) error {
+		clear(due)
+		for e, err := range s.t.queue.lanes.Scan(tx, store.Key{}, store.Range{}) {
+			if err != nil {
+				return err
+			}
+			lane := e.Key.Text(0)
+			if due[lane], err = s.t.queue.next(tx, lane); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return batch, next, err
+	for lane, at := range due {
+		if !at.IsZero() {
+			s.courier.expect(lane, at)
+		}
+	}
+	return err
 }
 
-// deliver runs one event and decides what becomes of it.
-func (s *Service) deliver(ctx context.Context, g *gate.Gate, m store.Message) error {
-	var q queued
-	if err := json.Unmarshal(m.Payload, &q); err != nil {
-		return errors.Join(err, s.settle(ctx, g, m, nil, 0))
+// claim takes the events of the turns, in one transaction.
+func (s *Service) claim(ctx context.Context, g *gate.Gate, turns []turnOf) ([]queued, error) {
+	ours, _ := s.courier.ours()
+	got, next := make([][]queued, len(turns)), make([]time.Time, len(turns))
+	err := job(g, "", "").Lease(ctx, func(tx *store.Tx) (err error) {
+		for i, t := range turns {
+			if got[i], next[i], err = s.t.queue.claim(tx, t.lane, t.n, lease, ours); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	var batch []queued
+	for i, t := range turns {
+		if err != nil {
+			got[i], next[i] = nil, s.Clock.Now() // they are still due
+		}
+		s.courier.claimed(t, len(got[i]), next[i])
+		batch = append(batch, got[i]...)
 	}
-	j := job(g, q.Account, q.Region)
-	t, err := s.target(ctx, func(fn func(*store.Tx) error) error { return j.View(ctx, fn) }, q.reference)
-	switch {
-	case err != nil:
-		return s.delay(ctx, g, m, q, err)
-	case t == nil || t.fn.ID != q.Function:
-		return s.drop(ctx, j, m, q, "FunctionDeleted")
-	case s.Clock.Now().Sub(q.Accepted) > maxAge:
-		return s.drop(ctx, j, m, q, "EventAgeExceeded")
-	}
-	running, stop := context.WithCancel(ctx)
-	defer stop()
-	go s.prolong(running, stop, g, m)
-	res, err := s.run(running, s.pick(t), fleet.Event{RequestID: q.RequestID, ARN: t.named, ClientContext: q.ClientContext, Payload: q.Payload})
-	stop()
-	switch {
-	case ctx.Err() != nil:
-		return nil // the lease runs out, and another process delivers it
-	case err != nil:
-		return s.delay(ctx, g, m, q, err)
-	case res.FunctionError == "":
-		return s.settle(ctx, g, m, nil, 0)
-	case q.Failures >= maxRetries:
-		return s.drop(ctx, j, m, q, "RetriesExhausted")
-	}
-	q.Failures++
-	return s.settle(ctx, g, m, &q, time.Duration(q.Failures)*firstRetry)
+	return batch, err
 }
 
-// prolong holds a message while its function runs; where it was lost, the run ends.
-func (s *Service) prolong(ctx context.Context, stop func(), g *gate.Gate, m store.Message) {
+// prolong holds what this process is delivering; a delivery whose event was lost is ended.
+func (s *Service) prolong(ctx context.Context, g *gate.Gate) {
 	t := time.NewTicker(lease / 3)
 	defer t.Stop()
 	for {
@@ -194,46 +217,30 @@ func (s *Service) prolong(ctx context.Context, stop func(), g *gate.Gate, m stor
 			return
 		case <-t.C:
 		}
-		err := job(g, "", "").Lease(ctx, func(tx *store.Tx) error { return s.t.queue.Extend(tx, m, lease) })
-		if errors.Is(err, store.ErrLeaseLost) {
-			stop()
-			return
-		}
-		s.report("hold an asynchronous invocation", err)
+		s.report("hold asynchronous invocations", s.extend(ctx, g))
 	}
 }
 
-// delay puts an event off that could not run: throttled, or by trouble of ours.
-func (s *Service) delay(ctx context.Context, g *gate.Gate, m store.Message, q queued, cause error) error {
-	wait := min(maxDelay, time.Second<<min(q.Delays, 16))
-	q.Delays++
-	err := s.settle(ctx, g, m, &q, wait)
-	if awserr.Is(cause, "TooManyRequestsException") {
-		return err
-	}
-	return errors.Join(cause, err)
-}
-
-// settle ends a delivery; again, if given, is queued in its place for after a while.
-func (s *Service) settle(ctx context.Context, g *gate.Gate, m store.Message, again *queued, after time.Duration) error {
-	err := job(g, "", "").Lease(ctx, func(tx *store.Tx) error {
-		if err := s.t.queue.Ack(tx, m); err != nil || again == nil {
-			return err
-		}
-		return s.t.push(tx, *again, tx.Now().Add(after))
-	})
-	if errors.Is(err, store.ErrLeaseLost) {
-		return nil // another delivery of it has taken over
-	}
-	return err
-}
-
-// drop gives an event up, on record.
-func (s *Service) drop(ctx context.Context, j gate.Job, m store.Message, q queued, why string) error {
-	what := map[string]any{"functionArn": q.arn(), "requestId": q.RequestID, "condition": why, "approximateInvokeCount": q.Failures + 1}
-	err := j.Update(ctx, what, func(tx *store.Tx) error { return s.t.queue.Ack(tx, m) })
-	if errors.Is(err, store.ErrLeaseLost) {
+func (s *Service) extend(ctx context.Context, g *gate.Gate) error {
+	_, all := s.courier.ours()
+	if len(all) == 0 {
 		return nil
+	}
+	var lost []string
+	err := job(g, "", "").Lease(ctx, func(tx *store.Tx) error {
+		lost = nil
+		for _, q := range all {
+			err := s.t.queue.extend(tx, q, lease)
+			if errors.Is(err, errTaken) {
+				lost = append(lost, q.ID)
+			} else if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, id := range lost {
+		s.courier.lost(id) // one that has just been delivered is not held any more
 	}
 	return err
 }

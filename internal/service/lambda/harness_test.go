@@ -91,6 +91,10 @@ func rigOn(t testing.TB, db *store.DB, clk *clock.Manual) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.roles.as = func(role string) gate.Client {
+		parts := strings.Split(role, "/")
+		return gate.Client{Gate: r.gate, Principal: r.session(account, parts[len(parts)-1]), Region: region}
+	}
 	r.client = r.as(account, "admin")
 	return r
 }
@@ -98,12 +102,18 @@ func rigOn(t testing.TB, db *store.DB, clk *clock.Manual) *rig {
 // as is a client of somebody whom the directory knows.
 func (r *rig) as(account, name string) api.Client {
 	r.Helper()
+	return api.Client{Caller: gate.Client{Gate: r.gate, Principal: r.session(account, name), Region: region}}
+}
+
+// session is a role's.
+func (r *rig) session(account, name string) identity.Principal {
+	r.Helper()
 	p, err := identity.Session{Kind: identity.KindAssumedRole, Account: account, RoleARN: "arn:aws:iam::" + account + ":role/" + name, RoleID: "AROAEXAMPLE",
 		Name: "session", Issued: r.clock.Now(), Expires: r.clock.Now().Add(time.Hour)}.Principal()
 	if err != nil {
 		r.Fatal(err)
 	}
-	return api.Client{Caller: gate.Client{Gate: r.gate, Principal: p, Region: region}}
+	return p
 }
 
 // asService is a client of a service that calls for one of its resources.
@@ -213,6 +223,7 @@ func (r *runner) handle(h func(fleet.Function, fleet.Event) (fleet.Outcome, erro
 type roles struct {
 	book  *book
 	clock clock.Clock
+	as    func(role string) gate.Client
 	mu    sync.Mutex
 	taken []Assumption
 }
@@ -227,8 +238,10 @@ func (r *roles) Assume(_ context.Context, a Assumption) (Credentials, error) {
 	return Credentials{AccessKeyID: a.RoleARN, Expiration: r.clock.Now().Add(time.Hour)}, nil
 }
 
-func (r *roles) Caller(c Credentials, _ string) (wire.Caller, error) {
-	return writer{r.book, c.AccessKeyID}, nil
+func (r *roles) Caller(c Credentials, _ string, keys map[string][]string) (wire.Caller, error) {
+	functions := r.as(c.AccessKeyID)
+	functions.Keys = keys
+	return writer{r.book, c.AccessKeyID, functions}, nil
 }
 
 // book is a log service in memory, in which roles called silent may not write.
@@ -240,10 +253,14 @@ type book struct {
 
 type writer struct {
 	*book
-	role string
+	role      string
+	functions gate.Client
 }
 
-func (w writer) Call(_ context.Context, op *wire.Operation, in any) (any, error) {
+func (w writer) Call(ctx context.Context, op *wire.Operation, in any) (any, error) {
+	if _, ok := in.(*api.InvokeInput); ok {
+		return w.functions.Call(ctx, op, in)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if strings.HasSuffix(w.role, "silent") {
@@ -294,17 +311,16 @@ func (l *trail) Note(r *gate.Record) error {
 	return nil
 }
 
-// events are the jobs' records of one condition.
-func (l *trail) events(name string) int {
+// attempts are the conditions of the records of asynchronous invocations, in order.
+func (l *trail) attempts() (out []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := 0
 	for _, r := range l.kept {
-		if r.Event == name {
-			n++
+		if what, ok := r.In.(map[string]any); ok && r.Event == "AsyncInvoke" {
+			out = append(out, what["condition"].(string))
 		}
 	}
-	return n
+	return out
 }
 
 // directory holds one policy for each role; admin may do everything.
@@ -389,14 +405,26 @@ func (r *rig) archives() (n int, err error) {
 	return n, err
 }
 
-// queueLength counts the asynchronous invocations that wait or run.
-func (r *rig) queueLength() (n int) {
+// waiting are the asynchronous invocations that wait or run.
+func (r *rig) waiting() (out []queued) {
 	r.Helper()
-	r.ok(r.db.View(r.Context(), store.In(space), func(tx *store.Tx) (err error) {
-		n, err = r.service.t.queue.Len(tx, 100)
-		return err
+	r.ok(r.db.View(r.Context(), store.In(space), func(tx *store.Tx) error {
+		out = nil
+		for e, err := range r.service.t.queue.events.Scan(tx, store.Key{}, store.Range{}) {
+			if err != nil {
+				return err
+			}
+			out = append(out, e.Value)
+		}
+		return nil
 	}))
-	return n
+	return out
+}
+
+// queueLength counts them.
+func (r *rig) queueLength() int {
+	r.Helper()
+	return len(r.waiting())
 }
 
 // until waits for what the background work does.
@@ -414,30 +442,4 @@ func (r *rig) until(what string, done func() bool) {
 		}
 	}
 	r.Fatalf("never: %s", what)
-}
-
-// next is when the next asynchronous invocation is due.
-func (r *rig) next() (next time.Time, ok bool) {
-	r.Helper()
-	r.ok(r.db.View(r.Context(), store.In(space), func(tx *store.Tx) (err error) {
-		next, ok, err = r.service.t.queue.Next(tx)
-		return err
-	}))
-	return next, ok
-}
-
-// messages are the asynchronous invocations in the queue.
-func (r *rig) messages() (out [][]byte) {
-	r.Helper()
-	r.ok(r.db.View(r.Context(), store.In(space), func(tx *store.Tx) error {
-		out = nil
-		for e, err := range store.NewTable[store.Message](space, "queue").Scan(tx, store.Key{}, store.Range{}) {
-			if err != nil {
-				return err
-			}
-			out = append(out, e.Value.Payload)
-		}
-		return nil
-	}))
-	return out
 }

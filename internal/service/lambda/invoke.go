@@ -102,12 +102,10 @@ func (s *Service) run(ctx context.Context, f *fleet.Function, e fleet.Event) (fl
 
 // checkInvoke refuses what Lambda refuses before a function runs, and decodes the client context.
 func checkInvoke(in *lambda.InvokeInput) (client string, err error) {
-	limit := maxPayload
-	if wire.Val(in.InvocationType) == invokeEvent {
-		limit = maxQueued
-	}
-	if len(in.Payload) > limit {
-		return "", awserr.New("RequestTooLargeException", 413, "Request must be smaller than %d bytes for the InvokeFunction operation", limit)
+	if n := len(in.Payload); wire.Val(in.InvocationType) == invokeEvent && n > maxQueued {
+		return "", tooLarge("%d byte payload is too large for the Event invocation type (limit %d bytes)", n, maxQueued)
+	} else if n > maxPayload {
+		return "", tooLarge("Request must be smaller than %d bytes for the InvokeFunction operation", maxPayload)
 	}
 	if len(in.Payload) > 0 && !json.Valid(in.Payload) {
 		return "", badContent("Could not parse request body into json: Could not parse payload into json")
@@ -124,6 +122,11 @@ func checkInvoke(in *lambda.InvokeInput) (client string, err error) {
 		return "", badContent("Client context must be a valid Base64-encoded JSON object.")
 	}
 	return string(b), nil
+}
+
+// tooLarge has the code that Lambda sends, which is not that of its model (RequestTooLargeException).
+func tooLarge(format string, args ...any) error {
+	return awserr.New("RequestEntityTooLargeException", 413, format, args...)
 }
 
 func badContent(text string) error {

@@ -1,9 +1,7 @@
 package lambda
 
 import (
-	"encoding/json"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -126,9 +124,9 @@ func TestInvokeRefuses(t *testing.T) {
 	_, err := r.client.Invoke(ctx, &api.InvokeInput{FunctionName: "f", Payload: []byte("{")})
 	r.refused(err, "InvalidRequestContentException", "Could not parse request body into json")
 	_, err = r.client.Invoke(ctx, &api.InvokeInput{FunctionName: "f", Payload: []byte(`"` + strings.Repeat("x", maxPayload) + `"`)})
-	r.refused(err, "RequestTooLargeException", "6291456")
+	r.refused(err, "RequestEntityTooLargeException", "Request must be smaller than 6291456 bytes for the InvokeFunction operation")
 	_, err = r.client.Invoke(ctx, &api.InvokeInput{FunctionName: "f", InvocationType: new("Event"), Payload: []byte(`"` + strings.Repeat("x", maxQueued) + `"`)})
-	r.refused(err, "RequestTooLargeException", "1048576")
+	r.refused(err, "RequestEntityTooLargeException", "1048578 byte payload is too large for the Event invocation type (limit 1048576 bytes)")
 	_, err = r.client.Invoke(ctx, &api.InvokeInput{FunctionName: "f", ClientContext: new("e30")})
 	r.refused(err, "InvalidRequestContentException", "Client context")
 	dry, err := r.client.Invoke(ctx, &api.InvokeInput{FunctionName: "f", InvocationType: new("DryRun")})
@@ -148,128 +146,6 @@ func TestInvokeRefuses(t *testing.T) {
 	r.ok(err)
 	if *out.FunctionError != "Unhandled" || *out.StatusCode != 200 {
 		t.Errorf("%+v", out)
-	}
-}
-
-func TestEventsAreRetriedAndGivenUpOnRecord(t *testing.T) {
-	r := newRig(t)
-	r.create("f")
-	var runs atomic.Int32
-	r.runner.handle(func(fleet.Function, fleet.Event) (fleet.Outcome, error) {
-		runs.Add(1)
-		return fleet.Outcome{FunctionError: "Unhandled"}, nil
-	})
-	r.background()
-	out, err := r.client.Invoke(t.Context(), &api.InvokeInput{FunctionName: "f", InvocationType: new("Event"), Payload: []byte(`{"n":1}`)})
-	r.ok(err)
-	if *out.StatusCode != 202 {
-		t.Errorf("%+v", out)
-	}
-	waiting := func(n int32) func() bool {
-		return func() bool { return runs.Load() == n && r.pending() == 1 }
-	}
-	r.until("the first run", waiting(1))
-	r.clock.Advance(time.Minute)
-	r.until("the first retry", waiting(2))
-	r.clock.Advance(time.Minute)
-	if !waiting(2)() {
-		t.Error("the second retry came after one minute")
-	}
-	r.clock.Advance(time.Minute)
-	r.until("the end", func() bool { return runs.Load() == 3 && r.queueLength() == 0 })
-	r.until("its record", func() bool { return r.trail.events("AsyncInvoke") == 1 })
-	for _, e := range r.runner.events {
-		if e.RequestID != r.runner.events[0].RequestID || string(e.Payload) != `{"n":1}` {
-			t.Errorf("%+v", e)
-		}
-	}
-}
-
-// pending counts the messages that no delivery holds.
-func (r *rig) pending() (n int) {
-	r.Helper()
-	if r.queueLength() == 0 {
-		return 0
-	}
-	next, ok := r.next()
-	if ok && next.After(r.clock.Now().Add(lease)) {
-		return 1
-	}
-	return 0
-}
-
-func TestEventsWaitOutThrottlingAndAge(t *testing.T) {
-	r := newRig(t)
-	r.create("f")
-	var full atomic.Bool
-	var runs atomic.Int32
-	full.Store(true)
-	r.runner.handle(func(fleet.Function, fleet.Event) (fleet.Outcome, error) {
-		runs.Add(1)
-		if full.Load() {
-			return fleet.Outcome{}, &fleet.ThrottledError{Reason: "ConcurrentInvocationLimitExceeded"}
-		}
-		return fleet.Outcome{}, nil
-	})
-	r.background()
-	send := func() {
-		_, err := r.client.Invoke(t.Context(), &api.InvokeInput{FunctionName: "f", InvocationType: new("Event")})
-		r.ok(err)
-	}
-	send()
-	for n := range int32(6) {
-		r.until("another try", func() bool { return runs.Load() > n && r.queued().Delays > int(n) })
-		r.clock.Advance(maxDelay)
-	}
-	full.Store(false)
-	r.until("the run", func() bool { return r.queueLength() == 0 })
-	if r.trail.events("AsyncInvoke") != 0 {
-		t.Error("it was given up")
-	}
-	full.Store(true)
-	send()
-	r.until("a try", func() bool { return r.queued().Delays > 0 })
-	r.clock.Advance(maxAge + time.Second)
-	r.until("the end", func() bool { return r.queueLength() == 0 })
-	r.until("its record", func() bool { return r.trail.events("AsyncInvoke") == 1 })
-}
-
-func TestEventsOfADeletedFunctionEnd(t *testing.T) {
-	r := newRig(t)
-	r.create("f")
-	_, err := r.client.Invoke(t.Context(), &api.InvokeInput{FunctionName: "f", InvocationType: new("Event")})
-	r.ok(err)
-	_, err = r.client.DeleteFunction(t.Context(), &api.DeleteFunctionInput{FunctionName: "f"})
-	r.ok(err)
-	r.create("f") // another one
-	r.background()
-	r.until("the end", func() bool { return r.queueLength() == 0 })
-	r.until("its record", func() bool { return r.trail.events("AsyncInvoke") == 1 })
-	if len(r.runner.events) != 0 {
-		t.Errorf("%d runs", len(r.runner.events))
-	}
-}
-
-func TestAnEventOutlivesTheProcess(t *testing.T) {
-	r := newRig(t)
-	r.create("f")
-	_, err := r.client.Invoke(t.Context(), &api.InvokeInput{FunctionName: "f", InvocationType: new("Event")})
-	r.ok(err)
-	// A process claims it and is killed: nobody acknowledges.
-	batch, _, err := r.service.claim(t.Context(), r.gate, 1)
-	if err != nil || len(batch) != 1 {
-		t.Fatalf("%v %v", batch, err)
-	}
-	next := rigOn(t, r.db, r.clock)
-	next.background()
-	next.service.nudge()
-	if n := next.queueLength(); n != 1 {
-		t.Fatalf("%d in the queue", n)
-	}
-	r.clock.Advance(lease + time.Second)
-	next.until("the delivery", func() bool { return next.queueLength() == 0 })
-	if len(next.runner.events) != 1 {
-		t.Errorf("%d runs", len(next.runner.events))
 	}
 }
 
@@ -327,16 +203,6 @@ func TestTheJournalIsBounded(t *testing.T) {
 	if len(got) != 16 || !strings.Contains(got[15], "25 log events were dropped") {
 		t.Errorf("%d events, the last %.80q", len(got), got[len(got)-1])
 	}
-}
-
-func (r *rig) queued() (q queued) {
-	r.Helper()
-	for _, m := range r.messages() {
-		if err := json.Unmarshal(m, &q); err != nil {
-			r.Fatal(err)
-		}
-	}
-	return q
 }
 
 func TestSessionsAreShared(t *testing.T) {

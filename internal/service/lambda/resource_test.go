@@ -123,3 +123,41 @@ func TestPermissionVersionAliasAndLayerResources(t *testing.T) {
 		t.Error("the layer version is still there")
 	}
 }
+
+func TestInvokeConfigResource(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	r.create("f")
+	to := *r.create("g").FunctionArn
+	r.dir.allow(t, "worker", `{"Effect":"Allow","Action":"lambda:InvokeFunction","Resource":"`+to+`"}`)
+	res, m := r.resource("AWS::Lambda::EventInvokeConfig"), r.making("stack-C-1")
+	props := map[string]any{"FunctionName": "f", "Qualifier": "$LATEST", "MaximumRetryAttempts": "1", "DestinationConfig": map[string]any{"OnFailure": map[string]any{"Destination": to}}}
+	var made gate.Made
+	for range 2 { // a retry makes the same
+		var err error
+		made, err = res.Create(ctx, m, props)
+		r.ok(err)
+	}
+	got, err := r.client.GetFunctionEventInvokeConfig(ctx, &api.GetFunctionEventInvokeConfigInput{FunctionName: "f"})
+	r.ok(err)
+	if made.ID != "arn:aws:lambda:eu-west-1:123456789012:function:f:$LATEST" || *got.MaximumRetryAttempts != 1 || *got.DestinationConfig.OnFailure.Destination != to {
+		t.Errorf("%s %+v", made.ID, got)
+	}
+	after := map[string]any{"FunctionName": "f", "Qualifier": "$LATEST", "MaximumEventAgeInSeconds": 90}
+	_, err = res.Update(ctx, m, made.ID, props, after)
+	r.ok(err)
+	got, err = r.client.GetFunctionEventInvokeConfig(ctx, &api.GetFunctionEventInvokeConfigInput{FunctionName: "f"})
+	r.ok(err)
+	if got.MaximumRetryAttempts != nil || *got.MaximumEventAgeInSeconds != 90 || got.DestinationConfig.OnFailure.Destination != nil {
+		t.Errorf("%+v", got)
+	}
+	for range 2 {
+		r.ok(res.Delete(ctx, m, made.ID, after))
+	}
+	_, err = r.client.GetFunctionEventInvokeConfig(ctx, &api.GetFunctionEventInvokeConfigInput{FunctionName: "f"})
+	r.refused(err, "ResourceNotFoundException", "EventInvokeConfig")
+	lacks := res.Lacks(map[string]any{"DestinationConfig": map[string]any{"OnFailure": map[string]any{"Destination": "arn:aws:sqs:eu-west-1:123456789012:q"}, "OnSuccess": map[string]any{"Destination": map[string]any{"Ref": "Q"}}}})
+	if len(lacks) != 1 || !strings.Contains(lacks[0].What, "Amazon SQS") || lacks[0].Path[1] != "OnFailure" {
+		t.Errorf("%+v", lacks)
+	}
+}

@@ -81,5 +81,5 @@ func (s *Service) logsOf(ctx context.Context, st fleet.Stream) (wire.Caller, err
 	if err != nil {
 		return nil, err
 	}
-	return s.Roles.Caller(cred, st.Region)
+	return s.Roles.Caller(cred, st.Region, nil)
 }

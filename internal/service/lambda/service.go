@@ -33,6 +33,8 @@ type Deps struct {
 	Runtime func(ctx context.Context, name string) error
 	Arch    string // this machine's processor: "x86_64" or "arm64"
 	Roles   Roles
+	// Alone: no other process works on the store, so that what another had claimed is nobody's.
+	Alone bool
 	// Chance gives a number from 0 up to 1, for weighted aliases.
 	Chance func() float64
 	// URL is the address of a function URL by its id, for clients: "http://ID.lambda-url.localhost:4566/".
@@ -58,24 +60,26 @@ type Roles interface {
 	// Assume gives credentials of the role. It fails when the role is not there or does not trust
 	// Lambda.
 	Assume(ctx context.Context, a Assumption) (Credentials, error)
-	// Caller acts at the door as the session that the credentials stand for.
-	Caller(c Credentials, region string) (wire.Caller, error)
+	// Caller acts at the door as the session that the credentials stand for; keys are condition keys
+	// that this service gives about its calls, nil for none.
+	Caller(c Credentials, region string, keys map[string][]string) (wire.Caller, error)
 }
 
 // Service is Lambda.
 type Service struct {
 	Deps
-	t          tables
-	targets    targets
-	roles      roleCache
-	journal    *journal
-	wake       chan struct{} // an asynchronous invocation was queued
-	delivering sync.WaitGroup
+	t           tables
+	targets     targets
+	roles       roleCache
+	journal     *journal
+	courier     *courier
+	waitingMost int64 // events of one function that may wait
+	delivering  sync.WaitGroup
 }
 
 // New makes the service. Run does its background work.
 func New(d Deps) *Service {
-	s := &Service{Deps: d, t: newTables(), wake: make(chan struct{}, 1)}
+	s := &Service{Deps: d, t: newTables(), courier: newCourier(), waitingMost: maxWaiting}
 	s.targets.byName = map[reference]*target{}
 	s.roles.held = map[Assumption]*held{}
 	s.journal = &journal{caller: s.logsOf, report: s.report, now: d.Clock.Now, streams: map[fleet.Stream]*stream{}}
@@ -89,7 +93,7 @@ func (s *Service) Unit() gate.Unit {
 
 // Ops is the table: operation, access, needs, handler.
 func (s *Service) Ops() []gate.Op {
-	return []gate.Op{
+	return append(s.asyncOps(), []gate.Op{
 		gate.On(lambda.OpCreateFunction, gate.Write, s.needCreate, s.createFunction),
 		gate.On(lambda.OpGetFunction, gate.Read, onFunction(s, "lambda:GetFunction", func(in *lambda.GetFunctionInput) named { return named{in.FunctionName, in.Qualifier} }), s.getFunction),
 		gate.On(lambda.OpGetFunctionConfiguration, gate.Read, onFunction(s, "lambda:GetFunctionConfiguration", func(in *lambda.GetFunctionConfigurationInput) named { return named{in.FunctionName, in.Qualifier} }), s.getFunctionConfiguration),
@@ -133,5 +137,5 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(lambda.OpDeleteFunctionConcurrency, gate.Write, onFunction(s, "lambda:DeleteFunctionConcurrency", func(in *lambda.DeleteFunctionConcurrencyInput) named { return named{in.FunctionName, nil} }), s.deleteConcurrency),
 		gate.On(lambda.OpGetFunctionCodeSigningConfig, gate.Read, onFunction(s, "lambda:GetFunctionCodeSigningConfig", func(in *lambda.GetFunctionCodeSigningConfigInput) named { return named{in.FunctionName, nil} }), s.getCodeSigning),
 		gate.On(lambda.OpGetAccountSettings, gate.Read, onEverything[lambda.GetAccountSettingsInput]("lambda:GetAccountSettings"), s.getAccountSettings),
-	}
+	}...)
 }

@@ -151,7 +151,8 @@ type tables struct {
 	layerVers   store.Table[layerVersion]
 	archives    store.Table[archive]
 	reserved    store.Table[reservations]
-	queue       store.Outbox
+	queue       queue
+	async       parts[invokeConfig]
 }
 
 // parts is a table of what belongs to functions, under their keys and a qualifier or number. Its Put
@@ -193,7 +194,8 @@ func newTables() tables {
 		layerVers: store.NewTable[layerVersion](space, "layerVersions"),
 		archives:  store.NewTable[archive](space, "archives"),
 		reserved:  store.NewTable[reservations](space, "reserved"),
-		queue:     store.NewOutbox(space, "queue"),
+		queue:     newQueue(),
+		async:     parts[invokeConfig]{store.NewTable[invokeConfig](space, "eventInvokeConfigs"), functions},
 	}
 }
 

@@ -28,6 +28,7 @@ type target struct {
 	tags    func(string) policy.Values
 	first   *fleet.Function
 	second  *fleet.Function // of a weighted alias
+	async   invokeConfig
 	weight  float64
 	at      atomic.Uint64 // the change count at which it was last found fresh
 	missing []needed      // packages to be unpacked before the first use
@@ -118,6 +119,9 @@ func (s *Service) read(tx *store.Tx, t *target) (*target, error) {
 		if t.second, err = s.runnable(tx, t, other); err != nil || t.second == nil {
 			return nil, err
 		}
+	}
+	if t.async, _, err = s.t.async.Get(tx, r.key(qualified(r.Qualifier))); err != nil {
+		return nil, err
 	}
 	p, _, err := s.t.permissions.Get(tx, r.key(policyOf(r.Qualifier)))
 	if err != nil || len(p.Statements) == 0 {

@@ -148,5 +148,8 @@ func (s *Service) deleteVersion(tx *store.Tx, f function, r reference) error {
 	if err := s.t.versions.Delete(tx, f, n); err != nil {
 		return err
 	}
+	if err := s.t.async.Delete(tx, f, r.Qualifier); err != nil {
+		return err
+	}
 	return s.t.permissions.Delete(tx, f, r.Qualifier)
 }
