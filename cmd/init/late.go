@@ -110,7 +110,7 @@ func (in *initProcess) deliver(body []byte, fds []int) error {
 			return err
 		}
 	}
-	if err := in.conn.write(control.Done, nil, doors); err != nil {
+	if err := in.tell(control.Done, nil, doors); err != nil {
 		return err
 	}
 	for _, fd := range doors {
@@ -194,12 +194,19 @@ func resizeTmp(size uint64) error {
 	return nil
 }
 
-// limit lowers limits of the process, or of the init that is going to start it.
+// limit lowers limits of the process, and of the init, which may start others.
 func (in *initProcess) limit(limits []control.Limit) error {
-	for _, l := range limits {
-		lim := unix.Rlimit{Cur: l.Value, Max: l.Value}
-		if err := unix.Prlimit(in.pid, int(l.Resource), &lim, nil); err != nil {
-			return wrap("set a limit that came late", err)
+	if err := in.bound(); err != nil {
+		return err
+	}
+	in.children.mu.Lock()
+	defer in.children.mu.Unlock()
+	for _, pid := range []int{0, in.children.pids[0]} { // 0: the init itself
+		for _, l := range limits {
+			lim := unix.Rlimit{Cur: l.Value, Max: l.Value}
+			if err := unix.Prlimit(pid, int(l.Resource), &lim, nil); err != nil && (pid == 0 || err != unix.ESRCH) {
+				return wrap("set a limit that came late", err)
+			}
 		}
 	}
 	return nil

@@ -4,7 +4,7 @@
 //
 //	it brings loopback up, opens the doors (listening sockets) and hands their descriptors out;
 //	builds the read-only root and pivots into it;
-//	starts the one process without capabilities, under no_new_privs and the seccomp filter;
+//	starts the process, or several, without capabilities, under no_new_privs and the seccomp filter;
 //	gives up its own capabilities, reaps, and reports how the process ended.
 //
 // When it ends, the kernel ends every process of the sandbox; it ends when the process has ended, or
@@ -18,6 +18,7 @@ package main
 
 import (
 	"os"
+	"sync"
 	"syscall"
 	"unsafe"
 
@@ -63,9 +64,20 @@ type initProcess struct {
 	setup   *control.Setup
 	root    int  // the root directory, for mounts that are delivered later
 	store   int  // the mount that a waiting sandbox's code is taken from, or -1
-	pid     int  // of the process, once started
 	started bool // the process has been started
 	given   bool // what was awaited has been delivered
+	dropped bool // the init's rights have been given up
+
+	writing  sync.Mutex // one frame at a time
+	nursery  *nursery   // what forks
+	children children
+}
+
+// tell sends one frame to the driver.
+func (in *initProcess) tell(k control.Kind, body []byte, fds []int) error {
+	in.writing.Lock()
+	defer in.writing.Unlock()
+	return in.conn.write(k, body, fds)
 }
 
 // settle protects the init from the processes that it will start: they share its user.
@@ -97,6 +109,12 @@ func (in *initProcess) serve() error {
 		return in.deliver(body, fds)
 	case h.Kind == control.Start && in.setup != nil && !in.started:
 		return in.start(body, fds)
+	case h.Kind == control.Spawn && in.setup != nil:
+		return in.spawn(body, fds)
+	case h.Kind == control.Signal:
+		return in.signal(body)
+	case h.Kind == control.Dial && in.setup != nil:
+		return in.dial(body)
 	case h.Kind == control.Stop:
 		return in.signalAll(syscall.SIGSTOP)
 	case h.Kind == control.Continue:
@@ -127,7 +145,7 @@ func (in *initProcess) furnish(body []byte, fds []int) error {
 	if in.root, in.store, err = buildRoot(s, fds); err != nil {
 		return err
 	}
-	if err := in.conn.write(control.Ready, nil, doors); err != nil {
+	if err := in.tell(control.Ready, nil, doors); err != nil {
 		return err
 	}
 	for _, fd := range doors {
@@ -142,7 +160,7 @@ func (in *initProcess) signalAll(sig syscall.Signal) error {
 	if err := unix.Kill(-1, sig); err != nil && err != unix.ESRCH {
 		return wrap("signal the processes", err)
 	}
-	return in.conn.write(control.Done, nil, nil)
+	return in.tell(control.Done, nil, nil)
 }
 
 // fail reports and ends.
@@ -152,7 +170,7 @@ func (in *initProcess) fail(err error) {
 		f = control.Failure{Stage: e.stage, Errno: uint64(e.errno)}
 	}
 	// the driver may be gone; there is nobody else to tell
-	_ = in.conn.write(control.Failed, f.Append(nil), nil)
+	_ = in.tell(control.Failed, f.Append(nil), nil)
 	os.Exit(1)
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"runtime"
 	"syscall"
 	"unsafe"
@@ -18,94 +17,94 @@ func (in *initProcess) start(body []byte, fds []int) error {
 		return wrap("read the process to start", nil)
 	}
 	in.started = true
-	for _, l := range in.setup.Limits {
-		lim := unix.Rlimit{Cur: l.Value, Max: l.Value}
-		if err := unix.Setrlimit(int(l.Resource), &lim); err != nil {
-			return wrap("set a resource limit", err)
-		}
-	}
-	pid, err := spawn(p, fds, in.setup)
-	if err != nil {
+	if err := in.prepare(); err != nil {
 		return err
 	}
-	in.pid = pid
+	if err := in.bear(control.Started, nil, 0, p, files(1, 2, fds)); err != nil {
+		return err
+	}
 	for _, fd := range fds {
 		unix.Close(fd)
 	}
-	if err := in.conn.write(control.Started, nil, nil); err != nil {
-		return err
-	}
-	go in.reap(pid)
 	if in.setup.Late && !in.given {
 		return nil // until Deliver
 	}
 	return in.surrender()
 }
 
-// spawn forks and executes the process from a thread of its own that has confined itself first: what
-// a thread has given up, its child never had. So the process needs no second program between the
-// init and itself. The thread ends with the goroutine, as it stays locked to it.
-func spawn(p *control.Process, fds []int, setup *control.Setup) (int, error) {
-	type result struct {
-		pid int
-		err error
+// files are a process's descriptors after its input.
+func files(out, errs int, more []int) []uintptr {
+	f := []uintptr{uintptr(out), uintptr(errs)}
+	for _, fd := range more {
+		f = append(f, uintptr(fd))
 	}
-	done := make(chan result, 1)
-	go func() {
-		runtime.LockOSThread()
-		err := seclude(setup.CgroupNS)
-		if err == nil {
-			err = confine(setup.Filter)
-		}
-		if err != nil {
-			done <- result{err: err}
-			return
-		}
-		null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			done <- result{err: wrap("open /dev/null", err)}
-			return
-		}
-		files := []uintptr{uintptr(null), 1, 2}
-		for _, fd := range fds {
-			files = append(files, uintptr(fd))
-		}
-		pid, err := syscall.ForkExec(p.Argv[0], p.Argv, &syscall.ProcAttr{
-			Dir: p.Dir, Env: p.Env, Files: files, Sys: &syscall.SysProcAttr{Setsid: true},
-		})
-		if err != nil {
-			err = wrap("execute "+p.Argv[0], err)
-		}
-		done <- result{pid, err}
-	}()
-	r := <-done
-	return r.pid, r.err
+	return f
 }
 
-// reap waits for every process, and ends the sandbox with the one that it was made for.
-func (in *initProcess) reap(pid int) {
-	for {
-		var ws syscall.WaitStatus
-		got, err := syscall.Wait4(-1, &ws, 0, nil)
-		if err == syscall.EINTR {
-			continue
+// prepare sets the limits and makes what forks, before the first process.
+func (in *initProcess) prepare() error {
+	if in.nursery != nil {
+		return nil
+	}
+	if err := in.bound(); err != nil {
+		return err
+	}
+	in.nursery = &nursery{jobs: make(chan job)}
+	ready := make(chan error)
+	go in.nursery.run(in.setup, ready)
+	return <-ready
+}
+
+// bound sets the limits of what will be started, once.
+func (in *initProcess) bound() error {
+	for _, l := range in.setup.Limits {
+		lim := unix.Rlimit{Cur: l.Value, Max: l.Value}
+		if err := unix.Setrlimit(int(l.Resource), &lim); err != nil {
+			return wrap("set a resource limit", err)
 		}
+	}
+	in.setup.Limits = nil
+	return nil
+}
+
+// nursery forks and executes processes from a thread of its own that has confined itself first: what
+// a thread has given up, its children never had. So a process needs no second program between the
+// init and itself. The thread stays, since the init's other ones have no right to confine another
+// once they have surrendered.
+type nursery struct{ jobs chan job }
+
+type job struct {
+	process *control.Process
+	files   []uintptr // from descriptor 1 on
+	result  chan<- result
+}
+
+type result struct {
+	pid int
+	err error
+}
+
+func (n *nursery) run(setup *control.Setup, ready chan<- error) {
+	runtime.LockOSThread() // never unlocked
+	err := seclude(setup.CgroupNS)
+	if err == nil {
+		err = confine(setup.Filter)
+	}
+	null := -1
+	if err == nil {
+		if null, err = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+			err = wrap("open /dev/null", err)
+		}
+	}
+	ready <- err
+	for j := range n.jobs {
+		pid, err := syscall.ForkExec(j.process.Argv[0], j.process.Argv, &syscall.ProcAttr{
+			Dir: j.process.Dir, Env: j.process.Env, Files: append([]uintptr{uintptr(null)}, j.files...), Sys: &syscall.SysProcAttr{Setsid: true},
+		})
 		if err != nil {
-			in.fail(wrap("wait for the processes", err))
+			err = wrap("execute "+j.process.Argv[0], err)
 		}
-		if got != pid {
-			continue
-		}
-		s := control.Status{}
-		if ws.Signaled() {
-			s.Signal = uint64(ws.Signal())
-		} else {
-			s.Code = uint64(ws.ExitStatus())
-		}
-		if err := in.conn.write(control.Exited, s.Append(nil), nil); err != nil {
-			in.fail(err)
-		}
-		os.Exit(0)
+		j.result <- result{pid, err}
 	}
 }
 
@@ -178,6 +177,10 @@ func install(filter []byte) error {
 
 // surrender gives up the capabilities of every thread of the init, which has nothing left to build.
 func (in *initProcess) surrender() error {
+	if in.dropped {
+		return nil
+	}
+	in.dropped = true
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var none [2]unix.CapUserData
 	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET,

@@ -94,11 +94,10 @@ func (i *instance) instruct(setup *control.Setup, theirs []int) error {
 	if err != nil {
 		return err
 	}
-	if len(i.spec.Argv) == 0 {
+	if len(i.spec.Argv) == 0 || i.spec.Held {
 		return i.holdBack(theirs[1:])
 	}
-	p := control.Process{Argv: i.spec.Argv, Env: i.spec.Env, Dir: i.spec.Dir}
-	return i.session.send(control.Start, p.Append(nil), theirs[1:])
+	return i.sendStart(theirs[1:])
 }
 
 // holdBack keeps the channel's other end for a process that is executed later.

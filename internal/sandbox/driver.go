@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
+	"syscall"
 )
 
 // Driver is a way to isolate. It is safe for concurrent use.
@@ -38,6 +40,43 @@ type Instance interface {
 type Weigher interface {
 	// Weight is the memory that its processes have for themselves now, in bytes.
 	Weight() int64
+}
+
+// Several is an Instance that may hold more processes than the specification's. They share its world,
+// limits and lack of rights. With the first of them, the end of the specification's own process ends
+// nothing but itself: Ended tells of it, and the caller kills.
+type Several interface {
+	// Spawn starts a process beside the others and returns when it has been executed. Its number is
+	// the count of those started so, from 1; at most MaxProcesses. A program that cannot be executed
+	// is a *StartError and ends nothing.
+	Spawn(ctx context.Context, p Process) (number int, err error)
+	// Begin starts the process of a specification that is Held, as Driver.Start does otherwise.
+	Begin(ctx context.Context) error
+	// Signal signals a process and its group; 0 is the specification's. One that has ended needs none.
+	Signal(number int, sig syscall.Signal) error
+	// Ended tells how each process ended, and is closed with the instance.
+	Ended() <-chan Ended
+}
+
+// MaxProcesses bounds Spawn.
+const MaxProcesses = 32
+
+// Process is one more program for a sandbox. Argv, Env and Dir are as in Spec. Stdout and Stderr are
+// given to the process itself; their owner closes them after Spawn. Nil is discarded.
+type Process struct {
+	Argv           []string
+	Env            []string
+	Dir            string
+	Stdout, Stderr *os.File
+}
+
+// Ended is how one of several processes ended; as in Exit.
+type Ended struct{ Number, Code, Signal int }
+
+// Dialer is an Instance whose listeners can be reached from outside.
+type Dialer interface {
+	// Dial connects to a TCP port of the sandbox's 127.0.0.1. While the instance is frozen it waits.
+	Dial(ctx context.Context, port uint16) (net.Conn, error)
 }
 
 // Door is one socket inside a sandbox's network, held by Bastide: Listener for "tcp", Packet for

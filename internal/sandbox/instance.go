@@ -41,6 +41,7 @@ type instance struct {
 	late     []DoorSpec      // that the delivery's answer brings
 	acks     chan struct{}
 	fault    error // why the init ended; read after done
+	several
 
 	control   sync.Mutex // one Freeze, Thaw or Deliver at a time, and delivered
 	delivered bool
@@ -57,7 +58,7 @@ type instance struct {
 
 func newInstance(n *Namespace, spec Spec) *instance {
 	return &instance{
-		driver: n, spec: spec, pidFD: -1,
+		driver: n, spec: spec, pidFD: -1, several: newSeveral(),
 		started: make(chan struct{}), ran: make(chan struct{}), done: make(chan struct{}),
 		doors: map[string]Door{}, acks: make(chan struct{}, 1), exit: make(chan Exit, 1),
 	}
@@ -114,7 +115,7 @@ func (i *instance) run() {
 		case control.Ready:
 			if err := i.openDoors(i.spec.Doors, fds); err != nil {
 				exit.Err = i.refuse(err)
-			} else if len(i.spec.Argv) == 0 {
+			} else if len(i.spec.Argv) == 0 || i.spec.Held {
 				i.settle(nil)
 			}
 		case control.Started:
@@ -135,6 +136,13 @@ func (i *instance) run() {
 			exit.Err = failure(i.spec.ID, body)
 			i.fault = exit.Err
 			i.settle(exit.Err)
+		case control.Spawned, control.Ended, control.Dialed:
+			said, own, err := i.hear(kind, body, fds)
+			if err != nil {
+				exit.Err = i.refuse(err)
+			} else if own {
+				exit.Code, exit.Signal, ended = said.Code, said.Signal, true
+			}
 		default:
 			exit.Err = i.refuse(fmt.Errorf("the init said %d: %w", kind, control.ErrFrame))
 		}
@@ -142,6 +150,7 @@ func (i *instance) run() {
 	i.kill() // when the init has not ended by itself, there is nothing more to hear from it
 	i.reap()
 	i.settle(&StartError{ID: i.spec.ID, Stage: "the init ended before the process ran", Err: ErrCutShort})
+	i.several.close()
 	i.output.wait()
 	i.close(exit, ended)
 }

@@ -30,6 +30,9 @@ type Spec struct {
 	// are not root need it; it is never visible inside.
 	Store string
 
+	// Held leaves the process to Several.Begin: others come first.
+	Held bool
+
 	TmpBytes    int64 // bound of /tmp; default 512 MB
 	MemoryBytes int64 // what the processes may have for themselves; default 128 MB. /tmp counts apart
 	Pids        int   // processes and threads; default 1024
@@ -129,11 +132,21 @@ func (s Spec) check() error {
 		return fmt.Errorf("the store %q is not absolute", s.Store)
 	case s.Late && (s.Code != "" || len(s.Layers) > 0):
 		return fmt.Errorf("code that comes late cannot be there from the start")
+	case s.Late && s.Held:
+		return fmt.Errorf("a process cannot be held and wait for its code")
 	case len(s.Doors) > maxDoors:
 		return fmt.Errorf("%d doors are more than %d", len(s.Doors), maxDoors)
 	}
+	if err := checkArguments(s.Argv, s.Env); err != nil {
+		return err
+	}
+	return s.checkTargets()
+}
+
+// checkArguments refuses what cannot be executed.
+func checkArguments(argv, env []string) error {
 	size := 0
-	for _, list := range [][]string{s.Argv, s.Env} {
+	for _, list := range [][]string{argv, env} {
 		for _, a := range list {
 			if strings.IndexByte(a, 0) >= 0 {
 				return fmt.Errorf("an argument or variable holds a zero byte")
@@ -144,7 +157,7 @@ func (s Spec) check() error {
 	if size > maxArguments {
 		return fmt.Errorf("arguments and environment are %d bytes, more than %d", size, maxArguments)
 	}
-	return s.checkTargets()
+	return nil
 }
 
 func (s Spec) checkTargets() error {

@@ -11,13 +11,21 @@
 //	driver → init   Start     the process to run
 //	init → driver   Started   it has been executed
 //	driver → init   Stop, Continue    hold and release every process (where no freezer exists)
+//	driver → init   Spawn     one more process, before or after the one of Start
+//	init → driver   Spawned   it has been executed, or why not
+//	driver → init   Signal    a signal for one process and its group
+//	init → driver   Ended     how one of several processes ended
+//	driver → init   Dial      a port of loopback to connect to
+//	init → driver   Dialed    with the socket, whose connection is under way
 //	init → driver   Exited    how it ended; the init ends too, and with it every other process
+//	                          (with a Spawn before, Ended says so instead and nothing else ends)
 //	init → driver   Failed    at any point: the stage and the reason; the init ends
 //
 // The launcher answers each Launch, which carries the new init's descriptors, by Launched, which
 // carries the new init's pidfd.
 //
-// Deliver, Stop and Continue are answered by Done, Deliver's with the sockets of its doors. A driver need not wait for Ready before it sends
+// Deliver, Stop, Continue and Signal are answered by Done, Deliver's with the sockets of its doors; Spawn and
+// Dial in the order in which they came. A driver need not wait for Ready before it sends
 // Start. When the driver's end closes, the init ends. The package has no dependencies, because the
 // init must stay small.
 package control
@@ -41,6 +49,12 @@ const (
 	Done
 	Launch
 	Launched
+	Spawn
+	Spawned
+	Signal
+	Ended
+	Dial
+	Dialed
 )
 
 // HeaderSize is the length of a frame's header in bytes.
@@ -75,7 +89,7 @@ func ParseHeader(b []byte) (Header, error) {
 	}
 	h := Header{Kind: Kind(b[0]), FDs: int(b[1])}
 	body := uint32(b[4])<<24 | uint32(b[5])<<16 | uint32(b[6])<<8 | uint32(b[7])
-	if h.Kind < Config || h.Kind > Launched || h.FDs > MaxFDs || body > MaxBody {
+	if h.Kind < Config || h.Kind > Dialed || h.FDs > MaxFDs || body > MaxBody {
 		return Header{}, ErrFrame
 	}
 	h.Body = int(body)

@@ -48,6 +48,21 @@ func TestRoundTrip(t *testing.T) {
 	if got, err := ParseBorn(n.Append(nil)); err != nil || got != n {
 		t.Errorf("%+v, %v", got, err)
 	}
+	c := Child{Number: 3, Process: p}
+	if got, err := ParseChild(c.Append(nil)); err != nil || !reflect.DeepEqual(*got, c) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	e := End{Number: 4, Status: s}
+	if got, err := ParseEnd(e.Append(nil)); err != nil || got != e {
+		t.Errorf("%+v, %v", got, err)
+	}
+	g := Sign{Number: 4, Signal: 15}
+	if got, err := ParseSign(g.Append(nil)); err != nil || got != g {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := ParsePort(Port(65535).Append(nil)); err != nil || got != 65535 {
+		t.Errorf("%+v, %v", got, err)
+	}
 	h := Header{Kind: Deliver, FDs: MaxFDs, Body: MaxBody}
 	if got, err := ParseHeader(h.Append(nil)); err != nil || got != h {
 		t.Errorf("%+v, %v", got, err)
@@ -69,7 +84,7 @@ func TestRefused(t *testing.T) {
 	if _, err := ParseProcess(huge); !errors.Is(err, ErrFrame) {
 		t.Errorf("a huge count: %v", err)
 	}
-	for _, h := range []Header{{Kind: 0}, {Kind: Launched + 1}, {Kind: Start, FDs: MaxFDs + 1}, {Kind: Start, Body: MaxBody + 1}} {
+	for _, h := range []Header{{Kind: 0}, {Kind: Dialed + 1}, {Kind: Start, FDs: MaxFDs + 1}, {Kind: Start, Body: MaxBody + 1}} {
 		if _, err := ParseHeader(h.Append(nil)); !errors.Is(err, ErrFrame) {
 			t.Errorf("%+v: %v", h, err)
 		}
@@ -101,7 +116,11 @@ func FuzzParse(f *testing.F) {
 		_, err4 := ParseStatus(b)
 		_, err5 := ParseFailure(b)
 		_, err6 := ParseHeader(b)
-		for _, err := range []error{err1, err2, err3, err4, err5, err6} {
+		_, err7 := ParseChild(b)
+		_, err8 := ParseEnd(b)
+		_, err9 := ParseSign(b)
+		_, err10 := ParsePort(b)
+		for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9, err10} {
 			if err != nil && !errors.Is(err, ErrFrame) {
 				t.Error(err)
 			}

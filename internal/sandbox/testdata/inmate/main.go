@@ -4,9 +4,11 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -211,6 +213,8 @@ var acts = map[string]func([]string) string{
 		err := unix.Getrlimit(n, &l)
 		return either(fmt.Sprint(l.Cur, l.Max), err)
 	},
+	"serve":  func(a []string) string { return serve(a[0]) },
+	"polite": func(a []string) string { return polite() },
 }
 
 // forever waits; a bare select would be a deadlock to Go.
@@ -439,4 +443,32 @@ func find(name string) string {
 	}
 	slices.Sort(found)
 	return strings.Join(found, " ")
+}
+
+// serve echoes at an address.
+func serve(addr string) string {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return verdict(err)
+	}
+	fmt.Println("serving")
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return verdict(err)
+		}
+		go func() {
+			defer c.Close()
+			_, _ = io.Copy(c, c)
+		}()
+	}
+}
+
+// polite ends when it is asked to.
+func polite() string {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGTERM)
+	fmt.Println("waiting")
+	<-c
+	return "asked"
 }
