@@ -35,7 +35,7 @@ type lane struct {
 	news   uint64    // grows when due is lowered from outside
 	flying int
 	window float64 // how many fly at most
-	slow   float64 // where the window begins to grow slowly
+	step   float64 // by how much it grows with each event that ran
 	limit  int     // of the function's reserved concurrency; 0 for none
 	paused time.Time
 	pauses int
@@ -44,6 +44,7 @@ type lane struct {
 
 const (
 	firstWindow = 4
+	probes      = 8               // events that run in each place before one more is tried after a throttling
 	maxDelay    = 5 * time.Minute // between attempts that were throttled
 )
 
@@ -73,7 +74,7 @@ func (c *courier) expect(name string, due time.Time) {
 func (c *courier) lane(name string) *lane {
 	l := c.lanes[name]
 	if l == nil {
-		l = &lane{window: firstWindow, slow: parallel}
+		l = &lane{window: firstWindow, step: 1}
 		c.lanes[name] = l
 	}
 	return l
@@ -208,15 +209,11 @@ func (c *courier) landed(q queued, how landing, limit int, now time.Time) {
 	switch how {
 	case wasRun:
 		l.pauses = 0
-		if l.window < l.slow {
-			l.window = min(l.window+1, parallel)
-		} else {
-			l.window = min(l.window+1/l.window, parallel)
-		}
+		l.grow()
 	case hadNoRoom:
 		// What flies now had room; a lane that has nothing flying waits.
 		l.window = max(1, float64(l.flying))
-		l.slow = l.window
+		l.step = 1 / (probes * l.window)
 		if l.flying == 0 && !l.paused.After(now) {
 			l.paused = now.Add(backoff(l.pauses))
 			l.pauses++
@@ -225,6 +222,15 @@ func (c *courier) landed(q queued, how landing, limit int, now time.Time) {
 	}
 	c.mu.Unlock()
 	c.nudge()
+}
+
+// grow widens a window, the faster the longer there was room.
+func (l *lane) grow() {
+	was := int(l.window)
+	l.window = min(l.window+l.step, parallel)
+	if int(l.window) > was {
+		l.step = min(1, 2*l.step)
+	}
 }
 
 // backoff is how long the next attempt after n throttled ones waits. Source: AWS Lambda Developer
