@@ -1,7 +1,6 @@
 package main
 
 import (
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -32,21 +31,20 @@ func buildRoot(s *control.Setup, fds []int) (root, store int, err error) {
 		return -1, -1, wrap("make the mounts private", err)
 	}
 	b := &builder{fds: fds, store: -1}
-	if err := b.take(s.Mounts, s.Layers); err != nil {
+	if err := b.take(s.Tree, s.Mounts, s.Layers); err != nil {
 		return -1, -1, err
 	}
 	if err := b.stock(s); err != nil {
 		return -1, -1, err
 	}
-	root, err = newFS("tmpfs", plain, "mode", "0755", "size", strconv.FormatUint(s.RootBytes, 10))
-	if err != nil {
+	if root, err = b.ground(s); err != nil {
 		return -1, -1, err
 	}
 	if err := stage(root); err != nil {
 		return -1, -1, err
 	}
 	b.root = root
-	for _, step := range []func(*control.Setup) error{b.dirs, b.files, b.attach, b.await, b.dev, b.proc, b.tmp} {
+	for _, step := range []func(*control.Setup) error{b.dirs, b.files, b.attach, b.await, b.devices, b.proc, b.tmp} {
 		if err := step(s); err != nil {
 			return -1, -1, err
 		}
@@ -122,7 +120,11 @@ type builder struct {
 }
 
 func (b *builder) dirs(s *control.Setup) error {
-	for _, list := range [][]string{always, s.Dirs} {
+	made := always
+	if len(s.Tree) > 0 {
+		made = covered
+	}
+	for _, list := range [][]string{made, s.Dirs} {
 		for _, dir := range list {
 			fd, err := b.dir(dir)
 			if err != nil {

@@ -152,6 +152,13 @@ func (i *instance) setup() (*control.Setup, error) {
 }
 
 func (i *instance) setupMounts(s *control.Setup) error {
+	if i.spec.Root.Tree != "" {
+		m, err := i.mount(Bind{Source: i.spec.Root.Tree})
+		if err != nil {
+			return err
+		}
+		s.Tree = []control.Mount{m}
+	}
 	binds := i.spec.Root.Binds
 	if i.spec.Code != "" {
 		binds = append(slices.Clone(binds), Bind{Source: i.spec.Code, Target: "/var/task"})

@@ -51,6 +51,10 @@ type Spec struct {
 // RootFS is the read-only root. Besides what it names there are /proc, /dev (null, zero, full, random,
 // urandom), /tmp, /opt and /var/task. Targets may not lie inside one another's binds.
 type RootFS struct {
+	// Tree is a host directory that is the root itself, with what programs find at /var/task and /opt.
+	// It has directories /proc, /dev and /tmp, and what binds lie over; nothing else is made in it, so that
+	// Files, Links and Dirs, and the Spec's Code and Layers, are empty.
+	Tree  string
 	Binds []Bind
 	Files map[string]File   // generated files by absolute path; all together at most 64 MB
 	Links map[string]string // symbolic links: absolute path → target
@@ -160,7 +164,25 @@ func checkArguments(argv, env []string) error {
 	return nil
 }
 
+// checkTree refuses what a root that is there already cannot take in.
+func (s Spec) checkTree() error {
+	switch {
+	case !path.IsAbs(s.Root.Tree):
+		return fmt.Errorf("the tree %q is not absolute", s.Root.Tree)
+	case s.Late || s.Code != "" || len(s.Layers) > 0:
+		return fmt.Errorf("a tree has its code already")
+	case len(s.Root.Files)+len(s.Root.Links)+len(s.Root.Dirs) > 0:
+		return fmt.Errorf("nothing is made in a tree")
+	}
+	return nil
+}
+
 func (s Spec) checkTargets() error {
+	if s.Root.Tree != "" {
+		if err := s.checkTree(); err != nil {
+			return err
+		}
+	}
 	var all []string
 	for _, b := range s.Root.Binds {
 		if !path.IsAbs(b.Source) {

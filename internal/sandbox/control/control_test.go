@@ -10,6 +10,7 @@ import (
 var setup = Setup{
 	Hostname: "h", CgroupNS: true, Proc: true, RootBytes: 1 << 26, TmpBytes: 1 << 40,
 	Doors:  []Door{{Datagram: true, IP: "\x7f\x00\x00\x01", Port: 53}, {IP: "0123456789abcdef", Port: 65535}},
+	Tree:   []Mount{{Source: "/tree"}},
 	Mounts: []Mount{{Target: "/a", Source: "/b", Writable: true}, {Target: "/c"}},
 	Layers: []Mount{{Source: "/l"}},
 	Dirs:   []string{"/d", ""},

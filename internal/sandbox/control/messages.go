@@ -8,6 +8,7 @@ type Setup struct {
 	RootBytes uint64 // bound of the root file system, which holds the generated files
 	TmpBytes  uint64 // bound of /tmp
 	Doors     []Door
+	Tree      []Mount // at most one: the root itself, in place of an empty one; Target is not used
 	Mounts    []Mount
 	Layers    []Mount // merged at /opt, later ones above earlier ones; Target is not used
 	Dirs      []string
@@ -57,6 +58,7 @@ func (s *Setup) Append(b []byte) []byte {
 	e.number(s.RootBytes)
 	e.number(s.TmpBytes)
 	e.doors(s.Doors)
+	e.mounts(s.Tree)
 	e.mounts(s.Mounts)
 	e.mounts(s.Layers)
 	e.texts(s.Dirs)
@@ -89,6 +91,7 @@ func ParseSetup(b []byte) (*Setup, error) {
 		TmpBytes:  d.number(),
 	}
 	s.Doors = d.doors()
+	s.Tree = d.mounts()
 	s.Mounts = d.mounts()
 	s.Layers = d.mounts()
 	s.Dirs = d.texts()

@@ -119,6 +119,9 @@ func (u *unpacker) place(file string, layer int, must bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	for d := at; d.up != d; d = d.up {
+		d.perm |= 0o111 // or the place could not be reached
+	}
 	n := &node{layer: layer, file: u.files}
 	u.files++
 	if err := os.WriteFile(u.kept(n.file), nil, 0o444); err != nil {
