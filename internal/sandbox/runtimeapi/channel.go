@@ -56,6 +56,13 @@ func (c *Channel) Ready(ctx context.Context) error {
 
 // Invoke hands one event over and waits for its answer.
 func (c *Channel) Invoke(ctx context.Context, inv Invocation) (Result, error) {
+	var whole collected
+	r, err := c.invoke(ctx, inv, &whole)
+	return whole.result(r), err
+}
+
+// invoke gives an answer as its result, and a streamed one to s.
+func (c *Channel) invoke(ctx context.Context, inv Invocation, s Sink) (Result, error) {
 	if !c.mu.TryLock() {
 		return Result{}, ErrBusy
 	}
@@ -75,13 +82,22 @@ func (c *Channel) Invoke(ctx context.Context, inv Invocation) (Result, error) {
 	switch f.kind {
 	case kindResponse:
 		return Result{Payload: f.body}, nil
-	case kindError:
-		return Result{Payload: f.body, Failed: true, ErrorType: errorType(f.body)}, nil
-	case kindFatal:
-		c.spent = ErrGone
-		return Result{Payload: f.body, Failed: true, ErrorType: errorType(f.body), Spent: true}, nil
+	case kindError, kindFatal:
+		return c.failed(f), nil
+	case kindHead:
+		s.Begin(contentType(string(f.body), octets))
+		return c.receive(ctx, s)
 	}
 	return Result{}, c.broken(f)
+}
+
+// failed is an error that the guest reports.
+func (c *Channel) failed(f frame) Result {
+	r := Result{Payload: f.body, Failed: true, ErrorType: errorType(f.body)}
+	if f.kind == kindFatal {
+		c.spent, r.Spent = ErrGone, true
+	}
+	return r
 }
 
 // converse sends what there is to send and reads the answer. An answer to an earlier invocation cannot be meant for this one and is dropped.

@@ -28,13 +28,22 @@ const (
 	kindResponse  kind = 'R' // guest → host: the handler's answer
 	kindError     kind = 'E' // guest → host: an error document
 	kindFatal     kind = 'X' // guest → host: an error document, after which the guest ends itself
+	// An answer that is written while the handler runs: its head, chunks, and its end, in place of which
+	// an error may come. The guest's writes wait while the host does not read.
+	kindHead  kind = 'S' // guest → host: the content type, or nothing
+	kindChunk kind = 'C' // guest → host: bytes of the answer
+	kindEnd   kind = 'Z' // guest → host: empty
 )
 
 // limit is the longest body that a guest may send of a kind; -1 for what it may not send at all.
 func (k kind) limit() int {
 	switch k {
-	case kindReady:
+	case kindReady, kindEnd:
 		return 0
+	case kindHead:
+		return maxType
+	case kindChunk:
+		return maxChunk
 	case kindResponse:
 		return MaxPayload
 	case kindInitError, kindError, kindFatal:

@@ -43,6 +43,7 @@ const (
 	stateReady     state = "Ready"
 	stateRunning   state = "Running"
 	stateResponded state = "ResponseSent"
+	stateStreaming state = "InvocationResponse"
 	stateInitError state = "InitError"
 )
 
@@ -50,6 +51,7 @@ const (
 type exchange struct {
 	inv    Invocation
 	result chan Result // buffered: the guest's answer never waits for the host
+	stream streaming
 }
 
 // ServeHTTP starts to serve on l and takes it over.
@@ -94,6 +96,13 @@ func (h *HTTP) Ready(ctx context.Context) error {
 
 // Invoke hands one event over and waits for its answer.
 func (h *HTTP) Invoke(ctx context.Context, inv Invocation) (Result, error) {
+	var whole collected
+	r, err := h.invoke(ctx, inv, &whole)
+	return whole.result(r), err
+}
+
+// invoke gives an answer as its result, and a streamed one to s.
+func (h *HTTP) invoke(ctx context.Context, inv Invocation, s Sink) (Result, error) {
 	if !h.take() {
 		return Result{}, ErrBusy
 	}
@@ -101,7 +110,8 @@ func (h *HTTP) Invoke(ctx context.Context, inv Invocation) (Result, error) {
 	if len(inv.Payload) > MaxPayload {
 		return Result{}, fmt.Errorf("runtimeapi: an event of %d bytes is above the limit of %d", len(inv.Payload), MaxPayload)
 	}
-	e := &exchange{inv: inv, result: make(chan Result, 1)}
+	e := &exchange{inv: inv, result: make(chan Result, 1), stream: streaming{ctx: ctx, sink: s}}
+	defer e.stream.wait() // nothing reaches the sink after this has returned
 	select {
 	case h.events <- e:
 	case <-h.initDone:
@@ -113,7 +123,7 @@ func (h *HTTP) Invoke(ctx context.Context, inv Invocation) (Result, error) {
 	}
 	select {
 	case r := <-e.result:
-		return r, nil
+		return r, e.stream.err
 	case <-h.closed:
 		return Result{}, ErrGone
 	case <-ctx.Done():
@@ -193,6 +203,10 @@ func writeEvent(w http.ResponseWriter, inv Invocation) {
 }
 
 func (h *HTTP) response(w http.ResponseWriter, r *http.Request) {
+	if mode := r.Header.Get(responseMode); mode != "" {
+		h.streamed(w, r, mode)
+		return
+	}
 	body, err := readLimited(w, r, MaxPayload)
 	if err != nil {
 		h.refuseBody(w, r, err)
@@ -213,22 +227,35 @@ func (h *HTTP) failure(w http.ResponseWriter, r *http.Request) {
 
 // answer completes the invocation that the path names, once.
 func (h *HTTP) answer(w http.ResponseWriter, r *http.Request, res Result) {
+	if e := h.claim(w, r, stateResponded); e != nil {
+		reply(w, http.StatusAccepted, "", "")
+		e.result <- res
+	}
+}
+
+// claim is the invocation that the path names, if it runs and nobody answers it yet; otherwise the guest
+// has been told so.
+func (h *HTTP) claim(w http.ResponseWriter, r *http.Request, to state) *exchange {
 	h.mu.Lock()
 	e, from := h.current, h.state
-	if e == nil || e.inv.RequestID != r.PathValue("id") {
-		h.mu.Unlock()
-		reply(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
-		return
+	mine := e != nil && e.inv.RequestID == r.PathValue("id")
+	taken := mine && from == stateRunning
+	if taken {
+		h.state = to
+		if to == stateStreaming {
+			e.stream.begin()
+		}
 	}
-	if from != stateRunning {
-		h.mu.Unlock()
-		refuse(w, from, stateResponded)
-		return
-	}
-	h.state = stateResponded
 	h.mu.Unlock()
-	reply(w, http.StatusAccepted, "", "")
-	e.result <- res
+	switch {
+	case taken:
+		return e
+	case mine:
+		refuse(w, from, stateResponded)
+	default:
+		reply(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
+	}
+	return nil
 }
 
 // refuseBody answers a body that could not be read. One above the limit still ends the

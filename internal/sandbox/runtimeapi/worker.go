@@ -9,7 +9,7 @@ import (
 )
 
 // Limits of Lambda ("Lambda quotas", Invocation payload): 6 MB each way, and the 100 bytes that
-// the service adds to what it prints.
+// the service adds to what it prints. A streamed answer may be longer: whoever takes it counts.
 const (
 	MaxPayload = 6<<20 + 100
 	maxError   = 256 << 10 // an error's JSON: type, message and trace
@@ -39,6 +39,8 @@ type Result struct {
 	ErrorType string
 	// Spent says that the runtime ends itself after this answer.
 	Spent bool
+	// Streamed says that a Sink has the answer, or what there was of it before it failed.
+	Streamed bool
 }
 
 // InitError is a runtime's report that it could not load the handler.
@@ -68,6 +70,9 @@ type Worker interface {
 	// Invoke hands the event over and waits for the answer. A context that ends first leaves the
 	// worker spent, because the guest is still busy.
 	Invoke(ctx context.Context, inv Invocation) (Result, error)
+	// Stream is Invoke with the answer, streamed or not, handed to s as it comes; Payload is then an
+	// error's document alone.
+	Stream(ctx context.Context, inv Invocation, s Sink) (Result, error)
 	Close() error
 }
 
