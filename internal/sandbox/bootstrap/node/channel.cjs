@@ -9,7 +9,8 @@ const FD = 3;
 const HEADER = 9;
 const CHUNK = 64 * 1024;
 
-exports.KIND = { invoke: 0x49, ready: 0x48, initError: 0x46, response: 0x52, error: 0x45, fatal: 0x58 };
+exports.KIND = { invoke: 0x49, ready: 0x48, initError: 0x46, response: 0x52, error: 0x45, fatal: 0x58,
+  head: 0x53, chunk: 0x43, end: 0x5a };
 exports.MAX_PAYLOAD = 6 * 1024 * 1024 + 100;
 const MAX_ERROR = 250 * 1024;
 
@@ -28,6 +29,36 @@ function readAtLeast(buffer, have, want) {
 function writeAll(buffer, length) {
   for (let at = 0; at < length;) at += fs.writeSync(FD, buffer, at, length - at);
 }
+
+exports.write = (buffer) => writeAll(buffer, buffer.length);
+
+let later = false; // a writeLater is under way
+let last = null; // what ends this process once that has ended
+
+// writeLater writes without holding the event loop up: a stream's reader may be slow. One at a time.
+exports.writeLater = function writeLater(buffer, callback) {
+  if (last) return;
+  later = true;
+  let at = 0;
+  const step = () => fs.write(FD, buffer, at, buffer.length - at, null, (error, n) => {
+    at += n;
+    if (!error && at < buffer.length) {
+      step();
+      return;
+    }
+    later = false;
+    if (last) last();
+    else callback(error);
+  });
+  step();
+};
+
+// atLast runs what ends this process, not in the middle of a frame.
+exports.atLast = function atLast(end) {
+  if (last) return;
+  last = end;
+  if (!later) end();
+};
 
 // nextFrame waits for a frame. The host sends one and then waits for its answer, so that nothing
 // follows the frame's last byte.

@@ -15,6 +15,8 @@ exports.MalformedHandlerName = named('Runtime.MalformedHandlerName');
 exports.UserCodeSyntaxError = named('Runtime.UserCodeSyntaxError');
 exports.ImportModuleError = named('Runtime.ImportModuleError');
 exports.CallbackHandlerDeprecated = named('Runtime.CallbackHandlerDeprecated');
+exports.MalformedStreamingHandler = named('Runtime.MalformedStreamingHandler');
+exports.InvalidStreamingOperation = named('Runtime.InvalidStreamingOperation');
 exports.ResponseSizeTooLarge = named('Function.ResponseSizeTooLarge');
 exports.UnhandledPromiseRejection = class extends Error {
   constructor(reason, promise) {

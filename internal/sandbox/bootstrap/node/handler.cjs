@@ -4,6 +4,7 @@
 const fs = require('fs');
 const path = require('path');
 const { HandlerNotFound, MalformedHandlerName, UserCodeSyntaxError, ImportModuleError, CallbackHandlerDeprecated } = require('./errors.cjs');
+const { isStreaming } = require('./streaming.cjs');
 
 function split(handler) {
   if (handler.includes('..')) {
@@ -60,7 +61,7 @@ exports.loadHandler = async function loadHandler(root, name) {
   } catch { /* a getter that throws has no handler */ }
   if (!handler) throw new HandlerNotFound(`${name} is undefined or not exported`);
   if (typeof handler !== 'function') throw new HandlerNotFound(`${name} is not a function`);
-  if (Number(process.versions.node.split('.')[0]) >= 24 && handler.length >= 3) {
+  if (!isStreaming(handler) && Number(process.versions.node.split('.')[0]) >= 24 && handler.length >= 3) {
     throw new CallbackHandlerDeprecated('AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. ' +
       'You will need to modify this function to use a supported handler signature to use Node.js 24 or later. ' +
       'For more information see https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html.');

@@ -3,6 +3,7 @@
 const channel = require('./channel.cjs');
 const errors = require('./errors.cjs');
 const logging = require('./logging.cjs');
+const streaming = require('./streaming.cjs');
 const { KIND } = channel;
 
 const env = process.env;
@@ -15,9 +16,11 @@ let atExit = null;
 
 function fatal(error, label) {
   console.error(label, `\t${errors.logged(error)}`);
-  if (running) channel.sendError(KIND.fatal, logging.current.seq, errors.document(error));
-  else channel.sendError(KIND.initError, 0, errors.document(error));
-  process.reallyExit(129);
+  channel.atLast(() => {
+    if (running) channel.sendError(KIND.fatal, logging.current.seq, errors.document(error));
+    else channel.sendError(KIND.initError, 0, errors.document(error));
+    process.reallyExit(129);
+  });
 }
 
 process.on('uncaughtException', (error) => fatal(error, 'Uncaught Exception'));
@@ -93,6 +96,12 @@ function addLegacy(context, decide, finish) {
   return decide(callback);
 }
 
+async function stream(handler, inv) {
+  await streaming.run(handler, inv, makeContext, (error) => answerError(inv.seq, error));
+  running = false;
+  setImmediate(run, handler);
+}
+
 function run(handler) {
   const inv = channel.nextInvocation();
   const { current } = logging;
@@ -102,6 +111,11 @@ function run(handler) {
   if (inv.traceId) env._X_AMZN_TRACE_ID = inv.traceId;
   else if (env._X_AMZN_TRACE_ID !== undefined) delete env._X_AMZN_TRACE_ID;
 
+  running = true;
+  if (streaming.isStreaming(handler)) {
+    stream(handler, inv);
+    return;
+  }
   let finished = false;
   const finish = (failed, value) => {
     if (finished) return;
@@ -117,7 +131,6 @@ function run(handler) {
     decided = true;
     way(...args);
   };
-  running = true;
   atExit = () => finish(false, null); // nothing is left that could still answer
   try {
     const context = makeContext(inv);
@@ -153,6 +166,7 @@ async function main() {
   const { loadHandler } = require('./handler.cjs');
   if (process.argv[2] === 'wait') wait();
   logging.patchConsole(env);
+  streaming.setUp(env);
   let handler;
   try {
     handler = await loadHandler(env.LAMBDA_TASK_ROOT || process.cwd(), env._HANDLER || '');
