@@ -73,6 +73,7 @@ type Call struct {
 	asking    *Ask // that made needs: ask, or what decided again inside Update
 	inTx      bool
 	committed bool
+	course    course // of an Invoke
 }
 
 // Refusal is nil if the i-th of the call's needs, an Optional one, is allowed, and otherwise the

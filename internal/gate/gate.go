@@ -214,7 +214,11 @@ func (g *Gate) finish(c *Call, out any, err error) error {
 	if c.committed && err == nil {
 		return nil
 	}
-	if noted := g.trail.Note(c.record(nil, err)); noted != nil {
+	note := func() error { return g.trail.Note(c.record(nil, err)) }
+	if c.goesOn(err) {
+		note = c.admitted
+	}
+	if noted := note(); noted != nil {
 		unrecorded := awserr.Wrap(noted)
 		unrecorded.Cause = errors.Join(noted, err) // what the call itself came to is for the log
 		return unrecorded
@@ -241,10 +245,8 @@ func (c *Call) admit() (stop func()) {
 		return func() {}
 	}
 	t := time.AfterFunc(admission, func() {
-		r := c.record(nil, nil)
-		r.Phase = "admitted"
 		// A failure shows when the completion is recorded: the log stays failed.
-		_ = c.gate.trail.Note(r)
+		_ = c.admitted()
 	})
 	return func() { t.Stop() }
 }

@@ -238,3 +238,55 @@ func benchmark(b *testing.B, op func(*rig) func(identity.Principal, int) error) 
 		}
 	}
 }
+
+// TestStreamIsAdmittedAndCompleted: a call that continues is in the trail before its answer is seen,
+// and again, with how it ended, when it has.
+func TestStreamIsAdmittedAndCompleted(t *testing.T) {
+	r := newRig(t)
+	ann := r.user("ann")
+	r.dir.grant(t, ann, mayAll)
+	var completed func(error) error
+	r.handle["RunNote"] = func(c *Call, _ *noteInput) (out *noteOutput, err error) {
+		completed, err = c.Continue()
+		return &noteOutput{}, err
+	}
+	if _, err := r.do(ann, r.run, &noteInput{Name: "n"}); err != nil {
+		t.Fatal(err)
+	}
+	if recs := r.records(); len(recs) != 1 || recs[0].Additional["bastidePhase"] != "admitted" {
+		t.Fatalf("before the end: %+v", recs)
+	}
+	for range 2 { // the second is too late to tell anything
+		if err := completed(awserr.New("Broken", 400, "in the middle")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	recs := r.records()
+	if len(recs) != 2 || recs[1].Additional["bastidePhase"] != nil || recs[1].ErrorCode != "Broken" || recs[1].RequestID != recs[0].RequestID {
+		t.Errorf("after the end: %+v", recs)
+	}
+
+	// one that ends before its handler returns is in the trail once
+	r.handle["RunNote"] = func(c *Call, _ *noteInput) (*noteOutput, error) {
+		completed, err := c.Continue()
+		if err != nil {
+			return nil, err
+		}
+		return &noteOutput{}, completed(nil)
+	}
+	if _, err := r.do(ann, r.run, &noteInput{Name: "n"}); err != nil {
+		t.Fatal(err)
+	}
+	if recs := r.records(); len(recs) != 3 || recs[2].Additional["bastidePhase"] != nil || recs[2].ErrorCode != "" {
+		t.Errorf("a short one: %+v", recs)
+	}
+
+	// and only an Invoke can
+	r.handle["GetNote"] = func(c *Call, _ *noteInput) (*noteOutput, error) {
+		_, err := c.Continue()
+		return nil, err
+	}
+	if _, err := r.do(ann, r.get, &noteInput{Name: "n"}); err == nil || awserr.Wrap(err).Kind != awserr.Internal {
+		t.Errorf("a read continued: %v", err)
+	}
+}
