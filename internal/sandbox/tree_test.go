@@ -2,11 +2,6 @@ package sandbox
 
 import (
 	"archive/tar"
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,37 +9,23 @@ import (
 	"testing"
 
 	"github.com/bastide-cloud/bastide/internal/sandbox/image"
+	"github.com/bastide-cloud/bastide/internal/sandbox/sandboxtest"
 )
 
-// entry is one of a layer: a file, or by its kind something else.
+// entry is a sandboxtest.Entry, written short.
 type entry struct {
-	name, body string
-	kind       byte
-	mode       int64
+	Name, Body string
+	Kind       byte
+	Mode       int64
 }
 
-func archived(t testing.TB, entries []entry) []byte {
+func layer(t testing.TB, entries ...entry) []byte {
 	t.Helper()
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
+	var all []sandboxtest.Entry
 	for _, e := range entries {
-		h := &tar.Header{Name: e.name, Typeflag: e.kind, Mode: e.mode, Linkname: e.body}
-		if e.kind == tar.TypeReg {
-			h.Linkname, h.Size = "", int64(len(e.body))
-		}
-		if err := w.WriteHeader(h); err != nil {
-			t.Fatal(err)
-		}
-		if e.kind == tar.TypeReg {
-			if _, err := w.Write([]byte(e.body)); err != nil {
-				t.Fatal(err)
-			}
-		}
+		all = append(all, sandboxtest.Entry(e))
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
+	return sandboxtest.Layer(t, all...)
 }
 
 // planted unpacks an image that has the inmate, with the set-user-id bit, and such layers above it.
@@ -54,31 +35,15 @@ func (l *lab) planted(layers ...[]entry) (image.Tree, error) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	img, blobs := &image.Image{}, map[string][]byte{}
-	for _, entries := range append([][]entry{{{"inmate", string(inmate), tar.TypeReg, 0o6755}}}, layers...) {
-		b := archived(l.t, entries)
-		sum := sha256.Sum256(b)
-		digest := "sha256:" + hex.EncodeToString(sum[:])
-		img.Layers, blobs[digest] = append(img.Layers, image.Layer{Digest: digest, DiffID: digest, Size: int64(len(b))}), b
+	all := [][]byte{layer(l.t, entry{"inmate", string(inmate), tar.TypeReg, 0o6755})}
+	for _, entries := range layers {
+		all = append(all, layer(l.t, entries...))
 	}
-	dir := shared(l.t)
-	l.t.Cleanup(func() { loosen(dir) })
-	if _, err = image.Unpack(l.t.Context(), img, dir, image.Standard(), func(l image.Layer) (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(blobs[l.Digest])), nil
-	}); err != nil {
+	dir, err := sandboxtest.Unpack(l.t, all...)
+	if err != nil {
 		return image.Tree{}, err
 	}
 	return image.OpenTree(dir)
-}
-
-// loosen lets an ordinary user remove a sealed tree.
-func loosen(dir string) {
-	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
-			return os.Chmod(p, 0o700)
-		}
-		return nil
-	})
 }
 
 // in runs the inmate of a tree.

@@ -14,6 +14,7 @@ import (
 type Fleet struct {
 	deps   Deps
 	bundle string // file of the roots that functions trust
+	etc    string // folder of the files that are laid over images' own
 
 	mu       sync.Mutex
 	turns    int
@@ -68,7 +69,7 @@ func New(d Deps) (*Fleet, error) {
 	if err := errors.Join(os.Chmod(f.bundle+".new", 0o644), os.Rename(f.bundle+".new", f.bundle)); err != nil {
 		return nil, fmt.Errorf("fleet: %w", err)
 	}
-	return f, nil
+	return f, f.etcFiles(dir)
 }
 
 var errClosed = errors.New("fleet: it is closed")

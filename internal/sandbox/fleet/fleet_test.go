@@ -76,7 +76,8 @@ func TestAsOrdinaryUser(t *testing.T) {
 	}
 	home := filepath.Join(dir, "home")
 	err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(home, 0o700), os.Chown(home, 65534, 65534),
-		os.WriteFile(filepath.Join(dir, "suite"), self, 0o755), os.WriteFile(filepath.Join(dir, "init"), sandboxtest.Init(t), 0o755))
+		os.WriteFile(filepath.Join(dir, "suite"), self, 0o755), os.WriteFile(filepath.Join(dir, "init"), sandboxtest.Init(t), 0o755),
+		os.WriteFile(filepath.Join(dir, "guest"), guestProgram(t), 0o755))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +98,7 @@ type lab struct {
 	t        testing.TB
 	clock    *shifted
 	node, py string // runtimes that this machine has
+	guest    []byte // the program of images, once it was built
 
 	mu     sync.Mutex
 	events map[Stream][]string

@@ -31,6 +31,7 @@ type Function struct {
 	Handler string
 	Code    string   // host folder that becomes /var/task
 	Layers  []string // host folders merged at /opt, later ones win
+	Image   *Image   // in place of the four before it
 	Env     map[string]string
 
 	MemoryMB int
@@ -149,7 +150,7 @@ const bundlePath = "/etc/pki/tls/certs/ca-bundle.crt"
 // own, then the function's, then what a function cannot change.
 func (f Function) environ(rt *runtimes.Runtime, c Credentials, stream string, apiPort int) []string {
 	env := map[string]string{}
-	for _, kv := range rt.Environ() {
+	for _, kv := range f.baseline(rt) {
 		env[kv[0]] = kv[1]
 	}
 	for _, name := range []string{"SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"} {
@@ -174,7 +175,9 @@ func (f Function) environ(rt *runtimes.Runtime, c Credentials, stream string, ap
 		fixed = append(fixed, [2]string{"AWS_LAMBDA_LOG_FORMAT", "JSON"}, [2]string{"AWS_LAMBDA_LOG_LEVEL", f.LogLevel})
 	}
 	for _, kv := range fixed {
-		env[kv[0]] = kv[1]
+		if f.Image == nil || !ofImages(kv[0]) {
+			env[kv[0]] = kv[1]
+		}
 	}
 	out := make([]string, 0, len(env))
 	for k, v := range env {

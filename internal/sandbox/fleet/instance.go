@@ -70,7 +70,7 @@ const (
 
 // start opens an instance and begins its runtime; ready waits until it can serve.
 func (f *Fleet) start(ctx context.Context, g *group, fn *Function) (*instance, error) {
-	rt, err := f.deps.Runtimes.Resolve(ctx, fn.Runtime)
+	rt, err := f.runtime(ctx, fn)
 	if err != nil {
 		return nil, err
 	}
@@ -85,12 +85,12 @@ func (f *Fleet) start(ctx context.Context, g *group, fn *Function) (*instance, e
 	i.report.initStart(rt)
 	spec, routes, err := f.spec(fn, rt)
 	if err != nil {
-		return nil, err
+		return i, err
 	}
 	spec.ID, spec.Env = "f-"+id, fn.environ(rt, creds, stream, f.deps.APIPort)
 	begun := f.deps.Clock.Now()
 	if err := i.open(ctx, spec); err != nil {
-		return nil, err
+		return i, fn.notExecuted(err, spec.Argv[0])
 	}
 	i.serve(rt, routes)
 	if err = i.ready(ctx); err == nil {
@@ -107,10 +107,10 @@ func (f *Fleet) streamID() string {
 // spec is the sandbox of a function, and where its routes are inside.
 func (f *Fleet) spec(fn *Function, rt *runtimes.Runtime) (sandbox.Spec, resolver, error) {
 	launch := runtimes.Launch{MemoryMB: fn.MemoryMB, Env: fn.Env}
-	if !rt.Channel() {
+	if !rt.Channel() && fn.Image == nil {
 		var err error
 		if launch.Bootstrap, err = runtimes.BootstrapIn(fn.Code, fn.Layers); err != nil {
-			return sandbox.Spec{}, resolver{}, &entryError{err.Error()}
+			return sandbox.Spec{}, resolver{}, &entryError{words: err.Error()}
 		}
 	}
 	s := sandbox.Spec{
@@ -121,6 +121,11 @@ func (f *Fleet) spec(fn *Function, rt *runtimes.Runtime) (sandbox.Spec, resolver
 			{Name: doorTLS, Network: "tcp", Address: "127.0.0.1:443"},
 			{Name: doorDNS, Network: "udp", Address: "127.0.0.1:53"},
 		},
+	}
+	if fn.Image != nil {
+		if err := f.imageSpec(&s, fn); err != nil {
+			return s, resolver{}, err
+		}
 	}
 	if !rt.Channel() {
 		s.Doors = append(s.Doors, sandbox.DoorSpec{Name: doorRuntime, Network: "tcp", Address: runtimeAPI})
@@ -144,6 +149,12 @@ func (f *Fleet) spec(fn *Function, rt *runtimes.Runtime) (sandbox.Spec, resolver
 	return s, r, nil
 }
 
+// What functions find of the network's configuration.
+const (
+	resolverFile = "nameserver 127.0.0.1\noptions timeout:1 attempts:2\n"
+	hostsFile    = "127.0.0.1 localhost\n"
+)
+
 // root is the runtime's image with the few files of /etc that programs look for.
 func (f *Fleet) root(rt *runtimes.Runtime) sandbox.RootFS {
 	root := rt.Root
@@ -154,8 +165,8 @@ func (f *Fleet) root(rt *runtimes.Runtime) sandbox.RootFS {
 	}
 	root.Links = links
 	root.Files = map[string]sandbox.File{
-		"/etc/resolv.conf":   {Content: "nameserver 127.0.0.1\noptions timeout:1 attempts:2\n"},
-		"/etc/hosts":         {Content: "127.0.0.1 localhost\n"},
+		"/etc/resolv.conf":   {Content: resolverFile},
+		"/etc/hosts":         {Content: hostsFile},
 		"/etc/nsswitch.conf": {Content: "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n"},
 		"/etc/passwd":        {Content: "root:x:0:0:root:/:/sbin/nologin\nsbx_user1051:x:993:990::/tmp:/sbin/nologin\n"},
 		"/etc/group":         {Content: "root:x:0:\nsbx_group1051:x:990:\n"},
@@ -306,7 +317,8 @@ func (i *instance) close() error {
 	return err
 }
 
-// entryError is a custom runtime without a program.
-type entryError struct{ words string }
+// entryError is a custom runtime without a program, or an image whose program cannot be started; kind
+// and log are what Lambda calls and writes of the latter.
+type entryError struct{ words, kind, log string }
 
 func (e *entryError) Error() string { return "fleet: " + e.words }

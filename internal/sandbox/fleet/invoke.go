@@ -67,15 +67,18 @@ func (f *Fleet) Invoke(ctx context.Context, fn Function, ev Event) (Outcome, err
 	}
 	f.done(g)
 	if i == nil || i.box == nil {
-		return f.noEntry(err)
+		return i.noEntry(ev, err)
 	}
 	return i.failedStart(ev, err)
 }
 
 // noEntry is a start that found nothing to start: of a custom runtime without a program the function's
 // owner hears in Lambda's words, of anything else the caller.
-func (f *Fleet) noEntry(err error) (Outcome, error) {
+func (i *instance) noEntry(ev Event, err error) (Outcome, error) {
 	if e, ok := errors.AsType[*entryError](err); ok {
+		if e.kind != "" {
+			return i.notLaunched(ev, e), nil
+		}
 		r := runtimeapi.Failure("Runtime.InvalidEntrypoint", "Error: "+e.words)
 		return Outcome{Payload: r.Payload, FunctionError: "Unhandled", Cold: true}, nil
 	}

@@ -36,6 +36,9 @@ func (r report) event(kind string, record map[string]any) {
 }
 
 func (r report) initStart(rt *runtimes.Runtime) {
+	if r.fn.Image != nil {
+		return // it has no runtime that Lambda could tell the version of
+	}
 	name := rt.Name
 	switch rt.Family {
 	case bootstrap.Node:
