@@ -119,6 +119,7 @@ type Deps struct {
 	APIPort int    // of the API inside; 4566 if zero
 
 	Concurrency int           // of an account in a region; 1000 if zero
+	StreamRate  int64         // bytes a second of a streamed answer behind its first 6 MB; 2 MB if zero, as fast as it comes if negative
 	Instances   int           // that are kept at most, idle ones ended first; 200 if zero
 	FreezeAfter time.Duration // idle; 20 ms if zero
 	EndAfter    time.Duration // idle; 10 minutes if zero

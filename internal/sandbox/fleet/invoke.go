@@ -18,6 +18,9 @@ type Event struct {
 	ClientContext, Identity string
 	TenantID                string
 	Payload                 []byte // JSON
+	// Sink takes the answer, streamed or not, while the function makes it; the Outcome has then an
+	// error's document at most. Nil: the Outcome has the answer.
+	Sink Sink
 }
 
 // Outcome is how an invocation went.
@@ -109,10 +112,10 @@ func (i *instance) run(ev Event, initTime time.Duration) Outcome {
 	i.report.start(ev.RequestID)
 	begun := clock.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), i.fn.Timeout)
-	res, err := i.worker.Invoke(ctx, runtimeapi.Invocation{
+	res, err := i.serveEvent(ctx, runtimeapi.Invocation{
 		RequestID: ev.RequestID, Deadline: begun.Add(i.fn.Timeout), ARN: ev.ARN, TraceID: ev.TraceID,
 		ClientContext: ev.ClientContext, Identity: ev.Identity, TenantID: ev.TenantID, Payload: ev.Payload,
-	})
+	}, ev.Sink)
 	cancel()
 	m := measures{duration: clock.Now().Sub(begun), init: initTime, status: "success"}
 	i.output.Flush()
@@ -159,6 +162,10 @@ func (i *instance) broken(ev Event, err error) (runtimeapi.Result, string) {
 	if errors.Is(err, context.DeadlineExceeded) {
 		_ = i.close() // with its whole tree of processes
 		return i.report.timedOut(ev.RequestID, i.fn.Timeout), "timeout"
+	}
+	if errors.Is(err, errTooLong) {
+		_ = i.close() // as above
+		return tooLong(), "error"
 	}
 	// The stream ends a moment before the process does; one that closed it and lives on is ended.
 	grace := time.NewTimer(time.Second)
