@@ -10,7 +10,8 @@ const (
 	classPublic                 // the internet
 	classPrivate                // RFC 1918, shared (RFC 6598), unique local; documentation, which labs use so
 	classLoopback               // this machine
-	classLinkLocal              // this link; clouds answer metadata at 169.254.169.254 and fd00:ec2::254
+	classLinkLocal              // this link; clouds answer for their metadata at 169.254.169.254
+	classMetadata               // where a cloud answers for its metadata outside of the link-local block
 )
 
 func (c class) String() string {
@@ -23,6 +24,8 @@ func (c class) String() string {
 		return "a loopback"
 	case classLinkLocal:
 		return "a link-local"
+	case classMetadata:
+		return "a cloud's metadata"
 	}
 	return "an unusable"
 }
@@ -36,6 +39,13 @@ var special = []struct {
 	block netip.Prefix
 	class class
 }{
+	{netip.MustParsePrefix("100.100.100.200/32"), classMetadata}, // Alibaba Cloud
+	{netip.MustParsePrefix("168.63.129.16/32"), classMetadata},   // Azure's WireServer
+	{netip.MustParsePrefix("192.0.0.192/32"), classMetadata},     // Oracle Cloud, older hosts
+	{netip.MustParsePrefix("fd00:ec2::/32"), classMetadata},      // Amazon EC2: instance metadata, time, DNS
+	{netip.MustParsePrefix("fd20:ce::254/128"), classMetadata},   // Google Cloud
+	{netip.MustParsePrefix("fd00:c1::/32"), classMetadata},       // Oracle Cloud
+	{netip.MustParsePrefix("fd00:42::42/128"), classMetadata},    // Scaleway
 	{netip.MustParsePrefix("0.0.0.0/8"), classNever},
 	{netip.MustParsePrefix("100.64.0.0/10"), classPrivate},
 	{netip.MustParsePrefix("192.0.0.0/24"), classNever},
@@ -45,15 +55,15 @@ var special = []struct {
 	{netip.MustParsePrefix("198.51.100.0/24"), classPrivate},
 	{netip.MustParsePrefix("203.0.113.0/24"), classPrivate},
 	{netip.MustParsePrefix("240.0.0.0/4"), classNever},
-	{netip.MustParsePrefix("::/96"), classNever},        // IPv4-compatible, deprecated
-	{netip.MustParsePrefix("64:ff9b::/96"), classNever}, // NAT64: hides an IPv4 address
+	{netip.MustParsePrefix("::/96"), classNever},           // IPv4-compatible, deprecated
+	{netip.MustParsePrefix("::ffff:0:0:0/96"), classNever}, // IPv4-translated (SIIT): hides an IPv4 address
+	{netip.MustParsePrefix("64:ff9b::/96"), classNever},    // NAT64: hides an IPv4 address
 	{netip.MustParsePrefix("64:ff9b:1::/48"), classNever},
 	{netip.MustParsePrefix("100::/64"), classNever},
 	{netip.MustParsePrefix("2001::/23"), classNever}, // Teredo and other tunnels
 	{netip.MustParsePrefix("2001:db8::/32"), classPrivate},
 	{netip.MustParsePrefix("2002::/16"), classNever}, // 6to4: hides an IPv4 address
 	{netip.MustParsePrefix("3fff::/20"), classNever},
-	{netip.MustParsePrefix("fd00:ec2::/32"), classLinkLocal},
 	{netip.MustParsePrefix("fec0::/10"), classPrivate},
 }
 
@@ -80,3 +90,17 @@ func classOf(a netip.Addr) class {
 
 // IsPublic reports whether an address is one of the internet's.
 func IsPublic(a netip.Addr) bool { return classOf(a) == classPublic }
+
+// privateBlock reports whether a block of addresses is one of a private network's, all of it. A larger
+// one that only contains such addresses, as 0.0.0.0/0 does, names the internet and not them.
+func privateBlock(p netip.Prefix) bool {
+	if classOf(p.Addr()) != classPrivate {
+		return false
+	}
+	last := p.Masked().Addr().AsSlice()
+	for bit := p.Bits(); bit < len(last)*8; bit++ {
+		last[bit/8] |= 1 << (7 - bit%8)
+	}
+	a, _ := netip.AddrFromSlice(last)
+	return classOf(a) == classPrivate
+}

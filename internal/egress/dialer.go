@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/base/clock"
+	"github.com/bastide-cloud/bastide/internal/base/way"
 )
 
 // Resolver looks names up; *net.Resolver is one.
@@ -22,11 +23,14 @@ type Resolver interface {
 // Policy is what a Dialer allows; Auditor, Resolver and Clock are needed.
 type Policy struct {
 	Routes   []Route
-	Public   []string // purposes that may reach every public address
+	Ways     []way.Way // declared for every purpose
+	Public   []string  // purposes that may reach every public address
 	Auditor  Auditor
 	Resolver Resolver
 	Clock    clock.Clock
 	RootCAs  *x509.CertPool // the system's if nil
+	// Own tells which addresses are Bastide's own: they are reached by no route. Nil for none.
+	Own func(netip.AddrPort) bool
 
 	DialTimeout time.Duration // for each address; 5 s if zero
 	Timeout     time.Duration // of a whole HTTP exchange; 10 s if zero
@@ -56,7 +60,12 @@ func New(p Policy) (*Dialer, error) {
 	if p.MaxBody == 0 {
 		p.MaxBody = 1 << 20
 	}
-	p.Routes, p.Public = slices.Clone(p.Routes), slices.Clone(p.Public)
+	p.Routes, p.Public, p.Ways = slices.Clone(p.Routes), slices.Clone(p.Public), slices.Clone(p.Ways)
+	for _, w := range p.Ways {
+		if err := w.Check(); err != nil {
+			return nil, errors.New("egress: the way " + strconv.Quote(w.String()) + " " + err.Error())
+		}
+	}
 	for i := range p.Routes {
 		host, ok := cleanHost(p.Routes[i].Host)
 		if !ok {
@@ -89,25 +98,44 @@ func (d *Dialer) Dial(ctx context.Context, purpose, addr string) (net.Conn, erro
 		return nil, d.refuse(Record{Purpose: purpose, Host: clip(hostText)}, clip(addr), "it is not host:port")
 	}
 	rec := Record{Purpose: purpose, Host: host, Port: port}
-	leave, ok := d.leave(purpose, host, port)
+	if way.IsMetadata(host) {
+		return nil, d.refuse(rec, addr, "it is where a cloud answers for its metadata, which nothing reaches")
+	}
+	may, ok := d.permit(purpose, host, port)
 	if !ok {
 		return nil, d.refuse(rec, addr, "no route is declared")
 	}
 	addresses, err := d.resolve(ctx, host)
 	if err != nil {
-		return nil, err
+		return nil, d.failed(rec, err)
 	}
-	allowed := addresses[:0]
+	var allowed []netip.Addr
 	for _, a := range addresses {
-		if leave.allows(a) && len(allowed) < maxAddresses {
+		if may(a) && len(allowed) < maxAddresses {
 			allowed = append(allowed, a)
 		}
 	}
 	if len(allowed) == 0 {
 		rec.Address = first(addresses)
-		return nil, d.refuse(rec, addr, "it resolves to "+classOf(rec.Address).String()+" address, which no route names")
+		return nil, d.refuse(rec, addr, d.objection(rec.Address, port))
 	}
 	return d.dialAny(ctx, rec, allowed)
+}
+
+// objection words why an address that a name led to is not dialled.
+func (d *Dialer) objection(a netip.Addr, port int) string {
+	switch c := classOf(a); {
+	case d.own(a, port):
+		return "it is Bastide itself, which nothing reaches by this way"
+	case c == classLinkLocal || c == classMetadata || c == classNever:
+		return "it resolves to " + c.String() + " address, which nothing reaches"
+	default:
+		return "it resolves to " + c.String() + " address, which no route names"
+	}
+}
+
+func (d *Dialer) own(a netip.Addr, port int) bool {
+	return d.p.Own != nil && d.p.Own(netip.AddrPortFrom(a, uint16(port)))
 }
 
 func first(a []netip.Addr) netip.Addr {
@@ -128,6 +156,12 @@ func clip(s string) string {
 func (d *Dialer) refuse(rec Record, addr, reason string) error {
 	rec.At, rec.Refused = d.p.Clock.Now(), reason
 	return errors.Join(&Refused{Purpose: rec.Purpose, Addr: addr, Reason: reason}, d.p.Auditor.Connected(rec))
+}
+
+// failed records that a connection came to nothing, and passes on why.
+func (d *Dialer) failed(rec Record, err error) error {
+	rec.At, rec.Failed = d.p.Clock.Now(), clip(err.Error())
+	return errors.Join(err, d.p.Auditor.Connected(rec))
 }
 
 func (d *Dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
@@ -158,13 +192,14 @@ func (d *Dialer) dialAny(ctx context.Context, rec Record, addresses []netip.Addr
 		if err := d.p.Auditor.Connected(rec); err != nil {
 			return nil, errors.Join(err, conn.Close())
 		}
-		return conn, nil
+		return d.follow(conn, rec), nil
 	}
-	return nil, errs
+	rec.Address = first(addresses)
+	return nil, d.failed(rec, errs)
 }
 
-// leave is how far a connection may go: the classes of address that it may reach.
-type leave struct{ public, private, loopback, linkLocal bool }
+// leave is how far a connection by name may go: the classes of address that it may reach.
+type leave struct{ public, private, loopback bool }
 
 func (l leave) allows(a netip.Addr) bool {
 	switch classOf(a) {
@@ -174,47 +209,69 @@ func (l leave) allows(a netip.Addr) bool {
 		return l.private
 	case classLoopback:
 		return l.loopback
-	case classLinkLocal:
-		return l.linkLocal
 	}
 	return false
 }
 
-// leave joins what the routes for host and port give; false if there is none at all.
-func (d *Dialer) leave(purpose, host string, port int) (leave, bool) {
+// permit joins what the routes and ways for host and port give, as a judgement of addresses; false if
+// there is none at all.
+func (d *Dialer) permit(purpose, host string, port int) (func(netip.Addr) bool, bool) {
 	l := leave{public: purpose != "" && slices.Contains(d.p.Public, purpose)}
 	ok := l.public
 	for _, r := range d.p.Routes {
-		if r.Host != host || r.Purpose != "" && r.Purpose != purpose || r.Port != 0 && r.Port != port {
-			continue
-		}
-		ok = true
-		_, err := netip.ParseAddr(host)
-		switch {
-		case err == nil:
-			l = leave{true, true, true, true}
-		case host == "localhost" || strings.HasSuffix(host, ".localhost"):
-			l.loopback = true
-		default:
-			l.public, l.private = true, l.private || r.Private
+		if r.Host == host && (r.Purpose == "" || r.Purpose == purpose) && (r.Port == 0 || r.Port == port) {
+			l, ok = l.with(host, r.Private), true
 		}
 	}
-	return l, ok
+	literal, err := netip.ParseAddr(host)
+	var blocks []netip.Prefix
+	for _, w := range d.p.Ways {
+		if !w.Opens(port) {
+			continue
+		}
+		named := w.Names(host)
+		if w.Net.IsValid() {
+			blocks = append(blocks, w.Net)
+			named = named || err == nil && w.Net.Contains(literal)
+		} else if named {
+			l = l.with(host, w.Private)
+		}
+		ok = ok || named
+	}
+	return func(a netip.Addr) bool { return !d.own(a, port) && (l.allows(a) || within(blocks, a)) }, ok
 }
 
-// cleanHost is a name in lower case without a final dot, or an address in its usual form.
+// with is the leave that a route for a host adds.
+func (l leave) with(host string, private bool) leave {
+	_, err := netip.ParseAddr(host)
+	switch {
+	case err == nil:
+		return leave{true, true, true}
+	case host == "localhost" || strings.HasSuffix(host, ".localhost"):
+		l.loopback = true
+	default:
+		l.public, l.private = true, l.private || private
+	}
+	return l
+}
+
+// within reports whether declared blocks lead to an address. A block is meant as the kind of network that
+// it is: only one that is a private network's leads to private addresses.
+func within(blocks []netip.Prefix, a netip.Addr) bool {
+	for _, b := range blocks {
+		if b.Contains(a) && (classOf(a) == classPublic || classOf(a) == classPrivate && privateBlock(b)) {
+			return true
+		}
+	}
+	return false
+}
+
+// cleanHost is a name in lower case without a final dot, or an address in its usual form: not in one that
+// only some resolvers take for an address, as 127.1 or 0x7f000001.
 func cleanHost(host string) (string, bool) {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if a, err := netip.ParseAddr(host); err == nil {
 		return a.Unmap().String(), a.Zone() == ""
 	}
-	if host == "" || len(host) > 253 {
-		return "", false
-	}
-	for i := 0; i < len(host); i++ {
-		if c := host[i]; !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_') {
-			return "", false
-		}
-	}
-	return host, true
+	return host, way.IsName(host)
 }

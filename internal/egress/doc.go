@@ -12,9 +12,9 @@
 //
 // A purpose in Public may reach any public address; everything else needs a Route. Addresses are
 // checked after the name is resolved and the very address that was checked is dialled, so that a
-// name that changes its mind (DNS rebinding) gains nothing. Loopback, private and link-local
-// addresses (the metadata service at 169.254.169.254) are reached only along a route that names
-// them: by the address, as localhost, or, for private ones, with Private.
+// name that changes its mind (DNS rebinding) gains nothing. Loopback and private addresses are reached
+// only along a route that names them: by the address, as localhost, or, for private ones, with Private.
+// Link-local addresses and those where clouds answer for their metadata are never reached.
 package egress
 
 import (
@@ -33,19 +33,29 @@ type Route struct {
 	Private bool
 }
 
-// Record is one connection, or one that was refused.
+// Record is one connection, or one that was refused or failed.
 type Record struct {
 	At      time.Time
 	Purpose string
 	Host    string
 	Port    int
-	Address netip.Addr // dialled; zero if none was
-	Refused string     // why not; empty if connected
+	Address netip.Addr // dialled, or judged and refused; zero if there was none
+	Refused string     // why it was not allowed
+	Failed  string     // why it was allowed and came to nothing
+
+	// Of one that has ended:
+	Sent, Received int64 // bytes
+	Lasted         time.Duration
 }
 
 // Auditor keeps records. A connection that it cannot record is closed unused.
 type Auditor interface {
 	Connected(Record) error
+}
+
+// Follower is an Auditor that is told, too, of the end of each connection.
+type Follower interface {
+	Disconnected(Record)
 }
 
 // Refused is the error of a connection that is not allowed.

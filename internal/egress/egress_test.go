@@ -108,7 +108,7 @@ func TestWhatMayBeReached(t *testing.T) {
 		{"other", "corp.example:443", "no route is declared"},
 		{"jwks", "inner.example:443", "it resolves to a loopback address"},
 		{"jwks", "meta.example:80", "it resolves to a link-local address"},
-		{"jwks", "ec2.example:80", "it resolves to a link-local address"},
+		{"jwks", "ec2.example:80", "it resolves to a cloud's metadata address"},
 		{"jwks", "link.example:80", "it resolves to a link-local address"},
 		{"jwks", "mixed.example:443", "93.184.215.14:443"},
 		{"jwks", "nat64.example:443", "it resolves to an unusable address"},
@@ -124,7 +124,7 @@ func TestWhatMayBeReached(t *testing.T) {
 		{"any", "127.0.0.2:80", "127.0.0.2:80"},
 		{"any", "[::ffff:127.0.0.2]:80", "127.0.0.2:80"},
 		{"any", "[::1]:81", "[::1]:81"},
-		{"any", "169.254.169.254:80", "169.254.169.254:80"},
+		{"any", "169.254.169.254:80", "it resolves to a link-local address, which nothing reaches"},
 		{"jwks", "169.254.170.2:80", "it resolves to a link-local address"},
 		{"any", "idp.localhost:1", "[::1]:1"},
 		{"any", "rebound.localhost:1", "it resolves to a public address"},
@@ -187,7 +187,7 @@ func TestNextAddressIsTried(t *testing.T) {
 		dialled = append(dialled, address)
 		return nil, errors.New("unreachable")
 	}
-	if _, err := d.Dial(t.Context(), "jwks", "two.example:80"); err == nil || len(dialled) != maxAddresses || len(log.records) != 0 {
+	if _, err := d.Dial(t.Context(), "jwks", "two.example:80"); err == nil || len(dialled) != maxAddresses || len(log.records) != 1 || log.records[0].Failed == "" || log.records[0].Refused != "" {
 		t.Errorf("%v, %v, %v", dialled, err, log.records)
 	}
 }
