@@ -59,6 +59,7 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 		Dial: func(ctx context.Context, f fleet.Function, address string) (net.Conn, error) {
 			return s.dial(ctx, service, f, address)
 		},
+		Refused: func(f fleet.Function, r fleet.Refusal) { s.refused(service, f, r) },
 	})
 	if err != nil {
 		return nil, err

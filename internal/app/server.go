@@ -49,6 +49,7 @@ type Server struct {
 	gate     *gate.Gate
 	front    *front.Front
 	rooms    *rooms
+	refusals *tally
 
 	api, apps net.Listener
 }

@@ -13,7 +13,7 @@
 //	// err: *ThrottledError, *runtimes.MissingError, *sandbox.StartError
 //
 // An instance has these doors and no others: AWS's API, as plain HTTP on the port that
-// AWS_ENDPOINT_URL names and as TLS for AWS's own host names; a resolver that knows these names and the
-// function's declared routes; one door for each declared route; and for a custom runtime the Runtime
-// API.
+// AWS_ENDPOINT_URL names and as TLS for AWS's own host names; a resolver that knows these names and those
+// of the function's declared ways out; doors for these ways; and for a custom runtime the Runtime API.
+// What it tries to reach beside them is refused, and told (Deps.Refused).
 package fleet

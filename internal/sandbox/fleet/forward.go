@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"time"
@@ -10,47 +11,79 @@ import (
 // dialTime bounds the opening of a declared route.
 const dialTime = 30 * time.Second
 
-// forward carries the connections of one route's door to where the route leads.
-func (i *instance) forward(l net.Listener, address string) {
+// maxConnections is how many connections an instance may have open outside at once: below the 1,024 files
+// that a function may have open, and a bound to what one costs Bastide.
+const maxConnections = 256
+
+// forward carries the connections of one door to where they are meant to go.
+func (i *instance) forward(d wayDoor, l net.Listener) {
 	for {
 		in, err := l.Accept()
 		if err != nil {
 			return // the instance has ended
 		}
-		go i.carry(in, address)
+		target := i.outside.target(d, in.LocalAddr())
+		select {
+		case i.connections <- struct{}{}:
+			go func() {
+				defer func() { <-i.connections }()
+				i.carry(in, target)
+			}()
+		default:
+			host, port := hostPort(target)
+			i.refused(Refusal{"tcp", host, port, fmt.Sprintf("the instance has %d connections open already", maxConnections)})
+			reset(in)
+		}
 	}
 }
 
 func (i *instance) carry(in net.Conn, address string) {
-	defer in.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), dialTime)
 	out, err := i.fleet.deps.Dial(ctx, *i.fn, address)
 	cancel()
 	if err != nil {
-		return // the dialler has recorded it; the function sees its connection closed
+		reset(in) // the dialler has recorded it
+		return
 	}
-	defer out.Close()
-	done := make(chan struct{}, 2)
-	go pipe(out, in, done)
-	go pipe(in, out, done)
-	select {
-	case <-done:
-		// one direction has ended in order; the other may go on
+	done := make(chan bool, 2)
+	go func() { done <- pipe(out, in) }()
+	go func() { done <- pipe(in, out) }()
+	left := 2
+	for ordered := true; left > 0 && ordered; {
 		select {
-		case <-done:
+		case ordered = <-done: // one direction that has ended in order lets the other go on
+			left--
 		case <-i.ended:
+			ordered = false
 		}
-	case <-i.ended:
 	}
+	if left > 0 {
+		// both ends are cut, and then waited for, so that what passed is counted
+		past := time.Unix(1, 0)
+		_, _ = in.SetDeadline(past), out.SetDeadline(past) // either may be closed already
+	}
+	for ; left > 0; left-- {
+		<-done
+	}
+	_, _ = out.Close(), in.Close() // nothing is left to be said
 }
 
-// pipe copies until the end and passes the end on.
-func pipe(to, from net.Conn, done chan<- struct{}) {
-	_, _ = io.Copy(to, from) // an error is an end too
-	if c, ok := to.(interface{ CloseWrite() error }); ok {
-		_ = c.CloseWrite() // it may be closed altogether
-	} else {
-		_ = to.Close()
+// pipe copies until the end and passes the end on; it reports whether it was an end in order.
+func pipe(to, from net.Conn) bool {
+	_, err := io.Copy(to, from)
+	if err != nil {
+		return false
 	}
-	done <- struct{}{}
+	if c, ok := to.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite() == nil
+	}
+	return false
+}
+
+// reset closes a connection so that its peer sees that it failed, not that it was served nothing.
+func reset(c net.Conn) {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // then it is only closed
+	}
+	_ = c.Close()
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/bastide-cloud/bastide/internal/base/clock"
 	"github.com/bastide-cloud/bastide/internal/base/ids"
+	"github.com/bastide-cloud/bastide/internal/base/way"
 )
 
 // Function is one version of a function: everything that decides how its instances run.
@@ -48,7 +49,7 @@ type Function struct {
 	LogFormat string // "Text" or "JSON"
 	LogLevel  string // of the application, for JSON; may be empty
 
-	Routes []Route // ways out that are declared for it
+	Ways []way.Way // out, that are declared for it; see CheckWays
 
 	// Provisioned is how many invocations of this version run on instances that are held ready for it,
 	// beside the account's unreserved concurrency.
@@ -59,14 +60,6 @@ type Function struct {
 	Once bool
 	// InitType is how its instances come to be, OnDemand if empty.
 	InitType string
-}
-
-// Route is a declared outgoing connection.
-type Route struct {
-	Host string // name, or 127.0.0.1; another address cannot be reached from inside
-	Port int
-	// Private lets the name lead to a private network; Deps.Dial judges that.
-	Private bool
 }
 
 // Credentials are a role's temporary keys.
@@ -98,7 +91,7 @@ type LogEvent struct {
 	Message string
 }
 
-// Deps is what a Fleet is made of. Dial may be nil when no function has routes.
+// Deps is what a Fleet is made of. Dial may be nil when no function has ways out.
 type Deps struct {
 	Driver   sandbox.Driver
 	Runtimes Runtimes
@@ -112,8 +105,11 @@ type Deps struct {
 	// Serve answers a function's calls of AWS's API on l until l is closed. The function behind the
 	// listener is known, but every call is signed and judged as any other.
 	Serve func(fn Function, l net.Listener)
-	// Dial opens a declared route.
+	// Dial opens a connection to "host:port" along fn.Ways, or refuses it.
 	Dial func(ctx context.Context, fn Function, address string) (net.Conn, error)
+	// Refused is told of what a function tried to reach and that no way is declared for; nil for nobody.
+	// It must not block for long.
+	Refused func(fn Function, r Refusal)
 
 	Dir     string // for files that instances share, such as the bundle of roots
 	APIPort int    // of the API inside; 4566 if zero

@@ -5,8 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"strconv"
 	"sync"
@@ -19,7 +17,6 @@ import (
 
 const (
 	runtimeAPI = "127.0.0.1:9001"
-	maxRoutes  = 64
 
 	initLimit = 10 * time.Second // "Lambda execution environment", Init phase
 )
@@ -30,7 +27,8 @@ const (
 	doorAPI     = "api"
 	doorTLS     = "tls"
 	doorDNS     = "dns"
-	doorRoute   = "route-" // and the route's number
+	doorWatch   = "watch"
+	doorRoute   = "way-" // and its address
 )
 
 // instance is one sandbox with a runtime.
@@ -43,6 +41,9 @@ type instance struct {
 	output  *runtimeapi.Output
 	report  report
 	expires time.Time // of the credentials inside
+	outside *outside
+
+	connections chan struct{} // holds one for each that is open outside
 
 	initTime time.Duration // until ready; reported once
 	peak     int64         // of memory, as read at peakAt; only the running invocation touches them
@@ -78,21 +79,25 @@ func (f *Fleet) start(ctx context.Context, g *group, fn *Function) (*instance, e
 	if err != nil {
 		return nil, fmt.Errorf("fleet: credentials of %s: %w", fn.Role, err)
 	}
-	i := &instance{fleet: f, group: g, fn: fn, expires: creds.Expires, ended: make(chan struct{})}
+	i := &instance{fleet: f, group: g, fn: fn, expires: creds.Expires, ended: make(chan struct{}), connections: make(chan struct{}, maxConnections)}
 	id := f.deps.IDs.Lower(12)
 	stream := f.deps.Clock.Now().UTC().Format("2006/01/02/") + "[" + fn.Version + "]" + f.streamID()
 	i.report = report{&journal{sink: f.deps.Logs, clock: f.deps.Clock, stream: Stream{fn.Account, fn.Region, fn.LogGroup, stream, fn.ARN, fn.Role}}, fn}
 	i.report.initStart(rt)
-	spec, routes, err := f.spec(fn, rt)
+	if i.outside, err = newOutside(fn.Ways); err != nil {
+		return i, err
+	}
+	spec, err := f.spec(fn, rt)
 	if err != nil {
 		return i, err
 	}
+	spec.Doors = append(spec.Doors, i.outside.specs()...)
 	spec.ID, spec.Env = "f-"+id, fn.environ(rt, creds, stream, f.deps.APIPort)
 	begun := f.deps.Clock.Now()
 	if err := i.open(ctx, spec); err != nil {
 		return i, fn.notExecuted(err, spec.Argv[0])
 	}
-	i.serve(rt, routes)
+	i.serve(rt)
 	if err = i.ready(ctx); err == nil {
 		err = i.bound()
 	}
@@ -104,13 +109,13 @@ func (f *Fleet) streamID() string {
 	return fmt.Sprintf("%x", f.deps.IDs.Bytes(16))
 }
 
-// spec is the sandbox of a function, and where its routes are inside.
-func (f *Fleet) spec(fn *Function, rt *runtimes.Runtime) (sandbox.Spec, resolver, error) {
+// spec is the sandbox of a function, but for the doors of its ways out.
+func (f *Fleet) spec(fn *Function, rt *runtimes.Runtime) (sandbox.Spec, error) {
 	launch := runtimes.Launch{MemoryMB: fn.MemoryMB, Env: fn.Env}
 	if !rt.Channel() && fn.Image == nil {
 		var err error
 		if launch.Bootstrap, err = runtimes.BootstrapIn(fn.Code, fn.Layers); err != nil {
-			return sandbox.Spec{}, resolver{}, &entryError{words: err.Error()}
+			return sandbox.Spec{}, &entryError{words: err.Error()}
 		}
 	}
 	s := sandbox.Spec{
@@ -120,33 +125,18 @@ func (f *Fleet) spec(fn *Function, rt *runtimes.Runtime) (sandbox.Spec, resolver
 			{Name: doorAPI, Network: "tcp", Address: "127.0.0.1:" + strconv.Itoa(f.deps.APIPort)},
 			{Name: doorTLS, Network: "tcp", Address: "127.0.0.1:443"},
 			{Name: doorDNS, Network: "udp", Address: "127.0.0.1:53"},
+			{Name: doorWatch, Network: "watch"},
 		},
 	}
 	if fn.Image != nil {
 		if err := f.imageSpec(&s, fn); err != nil {
-			return s, resolver{}, err
+			return s, err
 		}
 	}
 	if !rt.Channel() {
 		s.Doors = append(s.Doors, sandbox.DoorSpec{Name: doorRuntime, Network: "tcp", Address: runtimeAPI})
 	}
-	r := resolver{routes: map[string]netip.Addr{}}
-	if len(fn.Routes) > maxRoutes {
-		return s, r, fmt.Errorf("fleet: %d routes are more than %d", len(fn.Routes), maxRoutes)
-	}
-	for n, route := range fn.Routes {
-		at, ok := r.routes[route.Host]
-		if !ok {
-			at = netip.AddrFrom4([4]byte{127, 0, 1, byte(len(r.routes) + 1)})
-			if route.Host == "localhost" || route.Host == loopback.String() {
-				at = loopback
-			}
-			r.routes[route.Host] = at
-		}
-		s.Doors = append(s.Doors, sandbox.DoorSpec{Name: doorRoute + strconv.Itoa(n), Network: "tcp",
-			Address: netip.AddrPortFrom(at, uint16(route.Port)).String()})
-	}
-	return s, r, nil
+	return s, nil
 }
 
 // What functions find of the network's configuration.
@@ -196,7 +186,7 @@ func (i *instance) open(ctx context.Context, spec sandbox.Spec) error {
 }
 
 // serve attaches what stands behind the doors.
-func (i *instance) serve(rt *runtimes.Runtime, r resolver) {
+func (i *instance) serve(rt *runtimes.Runtime) {
 	doors, deps := i.box.Doors(), i.fleet.deps
 	if rt.Channel() {
 		i.worker = runtimeapi.NewChannel(i.box.Channel())
@@ -205,10 +195,7 @@ func (i *instance) serve(rt *runtimes.Runtime, r resolver) {
 	}
 	go deps.Serve(*i.fn, doors[doorAPI].Listener)
 	go deps.Serve(*i.fn, tls.NewListener(doors[doorTLS].Listener, deps.CA.ServerConfig()))
-	go r.serve(doors[doorDNS].Packet)
-	for n, route := range i.fn.Routes {
-		go i.forward(doors[doorRoute+strconv.Itoa(n)].Listener, net.JoinHostPort(route.Host, strconv.Itoa(route.Port)))
-	}
+	i.lead(doors)
 	go i.follow()
 }
 

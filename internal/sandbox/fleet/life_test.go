@@ -87,7 +87,7 @@ def handler(e, c):
     time.sleep(60)
 `)
 	victim.Timeout = 10 * time.Second
-	victim.Routes = []Route{{Host: "db.internal", Port: 5432}}
+	victim.Ways = waysOf(t, "db.internal:5432")
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if out, err := l.Invoke(t.Context(), victim, event1(`1`)); err != nil || !strings.Contains(string(out.Payload), "Sandbox.Timedout") {

@@ -6,26 +6,13 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-
-	"github.com/bastide-cloud/bastide/internal/sandbox/ca"
 )
 
 // resolver answers a function's DNS queries from what is declared, and asks nobody. Its names are
-// AWS's, localhost's and those of the function's routes; every other does not exist.
+// AWS's, localhost's and those that a way out is for; every other does not exist, and is told.
 type resolver struct {
-	routes map[string]netip.Addr // by lower-case name
-}
-
-// loopback is where AWS's API has its doors inside.
-var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-
-// lookup is the address of a name inside the sandbox.
-func (r resolver) lookup(host string) (netip.Addr, bool) {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if a, ok := r.routes[host]; ok {
-		return a, true
-	}
-	return loopback, ca.Covers(host) || host == "localhost" || strings.HasSuffix(host, ".localhost")
+	lookup  func(host string) (netip.Addr, error) // the zero address if nothing declares it
+	refused func(Refusal)
 }
 
 // serve answers queries until the connection is closed.
@@ -47,16 +34,17 @@ func (r resolver) serve(c net.PacketConn) {
 
 // The parts of RFC 1035 (4.1) that a stub needs.
 const (
-	dnsHeader   = 12
-	dnsResponse = 1 << 15
-	dnsDesired  = 1 << 8 // recursion, and that it is available
-	dnsRecurses = 1 << 7
-	typeA       = 1
-	classIN     = 1
-	rcodeFormat = 1
-	rcodeName   = 3
-	rcodeNotImp = 4
-	answerLife  = 60 // seconds
+	dnsHeader    = 12
+	dnsResponse  = 1 << 15
+	dnsDesired   = 1 << 8 // recursion, and that it is available
+	dnsRecurses  = 1 << 7
+	typeA        = 1
+	classIN      = 1
+	rcodeFormat  = 1
+	rcodeName    = 3
+	rcodeNotImp  = 4
+	rcodeRefused = 5
+	answerLife   = 60 // seconds
 )
 
 // answer makes the answer to one query, or nil for what is none.
@@ -81,8 +69,13 @@ func (r resolver) answer(q []byte) []byte {
 		return reply(rcodeFormat, nil)
 	}
 	question := q[dnsHeader : end+4]
-	address, known := r.lookup(name)
-	if !known {
+	address, err := r.lookup(name)
+	if err != nil {
+		r.refused(Refusal{"dns", printable(name), 0, err.Error()})
+		return reply(rcodeRefused, question)
+	}
+	if !address.IsValid() {
+		r.refused(Refusal{"dns", printable(name), 0, "no way is declared for the name"})
 		return reply(rcodeName, question)
 	}
 	if binary.BigEndian.Uint16(q[end:]) != typeA || binary.BigEndian.Uint16(q[end+2:]) != classIN {
@@ -110,4 +103,14 @@ func dnsName(q []byte) (name string, end int, ok bool) {
 		at += n
 	}
 	return "", 0, false
+}
+
+// printable is a name for a record: whatever was in its labels, only what names are made of is kept.
+func printable(name string) string {
+	return strings.TrimSuffix(strings.Map(func(r rune) rune {
+		if r > ' ' && r < 0x7f && r != '\\' && r != '"' {
+			return r
+		}
+		return '?'
+	}, name), ".")
 }

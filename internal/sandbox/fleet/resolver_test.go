@@ -4,9 +4,15 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
+
+	"github.com/bastide-cloud/bastide/internal/base/way"
 )
 
 func TestResolverKnowsWhatIsDeclared(t *testing.T) {
@@ -15,7 +21,17 @@ func TestResolverKnowsWhatIsDeclared(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
-	r := resolver{routes: map[string]netip.Addr{"db.internal": netip.MustParseAddr("127.0.1.1")}}
+	o, err := newOutside(waysOf(t, "db.internal:5432", "*.example.org:443", "10.0.0.0/8:5432"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var told []string
+	r := resolver{o.lookup, func(r Refusal) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, r.Network+" "+r.Host)
+	}}
 	go func() { r.serve(c); close(done) }()
 	t.Cleanup(func() { c.Close(); <-done })
 	client := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -24,26 +40,104 @@ func TestResolverKnowsWhatIsDeclared(t *testing.T) {
 	}}
 	for name, want := range map[string]string{
 		"dynamodb.eu-west-1.amazonaws.com.": "127.0.0.1", "S3.AmazonAWS.com.": "127.0.0.1", "DB.internal.": "127.0.1.1",
-		"api.execute-api.localhost.": "127.0.0.1",
+		"api.execute-api.localhost.": "127.0.0.1", "a.example.org.": "127.64.0.1",
 	} {
 		got, err := client.LookupNetIP(t.Context(), "ip", name)
 		if err != nil || len(got) != 1 || got[0].Unmap().String() != want {
 			t.Errorf("%s: got %v %v, want %s", name, got, err, want)
 		}
 	}
-	for _, name := range []string{"example.com.", "amazonaws.com.evil.example.", "internal.", "169.254.169.254.nip.io."} {
+	for _, name := range []string{"example.com.", "amazonaws.com.evil.example.", "internal.", "169.254.169.254.nip.io.", "example.org."} {
 		_, err := client.LookupNetIP(t.Context(), "ip", name)
 		if e, ok := errors.AsType[*net.DNSError](err); !ok || !e.IsNotFound {
 			t.Errorf("%s: got %v, want no such host", name, err)
 		}
+		mu.Lock()
+		if want := "dns " + strings.TrimSuffix(name, "."); !slices.Contains(told, want) {
+			t.Errorf("%s was not told: %v", name, told)
+		}
+		mu.Unlock()
 	}
+	if got := o.meant(netip.MustParseAddr("127.64.0.1")); got != "a.example.org" {
+		t.Errorf("127.64.0.1 is %s", got)
+	}
+}
+
+// TestNamesAreBounded: a pattern is not a memory without end, and the internet's block is every name but
+// AWS's own.
+func TestNamesAreBounded(t *testing.T) {
+	o, err := newOutside(waysOf(t, "0.0.0.0/0:443"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"s3.amazonaws.com", "localhost"} {
+		if at, err := o.lookup(name); err != nil || at != loopback {
+			t.Errorf("%s: %v %v", name, at, err)
+		}
+	}
+	for _, name := range []string{"metadata.google.internal", "127.1", "0x7f.1", "a b", ""} {
+		if at, err := o.lookup(name); err != nil || at.IsValid() {
+			t.Errorf("%q: %v %v", name, at, err)
+		}
+	}
+	seen := map[netip.Addr]bool{}
+	for n := range maxNames {
+		at, err := o.lookup(fmt.Sprintf("n%d.example", n))
+		if err != nil || !at.IsLoopback() || seen[at] {
+			t.Fatalf("name %d: %v %v", n, at, err)
+		}
+		seen[at] = true
+	}
+	if at, err := o.lookup("one-more.example"); err == nil {
+		t.Errorf("one more: %v", at)
+	}
+	if at, err := o.lookup("n7.example"); err != nil || !seen[at] {
+		t.Errorf("one that is known: %v %v", at, err)
+	}
+}
+
+func TestCheckWays(t *testing.T) {
+	if err := CheckWays(waysOf(t, "*.a.example:1-64", "*.b.example:1-64", "10.0.0.0/8:1-64", "db.example:1-64")); err != nil {
+		t.Errorf("patterns and blocks share their doors: %v", err)
+	}
+	if err := CheckWays(waysOf(t, "a.example:1-64", "b.example:1-64", "c.example:1-64", "d.example:1-64")); err == nil {
+		t.Error("256 doors")
+	}
+}
+
+// FuzzAttempt: whatever a packet is, reading where it goes does not panic.
+func FuzzAttempt(f *testing.F) {
+	f.Add([]byte("\x45\x00\x00\x28\x00\x00\x40\x00\x40\x06\x00\x00\x7f\x00\x00\x01\xa9\xfe\xa9\xfe\x80\x00\x00\x50"))
+	f.Add([]byte("\x60\x00\x00\x00\x00\x14\x06\x40"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if network, to, ok := attempt(b); ok && (network == "" || !to.Addr().IsValid()) {
+			t.Fatalf("%x goes to %s %v", b, network, to)
+		}
+	})
+}
+
+func waysOf(t testing.TB, texts ...string) (out []way.Way) {
+	t.Helper()
+	for _, text := range texts {
+		w, err := way.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, w)
+	}
+	return out
 }
 
 // FuzzResolver: no query makes it panic, and every answer is one to its query.
 func FuzzResolver(f *testing.F) {
 	f.Add([]byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x02s3\x09amazonaws\x03com\x00\x00\x01\x00\x01"))
 	f.Add([]byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\xc0\x0c\x00\x01\x00\x01"))
-	r := resolver{}
+	r := resolver{func(host string) (netip.Addr, error) {
+		if strings.HasPrefix(host, "s3.") {
+			return loopback, nil
+		}
+		return netip.Addr{}, nil
+	}, func(Refusal) {}}
 	f.Fuzz(func(t *testing.T, q []byte) {
 		a := r.answer(q)
 		if a == nil {

@@ -1,7 +1,7 @@
 package lambda
 
 import (
-	"strings"
+	"slices"
 
 	"github.com/bastide-cloud/bastide/internal/api/lambda"
 	"github.com/bastide-cloud/bastide/internal/base/arn"
@@ -174,7 +174,7 @@ func (s *Service) needCreate(a *gate.Ask, in *lambda.CreateFunctionInput) ([]gat
 	if len(in.Tags) > 0 {
 		needs = append(needs, gate.Need{Action: "lambda:TagResource", Resource: r.functionKey.arn(""), Account: r.Account, Keys: keys})
 	}
-	if open := in.Tags[tagEgress]; open != "" {
+	if open := declared(in.Tags); len(open) > 0 {
 		needs = append(needs, openRoutes(r, open))
 	}
 	pass, err := passRole(r.functionKey, in.Role)
@@ -249,13 +249,14 @@ func (s *Service) needTag(a *gate.Ask, in *lambda.TagResourceInput) ([]gate.Need
 	n, err := s.need(a, "lambda:TagResource", r)
 	n.Keys = gate.RequestTags(in.Tags)
 	needs := []gate.Need{n}
-	open, given := in.Tags[tagEgress]
-	if err != nil || !given {
+	open := declared(in.Tags)
+	if err != nil || len(open) == 0 {
 		return needs, err
 	}
 	err = a.View(func(tx *store.Tx) error {
 		f, _, err := s.t.functions.Get(tx, r.key())
-		if f.Tags[tagEgress] != open { // a deployment puts all of its tags again
+		had := declared(f.Tags)
+		if slices.ContainsFunc(open, func(text string) bool { return !slices.Contains(had, text) }) { // a deployment puts all of its tags again
 			needs = append(needs, openRoutes(r, open))
 		}
 		return err
@@ -265,9 +266,9 @@ func (s *Service) needTag(a *gate.Ask, in *lambda.TagResourceInput) ([]gate.Need
 
 // openRoutes is the need of who declares a function's ways out (decision 0026): a tag does that, and
 // many may put tags who shall not open the network. Policies may limit the routes by their text.
-func openRoutes(r reference, tag string) gate.Need {
+func openRoutes(r reference, open []string) gate.Need {
 	return gate.Need{Action: "bastide:OpenRoute", Resource: r.functionKey.arn(""), Account: r.Account,
-		Keys: map[string][]string{"bastide:Route": strings.Fields(tag)}}
+		Keys: map[string][]string{"bastide:Route": open}}
 }
 
 func (s *Service) needUntag(a *gate.Ask, in *lambda.UntagResourceInput) ([]gate.Need, error) {

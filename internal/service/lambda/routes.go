@@ -1,79 +1,71 @@
 package lambda
 
 import (
-	"net/netip"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/bastide-cloud/bastide/internal/base/way"
 	"github.com/bastide-cloud/bastide/internal/sandbox/ca"
 	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
 )
 
-// tagEgress is the tag that declares a function's ways out: "host:port" each, separated by spaces,
-// and "private=host:port" for a name that leads to a private network. localhost, a name below it
-// and 127.0.0.1 are the machine that Bastide runs on.
+// tagEgress is the tag that declares a function's ways out, separated by spaces and written as package
+// way has them: "db.example.com:5432", "*.example.com:443", "10.0.0.0/8:5432", "private=db.corp:5432".
+// localhost, a name below it and 127.0.0.1 are the machine that Bastide runs on. As a tag's value is
+// short, tags "bastide:egress:" and any word declare more.
 const tagEgress = "bastide:egress"
+
+// declares tells whether a tag declares ways out.
+func declares(tag string) bool { return tag == tagEgress || strings.HasPrefix(tag, tagEgress+":") }
 
 // taken are ports of 127.0.0.1 that a function finds Bastide's own doors at.
 var taken = []int{53, 443, 4566, 9001}
 
-// routes reads the ways out that tags declare. A wrong one is refused when it is tagged, not when
-// the function runs.
-func routes(tags map[string]string) ([]fleet.Route, error) {
-	var out []fleet.Route
-	for _, text := range strings.Fields(tags[tagEgress]) {
-		r, why := route(text)
-		if why != "" {
+// declared is what tags declare of ways out, as written.
+func declared(tags map[string]string) (texts []string) {
+	for _, k := range slices.Sorted(maps.Keys(tags)) {
+		if declares(k) {
+			texts = append(texts, strings.Fields(tags[k])...)
+		}
+	}
+	return texts
+}
+
+// ways reads the ways out that tags declare. A wrong one is refused when it is tagged, not when the
+// function runs.
+func ways(tags map[string]string) ([]way.Way, error) {
+	var out []way.Way
+	for _, text := range declared(tags) {
+		w, err := way.Parse(text)
+		if err != nil {
+			return nil, invalid("The tag %s: %q %s.", tagEgress, text, err)
+		}
+		if why := unfit(w); why != "" {
 			return nil, invalid("The tag %s: %q %s.", tagEgress, text, why)
 		}
-		if !slices.ContainsFunc(out, func(o fleet.Route) bool { return o.Host == r.Host && o.Port == r.Port }) {
-			out = append(out, r)
+		if !slices.Contains(out, w) {
+			out = append(out, w)
 		}
+	}
+	if err := fleet.CheckWays(out); err != nil {
+		return nil, invalid("The tag %s: %s.", tagEgress, strings.TrimPrefix(err.Error(), "fleet: "))
 	}
 	return out, nil
 }
 
-// route reads one way out; why says what is wrong with it.
-func route(text string) (r fleet.Route, why string) {
-	rest, private := strings.CutPrefix(text, "private=")
-	host, port, ok := strings.Cut(rest, ":")
-	n, err := strconv.ParseUint(port, 10, 16)
-	if !ok || err != nil || n == 0 || strconv.FormatUint(n, 10) != port {
-		return r, "is not host:port"
+// unfit is why a function cannot have a way that is one otherwise.
+func unfit(w way.Way) string {
+	if ca.Covers(strings.TrimPrefix(w.Host, "*.")) || ca.Covers("x"+strings.TrimPrefix(w.Host, "*")) {
+		return "is a host of AWS, which Bastide itself answers for"
 	}
-	r = fleet.Route{Host: strings.ToLower(host), Port: int(n), Private: private}
-	address, err := netip.ParseAddr(r.Host)
-	local := r.Host == "localhost" || err == nil && address == netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	switch {
-	case err == nil && !local:
-		return r, "names an address; inside a sandbox only names lead out (and 127.0.0.1, this machine)"
-	case !local && !isName(r.Host):
-		return r, "is not the name of one host"
-	case ca.Covers(r.Host):
-		return r, "is a host of AWS, which Bastide itself answers for"
-	case local && slices.Contains(taken, r.Port):
-		return r, "is a port that Bastide answers at inside the sandbox; name it as this-machine.localhost:" + port
-	case private && (local || strings.HasSuffix(r.Host, ".localhost")):
-		return r, "is this machine, not a private network"
-	}
-	return r, ""
-}
-
-// isName tells a host name (RFC 1123) from patterns and the like.
-func isName(host string) bool {
-	if len(host) > 253 {
-		return false
-	}
-	for label := range strings.SplitSeq(host, ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-		for i := range len(label) {
-			if c := label[i]; !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
-				return false
+	if w.Host == "localhost" || w.Host == "127.0.0.1" {
+		for _, port := range taken {
+			if w.Opens(port) {
+				return "is a port that Bastide answers at inside the sandbox; name it as this-machine.localhost:" + strconv.Itoa(port)
 			}
 		}
 	}
-	return true
+	return ""
 }

@@ -34,7 +34,7 @@ func checkTags(tags map[string]string) error {
 			return invalid("Tag values must have at most %d characters.", maxTagValue)
 		}
 	}
-	_, err := routes(tags)
+	_, err := ways(tags)
 	return err
 }
 

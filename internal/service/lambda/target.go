@@ -3,6 +3,7 @@ package lambda
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -153,11 +154,11 @@ func (s *Service) runnable(tx *store.Tx, t *target, n int64) (*fleet.Function, e
 		f.Reserved = new(int(*t.fn.Reserved))
 	}
 	f.HeldBack = int(t.held)
-	if f.Routes, err = routes(t.fn.Tags); err != nil {
+	if f.Ways, err = ways(t.fn.Tags); err != nil {
 		return nil, err
 	}
-	if len(f.Routes) > 0 {
-		f.Revision += " " + t.fn.Tags[tagEgress] // instances with other ways out end
+	if len(f.Ways) > 0 {
+		f.Revision += " " + strings.Join(declared(t.fn.Tags), " ") // instances with other ways out end
 	}
 	for i, use := range v.packages() {
 		a, ok, err := s.t.archives.Get(tx, archiveKey(use.SHA256))

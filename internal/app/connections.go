@@ -1,0 +1,259 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	lambdaapi "github.com/bastide-cloud/bastide/internal/api/lambda"
+	"github.com/bastide-cloud/bastide/internal/base/awserr"
+	"github.com/bastide-cloud/bastide/internal/egress"
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/identity"
+	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
+	"github.com/bastide-cloud/bastide/internal/service/lambda"
+)
+
+// The events of what leaves.
+const (
+	eventConnect    = "Connect"    // a connection that was opened, refused or failed
+	eventDisconnect = "Disconnect" // the end of one, with what passed
+	eventResolve    = "Resolve"    // a name that was refused
+)
+
+// connections records what leaves, as happenings of whoever lets it out.
+type connections struct {
+	tally *tally
+	as    gate.Happening // but for what was connected
+	hint  string         // what to do about a refusal; empty for nothing
+}
+
+func (s *Server) connections(as gate.Happening, hint string) connections {
+	return connections{s.refusals, as, hint}
+}
+
+// Connected implements egress.Auditor.
+func (c connections) Connected(r egress.Record) error {
+	h := c.happening(eventConnect, r)
+	switch {
+	case r.Refused != "":
+		h.Err = awserr.Of(awserr.AccessDenied, "The connection to %s is refused: %s.%s", h.Resources[0], r.Refused, c.hint)
+		return c.tally.add(h, r.Refused)
+	case r.Failed != "":
+		h.Err = awserr.New("ConnectionFailed", 502, "The connection to %s failed: %s.", h.Resources[0], r.Failed)
+		return c.tally.add(h, r.Failed)
+	}
+	return c.tally.note(h)
+}
+
+// Disconnected implements egress.Follower. That the record could not be kept is for the trail's own alarm:
+// the connection is over.
+func (c connections) Disconnected(r egress.Record) {
+	h := c.happening(eventDisconnect, r)
+	d := h.Detail.(map[string]any)
+	d["bytesSent"], d["bytesReceived"], d["durationMs"] = r.Sent, r.Received, r.Lasted.Milliseconds()
+	_ = c.tally.note(h)
+}
+
+func (c connections) happening(event string, r egress.Record) gate.Happening {
+	h := c.as
+	h.Event, h.Resources = event, []string{net.JoinHostPort(r.Host, strconv.Itoa(r.Port))}
+	detail := map[string]any{"purpose": r.Purpose, "host": r.Host, "port": r.Port}
+	if h.SourceARN != "" {
+		detail["source"] = h.SourceARN
+	}
+	if r.Address.IsValid() {
+		detail["address"] = r.Address.String()
+	}
+	h.Detail = detail
+	return h
+}
+
+// tally records refusals and failures: each at once the first time, and while they go on, how many there
+// were every second. A flood must not fill the disk.
+type tally struct {
+	note func(gate.Happening) error
+
+	mu      sync.Mutex
+	going   map[tallied]*refusal
+	sources map[string]int // how many of going are of one source
+}
+
+type tallied struct{ source, event, resource, why string }
+
+type refusal struct {
+	h gate.Happening
+	n int64 // since it was recorded
+}
+
+// Limits of what is told apart while it goes on.
+const (
+	tallyPerSource = 16
+	tallyAll       = 4096
+)
+
+func newTally(note func(gate.Happening) error) *tally {
+	return &tally{note: note, going: map[tallied]*refusal{}, sources: map[string]int{}}
+}
+
+// add counts a refusal, and records it if it is the first of its kind.
+func (t *tally) add(h gate.Happening, why string) error {
+	k := tallied{h.SourceARN, h.Event, h.Resources[0], why}
+	t.mu.Lock()
+	if had := t.going[k]; had != nil {
+		had.n++
+		t.mu.Unlock()
+		return nil
+	}
+	if t.sources[k.source] >= tallyPerSource || len(t.going) >= tallyAll {
+		k = tallied{source: k.source, event: h.Event}
+		if had := t.going[k]; had != nil {
+			had.n++
+			t.mu.Unlock()
+			return nil
+		}
+		h.Resources = []string{"*"}
+		h.Detail = map[string]any{"host": "*", "source": h.SourceARN}
+		h.Err = awserr.Of(awserr.AccessDenied, "Connections to many places are refused or fail; these are counted together.")
+	}
+	t.going[k] = &refusal{h: h}
+	t.sources[k.source]++
+	t.mu.Unlock()
+	return t.note(h)
+}
+
+// flush records what was counted since, and forgets what has stopped.
+func (t *tally) flush() error {
+	t.mu.Lock()
+	var due []gate.Happening
+	for k, r := range t.going {
+		if r.n == 0 {
+			delete(t.going, k)
+			if t.sources[k.source]--; t.sources[k.source] == 0 {
+				delete(t.sources, k.source)
+			}
+			continue
+		}
+		h := r.h
+		detail := map[string]any{"count": r.n}
+		for name, v := range h.Detail.(map[string]any) {
+			detail[name] = v
+		}
+		h.Detail, r.n = detail, 0
+		due = append(due, h)
+	}
+	t.mu.Unlock()
+	var errs error
+	for _, h := range due {
+		errs = errors.Join(errs, t.note(h))
+	}
+	return errs
+}
+
+// run flushes every second until the context ends.
+func (t *tally) run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return t.flush()
+		case <-tick.C:
+			if err := t.flush(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// dial opens a connection along a way that a function declares. It acts as the function's role: one that
+// may not be taken any more opens nothing.
+func (s *Server) dial(ctx context.Context, service *lambda.Service, f fleet.Function, address string) (net.Conn, error) {
+	as, err := s.roleOf(ctx, service, f)
+	if err != nil {
+		s.log.Warn("a function's connection failed", "function", f.ARN, "to", address, "error", err)
+		return nil, err
+	}
+	out, err := egress.New(egress.Policy{Ways: f.Ways, Resolver: resolver{net.DefaultResolver}, Clock: s.clock, Own: s.own,
+		Auditor: s.connections(as, "")})
+	if err != nil {
+		return nil, err
+	}
+	return out.Dial(ctx, "function", address)
+}
+
+// roleOf is what a function's connections are recorded as.
+func (s *Server) roleOf(ctx context.Context, service *lambda.Service, f fleet.Function) (gate.Happening, error) {
+	h := gate.Happening{Service: lambdaapi.Service, Region: f.Region, SourceARN: f.ARN}
+	cred, err := service.Session(ctx, f)
+	if err == nil {
+		h.Principal, err = s.principal(cred)
+	}
+	return h, err
+}
+
+// refused records what a function tried to reach beside its ways.
+func (s *Server) refused(service *lambda.Service, f fleet.Function, r fleet.Refusal) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	h, err := s.roleOf(ctx, service, f)
+	if err != nil {
+		h.Principal = identity.Service(lambdaPrincipal, f.Account) // its role is gone; what it tried is told all the same
+	}
+	h.Event, h.Resources = eventConnect, []string{net.JoinHostPort(r.Host, strconv.Itoa(r.Port))}
+	detail := map[string]any{"purpose": "function", "host": r.Host, "protocol": r.Network, "source": f.ARN}
+	if r.Network == "dns" {
+		h.Event, h.Resources = eventResolve, []string{r.Host}
+	} else {
+		detail["port"] = r.Port
+		if a, err := netip.ParseAddr(r.Host); err == nil {
+			detail["address"] = a.String()
+		}
+	}
+	h.Detail = detail
+	h.Err = awserr.Of(awserr.AccessDenied, "%s of %s is refused: %s.", map[bool]string{true: "The name", false: "The connection"}[r.Network == "dns"], h.Resources[0], r.Reason)
+	if err := s.refusals.add(h, r.Reason); err != nil {
+		s.log.Error("a refused connection could not be recorded", "function", f.ARN, "error", err)
+	}
+}
+
+// own tells whether an address is one that this server answers at. What a function or an integration
+// sends there would arrive as a call of this machine, which it is not.
+func (s *Server) own(to netip.AddrPort) bool {
+	for _, l := range []net.Listener{s.api, s.apps} {
+		if l == nil {
+			continue
+		}
+		at, ok := l.Addr().(*net.TCPAddr)
+		if !ok || at.Port != int(to.Port()) {
+			continue
+		}
+		ip := at.AddrPort().Addr().Unmap()
+		if ip == to.Addr().Unmap() || ip.IsUnspecified() && thisMachine(to.Addr().Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+// thisMachine tells whether an address is one of this machine's. Where they cannot be read, every one may
+// be.
+func thisMachine(a netip.Addr) bool {
+	if a.IsLoopback() {
+		return true
+	}
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return true
+	}
+	for _, one := range all {
+		if p, err := netip.ParsePrefix(one.String()); err == nil && p.Addr().Unmap() == a {
+			return true
+		}
+	}
+	return false
+}
