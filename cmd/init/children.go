@@ -105,7 +105,7 @@ func (in *initProcess) spawn(body []byte, fds []int) error {
 	if err != nil || len(ch.Process.Argv) == 0 || ch.Number == 0 || len(fds) != 2 {
 		return wrap("read the process to start beside the other", nil)
 	}
-	if err := in.prepare(); err != nil {
+	if err := in.prepare(&ch.Process); err != nil {
 		return err
 	}
 	if !in.setup.Late || in.given { // nothing is left to mount

@@ -17,7 +17,7 @@ func (in *initProcess) start(body []byte, fds []int) error {
 		return wrap("read the process to start", nil)
 	}
 	in.started = true
-	if err := in.prepare(); err != nil {
+	if err := in.prepare(p); err != nil {
 		return err
 	}
 	if err := in.bear(control.Started, nil, 0, p, files(1, 2, fds)); err != nil {
@@ -41,8 +41,8 @@ func files(out, errs int, more []int) []uintptr {
 	return f
 }
 
-// prepare sets the limits and makes what forks, before the first process.
-func (in *initProcess) prepare() error {
+// prepare sets the limits and makes what forks, before the first process, whose fence is around all.
+func (in *initProcess) prepare(p *control.Process) error {
 	if in.nursery != nil {
 		return nil
 	}
@@ -51,7 +51,7 @@ func (in *initProcess) prepare() error {
 	}
 	in.nursery = &nursery{jobs: make(chan job)}
 	ready := make(chan error)
-	go in.nursery.run(in.setup, ready)
+	go in.nursery.run(in, p, ready)
 	return <-ready
 }
 
@@ -84,17 +84,13 @@ type result struct {
 	err error
 }
 
-func (n *nursery) run(setup *control.Setup, ready chan<- error) {
+func (n *nursery) run(in *initProcess, p *control.Process, ready chan<- error) {
 	runtime.LockOSThread() // never unlocked
-	err := seclude(setup.CgroupNS)
-	if err == nil {
-		err = confine(setup.Filter)
-	}
-	null := -1
-	if err == nil {
-		if null, err = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
-			err = wrap("open /dev/null", err)
-		}
+	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		err = wrap("open /dev/null", err)
+	} else {
+		err = in.enclose(p)
 	}
 	ready <- err
 	for j := range n.jobs {
@@ -106,6 +102,26 @@ func (n *nursery) run(setup *control.Setup, ready chan<- error) {
 		}
 		j.result <- result{pid, err}
 	}
+}
+
+// enclose confines the calling thread, the filter that forbids such steps last.
+func (in *initProcess) enclose(p *control.Process) error {
+	if err := seclude(in.setup.CgroupNS); err != nil {
+		return err
+	}
+	if err := confine(); err != nil {
+		return err
+	}
+	if err := fence(p.Fence); err != nil {
+		return err
+	}
+	if err := in.observe(p.Notify); err != nil {
+		return err
+	}
+	if len(in.setup.Filter) == 0 {
+		return nil // waived by name; the driver has said so
+	}
+	return install(in.setup.Filter)
 }
 
 // seclude gives the calling thread, and so what it forks, what belongs to threads and not to the
@@ -131,7 +147,7 @@ func seclude(cgroupNS bool) error {
 const securebits = 0xaf
 
 // confine takes every privilege from the calling thread, for good.
-func confine(filter []byte) error {
+func confine() error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return wrap("set no_new_privs", err)
 	}
@@ -155,10 +171,7 @@ func confine(filter []byte) error {
 	if err := unix.Capset(&hdr, &none[0]); err != nil {
 		return wrap("give up the capabilities", err)
 	}
-	if len(filter) == 0 {
-		return nil // waived by name; the driver has said so
-	}
-	return install(filter)
+	return nil
 }
 
 // install loads a seccomp program for the calling thread.

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bastide-cloud/bastide/internal/sandbox/control"
+	"github.com/bastide-cloud/bastide/internal/sandbox/seccomp"
 )
 
 // overhead is what a sandbox needs beside its function: the init's memory and processes' worth.
@@ -98,6 +99,23 @@ func (i *instance) instruct(setup *control.Setup, theirs []int) error {
 		return i.holdBack(theirs[1:])
 	}
 	return i.sendStart(theirs[1:])
+}
+
+// process is what the init is told to execute. The fence of the first is around all.
+func (i *instance) process(argv, env []string, dir string) (control.Process, error) {
+	programs := []string{argv[0]}
+	if len(i.spec.Argv) > 0 {
+		programs = append(programs, i.spec.Argv[0])
+	}
+	f, err := i.driver.fence(i.spec, programs)
+	if err != nil {
+		return control.Process{}, err
+	}
+	p := control.Process{Argv: argv, Env: env, Dir: dir, Fence: f}
+	if i.spec.Monitor != nil {
+		p.Notify = seccomp.Notify()
+	}
+	return p, nil
 }
 
 // holdBack keeps the channel's other end for a process that is executed later.

@@ -60,12 +60,12 @@ func (i *instance) Deliver(d Delivery) error {
 	if len(d.Argv) == 0 {
 		return i.acknowledged()
 	}
-	p := control.Process{Argv: d.Argv, Env: d.Env, Dir: d.Dir}
-	if p.Dir == "" {
-		p.Dir = i.spec.Dir
+	p, err := i.process(d.Argv, d.Env, either(d.Dir, i.spec.Dir))
+	if err != nil {
+		return err
 	}
 	held := i.release()
-	err := i.session.send(control.Start, p.Append(nil), held)
+	err = i.session.send(control.Start, p.Append(nil), held)
 	if err = errors.Join(err, closeAll(held)); err != nil {
 		return errors.Join(errEnded, err)
 	}

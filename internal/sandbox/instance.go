@@ -43,6 +43,7 @@ type instance struct {
 	fault    error // why the init ended; read after done
 	several
 
+	observers sync.WaitGroup
 	control   sync.Mutex // one Freeze, Thaw or Deliver at a time, and delivered
 	delivered bool
 	mu        sync.Mutex // the fields below, and the cgroup against its removal
@@ -118,6 +119,10 @@ func (i *instance) run() {
 			} else if len(i.spec.Argv) == 0 || i.spec.Held {
 				i.settle(nil)
 			}
+		case control.Observed:
+			if err := i.observe(fds); err != nil {
+				exit.Err = i.refuse(err)
+			}
 		case control.Started:
 			close(i.ran)
 			i.settle(nil)
@@ -152,6 +157,7 @@ func (i *instance) run() {
 	i.settle(&StartError{ID: i.spec.ID, Stage: "the init ended before the process ran", Err: ErrCutShort})
 	i.several.close()
 	i.output.wait()
+	i.observers.Wait()
 	i.close(exit, ended)
 }
 

@@ -36,6 +36,7 @@ type Namespace struct {
 	host     *cgroup.Host
 	can      cgroup.Abilities
 	filter   []byte
+	landlock int // its version; 0 for none
 	launcher *launcher
 	watch    *watch
 
@@ -52,7 +53,7 @@ func New(c Config) (*Namespace, error) {
 		waived: map[string]bool{},
 		living: map[string]*instance{},
 		uids:   map[int]bool{},
-		root:   privileged(),
+		root:   privileged(), landlock: landlockVersion(),
 	}
 	for _, w := range c.Waive {
 		if !slices.Contains(waivable, w) {

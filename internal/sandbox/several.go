@@ -40,7 +40,10 @@ func newSeveral() several {
 }
 
 func (i *instance) sendStart(fds []int) error {
-	p := control.Process{Argv: i.spec.Argv, Env: i.spec.Env, Dir: i.spec.Dir}
+	p, err := i.process(i.spec.Argv, i.spec.Env, i.spec.Dir)
+	if err != nil {
+		return err
+	}
 	return i.session.send(control.Start, p.Append(nil), fds)
 }
 
@@ -88,8 +91,12 @@ func (i *instance) Spawn(ctx context.Context, p Process) (int, error) {
 	if i.count >= MaxProcesses {
 		return 0, fmt.Errorf("sandbox: more than %d processes", MaxProcesses)
 	}
+	process, err := i.process(p.Argv, p.Env, p.Dir)
+	if err != nil {
+		return 0, err
+	}
 	i.count++
-	c := control.Child{Number: uint64(i.count), Process: control.Process{Argv: p.Argv, Env: p.Env, Dir: p.Dir}}
+	c := control.Child{Number: uint64(i.count), Process: process}
 	fds := []int{int(i.driver.null.Fd()), int(i.driver.null.Fd())}
 	for n, f := range []*os.File{p.Stdout, p.Stderr} {
 		if f != nil {

@@ -43,6 +43,13 @@ type Spec struct {
 	Doors    []DoorSpec
 	Channel  bool // give the process a stream socket to Bastide as descriptor 3
 
+	// Confine narrows what the processes may do with files; nil for what the mounts alone allow. Monitor
+	// hears of the processes that are started and the files that are opened once the sandbox's own
+	// program runs, and may refuse them. They are for sandboxes whose program is known when it starts,
+	// not for a process that runs before its code comes.
+	Confine *Confinement
+	Monitor Monitor
+
 	// Stdout and Stderr: nil is discarded. A slow writer slows the process down. An *os.File is given
 	// to the process itself, as it is; its owner closes it after Start.
 	Stdout, Stderr io.Writer

@@ -9,6 +9,7 @@
 //	init → driver   Ready     the root stands; with one listening socket for each door
 //	driver → init   Deliver   what a sandbox was waiting for: its code, doors, limits (once, before or after Start)
 //	driver → init   Start     the process to run
+//	init → driver   Observed  the descriptor to watch the processes by, before the first is executed, where that is wanted
 //	init → driver   Started   it has been executed
 //	driver → init   Stop, Continue    hold and release every process (where no freezer exists)
 //	driver → init   Spawn     one more process, before or after the one of Start
@@ -55,6 +56,7 @@ const (
 	Ended
 	Dial
 	Dialed
+	Observed
 )
 
 // HeaderSize is the length of a frame's header in bytes.
@@ -89,7 +91,7 @@ func ParseHeader(b []byte) (Header, error) {
 	}
 	h := Header{Kind: Kind(b[0]), FDs: int(b[1])}
 	body := uint32(b[4])<<24 | uint32(b[5])<<16 | uint32(b[6])<<8 | uint32(b[7])
-	if h.Kind < Config || h.Kind > Dialed || h.FDs > MaxFDs || body > MaxBody {
+	if h.Kind < Config || h.Kind > Observed || h.FDs > MaxFDs || body > MaxBody {
 		return Header{}, ErrFrame
 	}
 	h.Body = int(body)

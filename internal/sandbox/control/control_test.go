@@ -29,7 +29,8 @@ func TestRoundTrip(t *testing.T) {
 	if got, err := ParseDelivery(d.Append(nil)); err != nil || !reflect.DeepEqual(*got, d) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	p := Process{Argv: []string{"/a", "b"}, Env: []string{"A=1"}, Dir: "/"}
+	p := Process{Argv: []string{"/a", "b"}, Env: []string{"A=1"}, Dir: "/", Notify: []byte{1, 2},
+		Fence: Fence{Handled: 1 << 15, Scoped: 3, Grants: []Grant{{"/tmp", 7}, {"/", 1}}}}
 	if got, err := ParseProcess(p.Append(nil)); err != nil || !reflect.DeepEqual(*got, p) {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -85,7 +86,7 @@ func TestRefused(t *testing.T) {
 	if _, err := ParseProcess(huge); !errors.Is(err, ErrFrame) {
 		t.Errorf("a huge count: %v", err)
 	}
-	for _, h := range []Header{{Kind: 0}, {Kind: Dialed + 1}, {Kind: Start, FDs: MaxFDs + 1}, {Kind: Start, Body: MaxBody + 1}} {
+	for _, h := range []Header{{Kind: 0}, {Kind: Observed + 1}, {Kind: Start, FDs: MaxFDs + 1}, {Kind: Start, Body: MaxBody + 1}} {
 		if _, err := ParseHeader(h.Append(nil)); !errors.Is(err, ErrFrame) {
 			t.Errorf("%+v: %v", h, err)
 		}

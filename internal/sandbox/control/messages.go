@@ -131,6 +131,9 @@ type Process struct {
 	Argv []string // Argv[0] is an absolute path inside
 	Env  []string
 	Dir  string
+
+	Fence  Fence  // laid around it; with nothing handled or scoped there is none
+	Notify []byte // a seccomp program whose listener comes back with Observed; empty for none
 }
 
 // Append adds the wire form of p to b.
@@ -139,14 +142,24 @@ func (p *Process) Append(b []byte) []byte {
 	e.texts(p.Argv)
 	e.texts(p.Env)
 	e.text(p.Dir)
+	e.fence(p.Fence)
+	e.text(string(p.Notify))
 	return e.b
 }
 
 // ParseProcess reads the body of a Start frame.
 func ParseProcess(b []byte) (*Process, error) {
 	d := decoder{b: b}
-	p := &Process{Argv: d.texts(), Env: d.texts(), Dir: d.text()}
-	return p, d.end()
+	p := d.process()
+	return &p, d.end()
+}
+
+func (d *decoder) process() Process {
+	p := Process{Argv: d.texts(), Env: d.texts(), Dir: d.text(), Fence: d.fence()}
+	if n := d.text(); n != "" {
+		p.Notify = []byte(n)
+	}
+	return p
 }
 
 // Status is the body of an Exited frame: an exit code, or the signal that ended the process.

@@ -17,7 +17,7 @@ func (c *Child) Append(b []byte) []byte {
 // ParseChild reads the body of a Spawn frame.
 func ParseChild(b []byte) (*Child, error) {
 	d := decoder{b: b}
-	c := &Child{Number: d.number(), Process: Process{Argv: d.texts(), Env: d.texts(), Dir: d.text()}}
+	c := &Child{Number: d.number(), Process: d.process()}
 	return c, d.end()
 }
 

@@ -19,3 +19,9 @@ var legacy = []uintptr{
 	unix.SYS_STAT, unix.SYS_SYMLINK, unix.SYS_TIME, unix.SYS_UNLINK, unix.SYS_UTIME, unix.SYS_UTIMES,
 	unix.SYS_VFORK,
 }
+
+// reported are the calls that Notify reports, beside clone.
+var reported = []uintptr{
+	unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_FORK, unix.SYS_VFORK,
+	unix.SYS_OPEN, unix.SYS_OPENAT, unix.SYS_OPENAT2, unix.SYS_CREAT,
+}

@@ -1,0 +1,196 @@
+package sandbox
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strconv"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Monitor judges what a sandbox's processes do. It is asked for one deed at a time, while the process
+// waits: it must not block.
+type Monitor interface {
+	// Judge tells whether a deed may go on; one that may not fails with EACCES. The answer is a report
+	// more than a wall: a process with several threads can change a path after it was read here. Walls
+	// are made of Confinement.
+	Judge(Deed) bool
+}
+
+// Deed is what a process is about to do.
+type Deed struct {
+	Kind DeedKind
+	Path string // absolute, as the process sees it, cleaned; symbolic links are not followed. Empty for Fork
+}
+
+// DeedKind is a kind of deed.
+type DeedKind int
+
+// The deeds that a Monitor hears of.
+const (
+	Fork  DeedKind = iota // start a process
+	Exec                  // execute a program
+	Read                  // open a file to read
+	Write                 // open a file to write, or create it
+)
+
+// The interface of seccomp's listeners: struct seccomp_notif and seccomp_notif_resp, seccomp_unotify(2).
+type (
+	notification struct {
+		id    uint64
+		pid   uint32
+		flags uint32
+		nr    int32
+		arch  uint32
+		ip    uint64
+		args  [6]uint64
+	}
+	verdict struct {
+		id    uint64
+		value int64
+		errno int32
+		flags uint32
+	}
+)
+
+const (
+	ioctlReceive = 0xc0502100
+	ioctlSend    = 0xc0182101
+	ioctlValid   = 0x40082102
+	goOn         = 1 // SECCOMP_USER_NOTIF_FLAG_CONTINUE
+	pathMost     = 4096
+)
+
+// observe answers for the calls that a listener reports, until no process is left that makes them.
+func (i *instance) observe(fds []int) error {
+	if len(fds) != 1 || i.spec.Monitor == nil {
+		return errors.Join(fmt.Errorf("%d listeners", len(fds)), closeAll(fds))
+	}
+	i.observers.Go(func() {
+		defer unix.Close(fds[0])
+		poll := []unix.PollFd{{Fd: int32(fds[0]), Events: unix.POLLIN}}
+		for {
+			if _, err := unix.Poll(poll, -1); err != nil && err != unix.EINTR {
+				return
+			}
+			if poll[0].Revents&unix.POLLIN != 0 {
+				i.judge(fds[0])
+			} else if poll[0].Revents != 0 {
+				return // nobody is left
+			}
+		}
+	})
+	return nil
+}
+
+// judge answers one notification. A process that ended meanwhile needs no answer.
+func (i *instance) judge(fd int) {
+	var n notification
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlReceive, uintptr(unsafe.Pointer(&n))); errno != 0 {
+		return
+	}
+	v := verdict{id: n.id, flags: goOn}
+	select {
+	case <-i.ran:
+		deed, err := n.deed()
+		valid, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlValid, uintptr(unsafe.Pointer(&n.id)))
+		if valid != 0 || errno != 0 {
+			return // what was read may have been another process's
+		}
+		if err == nil && !i.spec.Monitor.Judge(deed) {
+			v = verdict{id: n.id, errno: -int32(unix.EACCES)}
+		}
+		// what cannot be read, the kernel cannot either: it answers EFAULT
+	default: // the init's own way to the program
+	}
+	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlSend, uintptr(unsafe.Pointer(&v)))
+}
+
+// deed reads what the call is about.
+func (n *notification) deed() (Deed, error) {
+	at, name, flags := int64(unix.AT_FDCWD), n.args[0], uint64(unix.O_RDONLY)
+	d := Deed{Kind: Read}
+	switch uintptr(n.nr) {
+	case unix.SYS_EXECVE:
+		d.Kind = Exec
+	case unix.SYS_EXECVEAT:
+		d.Kind, at, name = Exec, int64(int32(n.args[0])), n.args[1]
+	case unix.SYS_OPENAT:
+		at, name, flags = int64(int32(n.args[0])), n.args[1], n.args[2]
+	case unix.SYS_OPENAT2:
+		at, name = int64(int32(n.args[0])), n.args[1]
+		how, err := n.read(n.args[2], 8)
+		if err != nil || len(how) < 8 {
+			return d, errors.Join(err, unix.EFAULT)
+		}
+		flags = binary.NativeEndian.Uint64(how)
+	default:
+		var known bool
+		if d.Kind, flags, known = legacyDeed(n); !known {
+			return Deed{Kind: Fork}, nil
+		}
+	}
+	if flags&(unix.O_WRONLY|unix.O_RDWR|unix.O_CREAT|unix.O_TRUNC) != 0 {
+		d.Kind = Write
+	}
+	text, err := n.text(name)
+	if err != nil {
+		return d, err
+	}
+	d.Path, err = n.resolve(at, text)
+	return d, err
+}
+
+// resolve makes a path absolute.
+func (n *notification) resolve(at int64, name string) (string, error) {
+	if path.IsAbs(name) {
+		return path.Clean(name), nil
+	}
+	link := "/cwd"
+	if at != unix.AT_FDCWD {
+		link = "/fd/" + strconv.FormatInt(at, 10)
+	}
+	dir, err := os.Readlink("/proc/" + strconv.FormatUint(uint64(n.pid), 10) + link)
+	if err != nil {
+		return "", err
+	}
+	return path.Join(dir, name), nil
+}
+
+// text reads a text that ends with a zero byte.
+func (n *notification) text(address uint64) (string, error) {
+	b, err := n.read(address, pathMost)
+	if err != nil {
+		return "", err
+	}
+	end := bytes.IndexByte(b, 0)
+	if end < 0 {
+		return "", unix.ENAMETOOLONG
+	}
+	return string(b[:end]), nil
+}
+
+// read reads the process's memory, as far as it goes.
+func (n *notification) read(address uint64, size int) ([]byte, error) {
+	b := make([]byte, size)
+	page := uint64(os.Getpagesize())
+	// a segment for each page: reading ends before the first one that is not there
+	var remote []unix.RemoteIovec
+	for at := address; at < address+uint64(size); {
+		next := min((at/page+1)*page, address+uint64(size))
+		remote = append(remote, unix.RemoteIovec{Base: uintptr(at), Len: int(next - at)})
+		at = next
+	}
+	local := []unix.Iovec{{Base: &b[0]}}
+	local[0].SetLen(size)
+	got, err := unix.ProcessVMReadv(int(n.pid), local, remote, 0)
+	if err != nil {
+		return nil, err
+	}
+	return b[:got], nil
+}
