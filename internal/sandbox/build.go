@@ -47,6 +47,11 @@ func (i *instance) launch() error {
 		}
 		return fail("launch", err)
 	}
+	if err := n.cores.enter(i.spec.Account, i.pid); err != nil {
+		i.kill()
+		i.reap()
+		return fail("keep the account's cores to itself", err)
+	}
 	if err := i.instruct(setup, theirs); err != nil {
 		i.kill()
 		i.reap()

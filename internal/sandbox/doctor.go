@@ -46,6 +46,7 @@ func Doctor(c Config) []Layer {
 	layers := append([]Layer{kernel}, n.wallLayers(bits, err)...)
 	layers = append(layers, n.userLayer())
 	layers = append(layers, n.limitLayers()...)
+	layers = append(layers, n.hostLayers()...)
 	if err := n.Close(); err != nil {
 		layers = append(layers, Layer{Name: "removal", State: Weaker, Detail: err.Error(),
 			Fix: "remove the named cgroup; bastide sweeps it at its next start otherwise"})

@@ -74,12 +74,13 @@ func (i *instance) observe(fds []int) error {
 	i.observers.Go(func() {
 		defer unix.Close(fds[0])
 		poll := []unix.PollFd{{Fd: int32(fds[0]), Events: unix.POLLIN}}
+		within := false // the sandbox's own program has been executed, by the first call that executes anything
 		for {
 			if _, err := unix.Poll(poll, -1); err != nil && err != unix.EINTR {
 				return
 			}
 			if poll[0].Revents&unix.POLLIN != 0 {
-				i.judge(fds[0])
+				within = i.judge(fds[0], within) || within
 			} else if poll[0].Revents != 0 {
 				return // nobody is left
 			}
@@ -88,27 +89,27 @@ func (i *instance) observe(fds []int) error {
 	return nil
 }
 
-// judge answers one notification. A process that ended meanwhile needs no answer.
-func (i *instance) judge(fd int) {
+// judge answers one notification and tells whether it executes something. A process that ended
+// meanwhile needs no answer. What is not within is the init's own way to the program.
+func (i *instance) judge(fd int, within bool) (executes bool) {
 	var n notification
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlReceive, uintptr(unsafe.Pointer(&n))); errno != 0 {
-		return
+		return false
 	}
 	v := verdict{id: n.id, flags: goOn}
-	select {
-	case <-i.ran:
+	if within {
 		deed, err := n.deed()
 		valid, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlValid, uintptr(unsafe.Pointer(&n.id)))
 		if valid != 0 || errno != 0 {
-			return // what was read may have been another process's
+			return false // what was read may have been another process's
 		}
 		if err == nil && !i.spec.Monitor.Judge(deed) {
 			v = verdict{id: n.id, errno: -int32(unix.EACCES)}
 		}
 		// what cannot be read, the kernel cannot either: it answers EFAULT
-	default: // the init's own way to the program
 	}
 	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlSend, uintptr(unsafe.Pointer(&v)))
+	return uintptr(n.nr) == unix.SYS_EXECVE
 }
 
 // deed reads what the call is about.

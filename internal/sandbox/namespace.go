@@ -39,6 +39,7 @@ type Namespace struct {
 	landlock int // its version; 0 for none
 	launcher *launcher
 	watch    *watch
+	cores    cores
 
 	mu     sync.Mutex
 	living map[string]*instance
@@ -106,6 +107,7 @@ func (n *Namespace) Close() error {
 		errs = append(errs, i.Kill())
 	}
 	n.watch.close()
+	n.cores.close()
 	return errors.Join(append(errs, n.launcher.close(), unix.Close(n.initFD), n.null.Close(), n.host.Close())...)
 }
 

@@ -13,10 +13,11 @@ import (
 
 // Spec says what to run and in which world.
 type Spec struct {
-	ID   string   // unique among the living; letters, digits, "-", "_", "."; at most 64
-	Argv []string // Argv[0] is an absolute path inside
-	Env  []string // the whole environment: nothing is inherited
-	Dir  string   // working directory inside; default /var/task
+	Account string   // whose it is: accounts do not share a core's threads, where the kernel can keep them apart
+	ID      string   // unique among the living; letters, digits, "-", "_", "."; at most 64
+	Argv    []string // Argv[0] is an absolute path inside
+	Env     []string // the whole environment: nothing is inherited
+	Dir     string   // working directory inside; default /var/task
 
 	Root   RootFS
 	Code   string   // host directory that appears read-only at /var/task; empty: an empty one
