@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -43,7 +44,7 @@ type Confinement struct {
 // fence is the Landlock ruleset of a process: everything may be read and executed, and nothing written
 // but /tmp and the devices; a confinement narrows that. Where the kernel has no Landlock it is empty,
 // which doctor tells.
-func (n *Namespace) fence(s Spec, program string) (control.Fence, error) {
+func (n *Namespace) fence(s Spec, programs []string) (control.Fence, error) {
 	c := s.Confine
 	if n.landlock == 0 {
 		if c != nil {
@@ -65,7 +66,7 @@ func (n *Namespace) fence(s Spec, program string) (control.Fence, error) {
 	if c == nil {
 		f.Grants = []control.Grant{{Path: "/", Access: reads | unix.LANDLOCK_ACCESS_FS_EXECUTE}, {Path: "/tmp", Access: write}, {Path: "/dev", Access: write}}
 	} else {
-		f.Grants = c.grants(program, write)
+		f.Grants = c.grants(programs, write)
 	}
 	for _, b := range s.Root.Binds {
 		if b.Writable {
@@ -79,7 +80,7 @@ func (n *Namespace) fence(s Spec, program string) (control.Fence, error) {
 var readable = []string{"/bin", "/dev", "/etc", "/lib", "/lib64", "/opt", "/proc", "/root", "/sbin", "/tmp", "/usr", "/home", "/srv",
 	"/run", "/var/lang", "/var/lib", "/var/runtime", "/var/rapid", "/nix"}
 
-func (c *Confinement) grants(program string, write uint64) []control.Grant {
+func (c *Confinement) grants(programs []string, write uint64) []control.Grant {
 	grants := []control.Grant{{Path: "/dev", Access: write}}
 	if c.Code == nil {
 		grants = append(grants, control.Grant{Path: "/", Access: reads})
@@ -96,7 +97,7 @@ func (c *Confinement) grants(program string, write uint64) []control.Grant {
 		grants = append(grants, control.Grant{Path: "/", Access: unix.LANDLOCK_ACCESS_FS_EXECUTE})
 	} else {
 		// what interprets the program, such as ld.so, is executed with it
-		for _, p := range append([]string{program, "/lib64", "/lib/ld-linux-aarch64.so.1"}, c.Programs...) {
+		for _, p := range slices.Concat(programs, []string{"/lib64", "/lib/ld-linux-aarch64.so.1", "/opt/extensions"}, c.Programs) {
 			grants = append(grants, control.Grant{Path: p, Access: unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_READ_FILE})
 		}
 	}

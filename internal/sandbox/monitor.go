@@ -25,7 +25,7 @@ type Monitor interface {
 // Deed is what a process is about to do.
 type Deed struct {
 	Kind DeedKind
-	Path string // absolute, as the process sees it, cleaned; symbolic links are not followed. Empty for Fork
+	Path string // absolute, as the process sees it, cleaned; symbolic links are not followed. Empty for Fork, and where it cannot be read
 }
 
 // DeedKind is a kind of deed.
@@ -71,16 +71,20 @@ func (i *instance) observe(fds []int) error {
 	if len(fds) != 1 || i.spec.Monitor == nil {
 		return errors.Join(fmt.Errorf("%d listeners", len(fds)), closeAll(fds))
 	}
+	// what still runs the init's program is on its way to another
+	first, err := os.Stat("/proc/" + strconv.Itoa(i.pid) + "/exe")
+	if err != nil {
+		return errors.Join(err, closeAll(fds))
+	}
 	i.observers.Go(func() {
 		defer unix.Close(fds[0])
 		poll := []unix.PollFd{{Fd: int32(fds[0]), Events: unix.POLLIN}}
-		within := false // the sandbox's own program has been executed, by the first call that executes anything
 		for {
 			if _, err := unix.Poll(poll, -1); err != nil && err != unix.EINTR {
 				return
 			}
 			if poll[0].Revents&unix.POLLIN != 0 {
-				within = i.judge(fds[0], within) || within
+				i.judge(fds[0], first)
 			} else if poll[0].Revents != 0 {
 				return // nobody is left
 			}
@@ -89,27 +93,29 @@ func (i *instance) observe(fds []int) error {
 	return nil
 }
 
-// judge answers one notification and tells whether it executes something. A process that ended
-// meanwhile needs no answer. What is not within is the init's own way to the program.
-func (i *instance) judge(fd int, within bool) (executes bool) {
+// judge answers one notification. A process that ended meanwhile needs no answer.
+func (i *instance) judge(fd int, first os.FileInfo) {
 	var n notification
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlReceive, uintptr(unsafe.Pointer(&n))); errno != 0 {
-		return false
+		return
+	}
+	deed, err := n.deed()
+	if err != nil {
+		deed.Path = "" // the monitor judges what has no name, as one thread may hide it while another asks
+	}
+	own := false
+	if deed.Kind == Fork || deed.Kind == Exec {
+		exe, err := os.Stat("/proc/" + strconv.FormatUint(uint64(n.pid), 10) + "/exe")
+		own = err == nil && os.SameFile(exe, first)
+	}
+	if valid, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlValid, uintptr(unsafe.Pointer(&n.id))); valid != 0 || errno != 0 {
+		return // what was read may have been another process's
 	}
 	v := verdict{id: n.id, flags: goOn}
-	if within {
-		deed, err := n.deed()
-		valid, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlValid, uintptr(unsafe.Pointer(&n.id)))
-		if valid != 0 || errno != 0 {
-			return false // what was read may have been another process's
-		}
-		if err == nil && !i.spec.Monitor.Judge(deed) {
-			v = verdict{id: n.id, errno: -int32(unix.EACCES)}
-		}
-		// what cannot be read, the kernel cannot either: it answers EFAULT
+	if !own && !i.spec.Monitor.Judge(deed) {
+		v = verdict{id: n.id, errno: -int32(unix.EACCES)}
 	}
 	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlSend, uintptr(unsafe.Pointer(&v)))
-	return uintptr(n.nr) == unix.SYS_EXECVE
 }
 
 // deed reads what the call is about.

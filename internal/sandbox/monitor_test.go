@@ -141,7 +141,7 @@ func TestFenceAround(t *testing.T) {
 	}
 	s := l.spec("write", "/data/x")
 	s.Root.Binds = append(s.Root.Binds, Bind{Source: dir, Target: "/data"})
-	f, err := l.ns.fence(s, "/inmate")
+	f, err := l.ns.fence(s, []string{"/inmate"})
 	if err != nil {
 		t.Fatal(err)
 	}
