@@ -17,6 +17,7 @@ type FunctionURL struct {
 	ID, Account, Region string
 	FunctionARN         string // with the alias that the URL belongs to
 	AuthType            string // AWS_IAM or NONE
+	InvokeMode          string // BUFFERED or RESPONSE_STREAM
 	Cors                *lambda.Cors
 	Policy              string // resource policy of the function or alias; "" for none
 	Tags                map[string]string

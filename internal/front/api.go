@@ -40,6 +40,9 @@ func (f *Front) api(w http.ResponseWriter, r *http.Request, from gate.Source) {
 	}
 	if err := routed.Encode(w, out, in.id); err != nil {
 		f.Log.Debug("answer cut off", "request", in.id, "error", err)
+		if errors.Is(err, wire.ErrCutOff) {
+			panic(http.ErrAbortHandler) // net/http would end the body in order
+		}
 	}
 }
 

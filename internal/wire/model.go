@@ -107,3 +107,6 @@ func Call[Out any](ctx context.Context, c Caller, op *Operation, in any) (*Out, 
 // RawJSON is a valid JSON value that stays undecoded; nil is an absent member. DynamoDB's items
 // travel so, because their service has its own parser.
 type RawJSON = plan.RawJSON
+
+// Events is a member that is a stream of events, each an E of which one member is there.
+type Events[E any] = plan.Events[E]

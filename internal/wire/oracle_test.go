@@ -20,6 +20,7 @@ import (
 
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/wire"
+	"github.com/bastide-cloud/bastide/internal/wire/plan"
 )
 
 // told is one line of the oracle.
@@ -196,6 +197,9 @@ func fill(v reflect.Value, depth int) {
 		case f.Type() == reflect.TypeFor[wire.RawJSON]():
 			f.SetBytes([]byte(rawSample(sf.Name)))
 			continue
+		case sf.Name == "ResponseStreamContentType":
+			fillScalar(f, "application/vnd.amazon.eventstream", 0) // whatever the service says
+			continue
 		case sf.Name == "ContentLength":
 			fillScalar(f, "", int64(len("body "+sf.Name)))
 			n := int64(6)
@@ -242,6 +246,9 @@ func fillValue(f reflect.Value, name string, depth int) {
 		f.SetBytes([]byte(rawSample(name)))
 		return
 	}
+	if fillEvents(f) {
+		return
+	}
 	switch f.Kind() {
 	case reflect.Pointer:
 		if depth > 6 {
@@ -276,6 +283,41 @@ func fillValue(f reflect.Value, name string, depth int) {
 	}
 }
 
+// fillEvents makes a stream of every kind of event; false for what is none.
+func fillEvents(f reflect.Value) bool {
+	if _, ok := f.Addr().Interface().(plan.EventSource); !ok {
+		return false
+	}
+	next, n := f.FieldByName("Next"), 0
+	union := next.Type().Out(0).Elem()
+	next.Set(reflect.MakeFunc(next.Type(), func([]reflect.Value) []reflect.Value {
+		if n == union.NumField() {
+			return []reflect.Value{reflect.Zero(reflect.PointerTo(union)), reflect.ValueOf(&io.EOF).Elem()}
+		}
+		e := reflect.New(union)
+		fillValue(e.Elem().Field(n), union.Field(n).Name, 0)
+		n++
+		return []reflect.Value{e, reflect.Zero(reflect.TypeFor[error]())}
+	}))
+	f.FieldByName("Close").Set(reflect.ValueOf(func() error { return nil }))
+	return true
+}
+
+// dumpEvents is a stream of events as the list of them.
+func dumpEvents(s plan.EventSource) any {
+	out := []any{}
+	for {
+		e, err := s.NextEvent()
+		if err == io.EOF {
+			return out
+		}
+		if err != nil {
+			return err.Error()
+		}
+		out = append(out, dump(e))
+	}
+}
+
 // dump is a value in the oracle's notation, by the model's names.
 func dump(v reflect.Value) any {
 	switch x := v.Interface().(type) {
@@ -289,6 +331,8 @@ func dump(v reflect.Value) any {
 		return blobs(out)
 	case []byte:
 		return map[string]any{"$bytes": base64.StdEncoding.EncodeToString(x)}
+	case plan.EventSource:
+		return dumpEvents(x)
 	case io.Reader:
 		b, err := io.ReadAll(x)
 		if err != nil {

@@ -41,7 +41,7 @@ func recordStruct(b []byte, p *plan.Struct, v reflect.Value) []byte {
 	first := true
 	for _, f := range p.Fields {
 		fv, ok := f.Get(v)
-		if !ok || f.Kind == plan.Stream || f.Kind == plan.Blob {
+		if !ok || f.Kind == plan.Stream || f.Kind == plan.EventStream || f.Kind == plan.Blob {
 			continue
 		}
 		if !first {

@@ -126,6 +126,8 @@ func (r Routed) encodeREST(w http.ResponseWriter, p *plan.Struct, v reflect.Valu
 	switch {
 	case !ok:
 		return empty(w, status)
+	case f.Kind == plan.EventStream:
+		return writeEvents(w, status, f.Struct, fv.Addr().Interface().(plan.EventSource))
 	case f.Kind == plan.Stream:
 		defaultType(h, []string{"binary/octet-stream"})
 		return copyOut(w, status, fv.Interface().(io.Reader))

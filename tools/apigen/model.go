@@ -54,6 +54,7 @@ type ref struct {
 	IdempotencyToken bool          `json:"idempotencyToken"`
 	JSONValue        bool          `json:"jsonvalue"`
 	HostLabel        bool          `json:"hostLabel"`
+	EventPayload     bool          `json:"eventpayload"`
 }
 
 type xmlNamespace struct {

@@ -39,9 +39,6 @@ func (g *generator) structure(w *bytes.Buffer, name string) {
 	fmt.Fprintf(w, "type %s struct {\n", typ)
 	used := map[string]bool{}
 	for _, m := range s.Members {
-		if g.m.Shapes[m.Shape].EventStream {
-			continue
-		}
 		field := exported(m.Name)
 		for used[field] {
 			field += "_"
@@ -64,6 +61,8 @@ func (g *generator) memberType(s *shape, owner string, m member) string {
 			return "io.Reader"
 		}
 		return "io.ReadCloser"
+	case target.EventStream:
+		return "*wire.Events[" + t + "]"
 	case target.Type == "structure":
 		return "*" + t
 	case target.Type == "list" || target.Type == "map" || target.Type == "blob" || s.required(m.Name):
@@ -117,7 +116,7 @@ func (g *generator) tag(s *shape, owner string, m member) []string {
 	switch {
 	case m.Location != "":
 		tag = append(tag, "in", m.Location)
-	case s.Payload == m.Name:
+	case s.Payload == m.Name || m.EventPayload:
 		tag = append(tag, "in", "payload")
 	}
 	target := g.m.Shapes[m.Shape]

@@ -121,6 +121,11 @@ func (c Client) Invoke(ctx context.Context, in *InvokeInput) (*InvokeOutput, err
 	return wire.Call[InvokeOutput](ctx, c.Caller, OpInvoke, in)
 }
 
+// InvokeWithResponseStream calls the operation; a failure is an *awserr.Error.
+func (c Client) InvokeWithResponseStream(ctx context.Context, in *InvokeWithResponseStreamInput) (*InvokeWithResponseStreamOutput, error) {
+	return wire.Call[InvokeWithResponseStreamOutput](ctx, c.Caller, OpInvokeWithResponseStream, in)
+}
+
 // ListAliases calls the operation; a failure is an *awserr.Error.
 func (c Client) ListAliases(ctx context.Context, in *ListAliasesInput) (*ListAliasesOutput, error) {
 	return wire.Call[ListAliasesOutput](ctx, c.Caller, OpListAliases, in)

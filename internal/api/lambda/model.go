@@ -41,6 +41,7 @@ var Service = wire.NewService(wire.Service{
 		OpGetLayerVersionByArn,
 		OpGetPolicy,
 		OpInvoke,
+		OpInvokeWithResponseStream,
 		OpListAliases,
 		OpListFunctionEventInvokeConfigs,
 		OpListFunctionUrlConfigs,
@@ -85,7 +86,6 @@ var Service = wire.NewService(wire.Service{
 		{Name: "GetProvisionedConcurrencyConfig", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?Qualifier"},
 		{Name: "GetRuntimeManagementConfig", Method: "GET", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config"},
 		{Name: "InvokeAsync", Method: "POST", URI: "/2014-11-13/functions/{FunctionName}/invoke-async"},
-		{Name: "InvokeWithResponseStream", Method: "POST", URI: "/2021-11-15/functions/{FunctionName}/response-streaming-invocations"},
 		{Name: "ListCapacityProviders", Method: "GET", URI: "/2025-11-30/capacity-providers"},
 		{Name: "ListCodeSigningConfigs", Method: "GET", URI: "/2020-04-22/code-signing-configs"},
 		{Name: "ListDurableExecutionsByFunction", Method: "GET", URI: "/2025-12-01/functions/{FunctionName}/durable-executions"},
@@ -373,6 +373,19 @@ var OpInvoke = &wire.Operation{
 	NewIn:     func() any { return new(InvokeInput) },
 	Sensitive: []string{"Payload"},
 	Errors:    []wire.ErrorShape{errResourceNotReadyException, errInvalidSecurityGroupIDException, errSnapStartTimeoutException, errTooManyRequestsException, errEC2ThrottledException, errEFSMountConnectivityException, errSubnetIPAddressLimitReachedException, errKMSAccessDeniedException, errRequestTooLargeException, errKMSDisabledException, errUnsupportedMediaTypeException, errS3FilesMountConnectivityException, errSerializedRequestEntityTooLargeException, errInvalidRuntimeException, errNoPublishedVersionException, errEC2UnexpectedException, errInvalidSubnetIDException, errKMSNotFoundException, errInvalidParameterValueException, errEC2AccessDeniedException, errEFSIOException, errKMSInvalidStateException, errResourceConflictException, errENILimitReachedException, errSnapStartNotReadyException, errServiceException, errSnapStartException, errRecursiveInvocationException, errS3FilesMountFailureException, errEFSMountTimeoutException, errS3FilesMountTimeoutException, errResourceNotFoundException, errInvalidRequestContentException, errDurableExecutionAlreadyStartedException, errInvalidZipFileException, errEFSMountFailureException},
+}
+
+// OpInvokeWithResponseStream is the operation InvokeWithResponseStream.
+var OpInvokeWithResponseStream = &wire.Operation{
+	Name:      "InvokeWithResponseStream",
+	Method:    "POST",
+	URI:       "/2021-11-15/functions/{FunctionName}/response-streaming-invocations",
+	Status:    200,
+	In:        reflect.TypeFor[InvokeWithResponseStreamInput](),
+	Out:       reflect.TypeFor[InvokeWithResponseStreamOutput](),
+	NewIn:     func() any { return new(InvokeWithResponseStreamInput) },
+	Sensitive: []string{"Payload"},
+	Errors:    []wire.ErrorShape{errResourceNotReadyException, errInvalidSecurityGroupIDException, errSnapStartTimeoutException, errTooManyRequestsException, errEC2ThrottledException, errEFSMountConnectivityException, errSubnetIPAddressLimitReachedException, errKMSAccessDeniedException, errRequestTooLargeException, errKMSDisabledException, errUnsupportedMediaTypeException, errS3FilesMountConnectivityException, errSerializedRequestEntityTooLargeException, errInvalidRuntimeException, errNoPublishedVersionException, errEC2UnexpectedException, errInvalidSubnetIDException, errKMSNotFoundException, errInvalidParameterValueException, errEC2AccessDeniedException, errEFSIOException, errKMSInvalidStateException, errResourceConflictException, errENILimitReachedException, errSnapStartNotReadyException, errServiceException, errSnapStartException, errRecursiveInvocationException, errS3FilesMountFailureException, errEFSMountTimeoutException, errS3FilesMountTimeoutException, errResourceNotFoundException, errInvalidRequestContentException, errInvalidZipFileException, errEFSMountFailureException},
 }
 
 // OpListAliases is the operation ListAliases.

@@ -4,6 +4,8 @@ package lambda
 
 import (
 	"time"
+
+	"github.com/bastide-cloud/bastide/internal/wire"
 )
 
 // DeleteAliasOutput has no members.
@@ -527,6 +529,43 @@ type InvokeOutput struct {
 	Payload             []byte  `wire:"Payload" in:"payload" opt:"sensitive"`
 	ExecutedVersion     *string `wire:"X-Amz-Executed-Version" name:"ExecutedVersion" in:"header"`
 	DurableExecutionArn *string `wire:"X-Amz-Durable-Execution-Arn" name:"DurableExecutionArn" in:"header"`
+}
+
+// InvokeResponseStreamUpdate is a shape of the model.
+type InvokeResponseStreamUpdate struct {
+	Payload []byte `wire:"Payload" in:"payload" opt:"sensitive"`
+}
+
+// InvokeWithResponseStreamCompleteEvent is a shape of the model.
+type InvokeWithResponseStreamCompleteEvent struct {
+	ErrorCode    *string `wire:"ErrorCode"`
+	ErrorDetails *string `wire:"ErrorDetails"`
+	LogResult    *string `wire:"LogResult"`
+}
+
+// InvokeWithResponseStreamInput is the model's InvokeWithResponseStreamRequest.
+type InvokeWithResponseStreamInput struct {
+	FunctionName   string  `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
+	InvocationType *string `wire:"X-Amz-Invocation-Type" name:"InvocationType" in:"header" enum:"RequestResponse|DryRun"`
+	LogType        *string `wire:"X-Amz-Log-Type" name:"LogType" in:"header" enum:"None|Tail"`
+	ClientContext  *string `wire:"X-Amz-Client-Context" name:"ClientContext" in:"header"`
+	Qualifier      *string `wire:"Qualifier" in:"querystring" min:"1" max:"128" pattern:"\\$(LATEST(\\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"`
+	Payload        []byte  `wire:"Payload" in:"payload" opt:"sensitive"`
+	TenantId       *string `wire:"X-Amz-Tenant-Id" name:"TenantId" in:"header" min:"1" max:"256" pattern:"[a-zA-Z0-9\\._:\\/=+\\-@ ]+"`
+}
+
+// InvokeWithResponseStreamOutput is the model's InvokeWithResponseStreamResponse.
+type InvokeWithResponseStreamOutput struct {
+	StatusCode                *int32                                              `wire:"StatusCode" in:"statusCode"`
+	ExecutedVersion           *string                                             `wire:"X-Amz-Executed-Version" name:"ExecutedVersion" in:"header"`
+	EventStream               *wire.Events[InvokeWithResponseStreamResponseEvent] `wire:"EventStream" in:"payload"`
+	ResponseStreamContentType *string                                             `wire:"Content-Type" name:"ResponseStreamContentType" in:"header"`
+}
+
+// InvokeWithResponseStreamResponseEvent is a shape of the model.
+type InvokeWithResponseStreamResponseEvent struct {
+	PayloadChunk   *InvokeResponseStreamUpdate            `wire:"PayloadChunk"`
+	InvokeComplete *InvokeWithResponseStreamCompleteEvent `wire:"InvokeComplete"`
 }
 
 // LambdaManagedInstancesCapacityProviderConfig is a shape of the model.

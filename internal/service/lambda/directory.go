@@ -28,6 +28,7 @@ type Served struct {
 	ID, Account, Region string
 	FunctionARN         string // with the alias that the URL belongs to
 	AuthType            string // AWS_IAM or NONE
+	InvokeMode          string // BUFFERED or RESPONSE_STREAM
 	Cors                *lambda.Cors
 	Policy              string // resource policy of the function or alias; "" for none
 	Tags                map[string]string
@@ -91,7 +92,7 @@ func (t *tables) served(tx *store.Tx, id string, known urlCopy) (urlCopy, error)
 	if err != nil {
 		return urlCopy{}, err
 	}
-	out := &Served{ID: u.ID, Account: u.Account, Region: u.Region, FunctionARN: u.reference().arn(), AuthType: u.AuthType, Cors: u.Cors, Tags: f.Tags}
+	out := &Served{ID: u.ID, Account: u.Account, Region: u.Region, FunctionARN: u.reference().arn(), AuthType: u.AuthType, InvokeMode: u.mode(), Cors: u.Cors, Tags: f.Tags}
 	if len(p.Statements) > 0 {
 		out.Policy = p.document()
 	}

@@ -38,7 +38,6 @@ func (s *Service) Resources() []gate.Resource {
 		{Type: "AWS::Lambda::Url", Attributes: []string{"FunctionArn", "FunctionUrl"},
 			Properties: []string{"TargetFunctionArn", "Qualifier", "AuthType", "InvokeMode", "Cors", "Cors.AllowCredentials", "Cors.AllowHeaders",
 				"Cors.AllowMethods", "Cors.AllowOrigins", "Cors.ExposeHeaders", "Cors.MaxAge"},
-			Unbuilt: map[string]map[string]string{"InvokeMode": {"RESPONSE_STREAM": "InvokeMode RESPONSE_STREAM is not built"}},
 			Replace: []string{"TargetFunctionArn", "Qualifier"}, Create: createURLResource, Update: updateURLResource, Delete: deleteURLResource},
 		{Type: "AWS::Lambda::LayerVersion", Attributes: []string{"LayerVersionArn"},
 			Properties: []string{"LayerName", "Content", "Content.S3Bucket", "Content.S3Key", "Content.S3ObjectVersion", "Description", "LicenseInfo",

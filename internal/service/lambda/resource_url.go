@@ -47,6 +47,9 @@ func updateURLResource(ctx context.Context, m gate.Making, _ string, _, after ma
 	if in.Cors == nil {
 		in.Cors = &lambda.Cors{} // taken out of the template
 	}
+	if in.InvokeMode == nil {
+		in.InvokeMode = new(buffered) // as above
+	}
 	out, err := lambda.Client{Caller: m}.UpdateFunctionUrlConfig(ctx, &lambda.UpdateFunctionUrlConfigInput{FunctionName: in.FunctionName, Qualifier: in.Qualifier,
 		AuthType: &in.AuthType, Cors: in.Cors, InvokeMode: in.InvokeMode})
 	if err != nil {

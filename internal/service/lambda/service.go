@@ -102,6 +102,7 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(lambda.OpUpdateFunctionConfiguration, gate.Write, s.needConfigure, s.updateFunctionConfiguration),
 		gate.On(lambda.OpDeleteFunction, gate.Write, onFunction(s, "lambda:DeleteFunction", func(in *lambda.DeleteFunctionInput) named { return named{in.FunctionName, in.Qualifier} }), s.deleteFunction),
 		gate.On(lambda.OpInvoke, gate.Invoke, s.needInvoke, s.invoke),
+		gate.On(lambda.OpInvokeWithResponseStream, gate.Invoke, s.needInvokeStream, s.invokeStream),
 
 		gate.On(lambda.OpPublishVersion, gate.Write, onFunction(s, "lambda:PublishVersion", func(in *lambda.PublishVersionInput) named { return named{in.FunctionName, nil} }), s.publishVersion),
 		gate.On(lambda.OpListVersionsByFunction, gate.Read, onFunction(s, "lambda:ListVersionsByFunction", func(in *lambda.ListVersionsByFunctionInput) named { return named{in.FunctionName, nil} }), s.listVersions),

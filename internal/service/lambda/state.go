@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
@@ -98,9 +99,12 @@ type functionURL struct {
 	Qualifier         string // an alias, or ""
 	ID                string // the first label of its host
 	AuthType          string // AWS_IAM or NONE
+	InvokeMode        string // BUFFERED, which "" is too, or RESPONSE_STREAM
 	Cors              *lambda.Cors
 	Created, Modified time.Time
 }
+
+func (u functionURL) mode() string { return cmp.Or(u.InvokeMode, buffered) }
 
 func (u functionURL) reference() reference { return reference{u.functionKey, u.Qualifier} }
 

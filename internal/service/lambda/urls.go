@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"cmp"
 	"net/url"
 	"slices"
 
@@ -15,7 +16,8 @@ import (
 // urlTime is how Lambda writes the times of function URLs, in UTC.
 const urlTime = "2006-01-02T15:04:05.000000000Z"
 
-// buffered is the mode in which a URL answers once its function has ended.
+// buffered is the mode in which a URL answers once its function has ended; the other, RESPONSE_STREAM,
+// answers while it runs.
 const buffered = "BUFFERED"
 
 // referURL is what an operation on a URL names: a function or an alias, never a version.
@@ -71,10 +73,7 @@ func (s *Service) needURL(a *gate.Ask, action string, of named, auth *string) ([
 }
 
 // checkURL refuses what a URL cannot be.
-func checkURL(mode *string, cors *lambda.Cors) error {
-	if m := wire.Val(mode); m != "" && m != buffered {
-		return notBuilt("InvokeMode %s", m)
-	}
+func checkURL(cors *lambda.Cors) error {
 	if cors == nil {
 		return nil
 	}
@@ -104,10 +103,10 @@ func (s *Service) createURL(c *gate.Call, in *lambda.CreateFunctionUrlConfigInpu
 	if err != nil {
 		return nil, err
 	}
-	if err := checkURL(in.InvokeMode, in.Cors); err != nil {
+	if err := checkURL(in.Cors); err != nil {
 		return nil, err
 	}
-	u := functionURL{functionKey: r.functionKey, Qualifier: r.Qualifier, ID: s.IDs.Lower(32), AuthType: in.AuthType, Cors: corsOf(in.Cors), Created: c.Now(), Modified: c.Now()}
+	u := functionURL{functionKey: r.functionKey, Qualifier: r.Qualifier, ID: s.IDs.Lower(32), AuthType: in.AuthType, InvokeMode: cmp.Or(wire.Val(in.InvokeMode), buffered), Cors: corsOf(in.Cors), Created: c.Now(), Modified: c.Now()}
 	return gate.Commit(c, func(tx *store.Tx) (*lambda.CreateFunctionUrlConfigOutput, error) {
 		f, err := s.t.urlOwner(tx, r)
 		if err != nil {
@@ -147,7 +146,7 @@ func (t *tables) url(tx *store.Tx, r reference) (function, functionURL, error) {
 }
 
 func (s *Service) showURL(u functionURL) *lambda.GetFunctionUrlConfigOutput {
-	return &lambda.GetFunctionUrlConfigOutput{FunctionUrl: s.URL(u.ID), FunctionArn: u.reference().arn(), AuthType: u.AuthType, Cors: u.Cors, InvokeMode: new(buffered),
+	return &lambda.GetFunctionUrlConfigOutput{FunctionUrl: s.URL(u.ID), FunctionArn: u.reference().arn(), AuthType: u.AuthType, Cors: u.Cors, InvokeMode: new(u.mode()),
 		CreationTime: u.Created.UTC().Format(urlTime), LastModifiedTime: u.Modified.UTC().Format(urlTime)}
 }
 
@@ -171,7 +170,7 @@ func (s *Service) updateURL(c *gate.Call, in *lambda.UpdateFunctionUrlConfigInpu
 	if err != nil {
 		return nil, err
 	}
-	if err := checkURL(in.InvokeMode, in.Cors); err != nil {
+	if err := checkURL(in.Cors); err != nil {
 		return nil, err
 	}
 	return gate.Commit(c, func(tx *store.Tx) (*lambda.UpdateFunctionUrlConfigOutput, error) {
@@ -180,6 +179,7 @@ func (s *Service) updateURL(c *gate.Call, in *lambda.UpdateFunctionUrlConfigInpu
 			return nil, err
 		}
 		set(&u.AuthType, in.AuthType)
+		set(&u.InvokeMode, in.InvokeMode)
 		if in.Cors != nil {
 			u.Cors = corsOf(in.Cors)
 		}

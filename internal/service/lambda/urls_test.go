@@ -42,8 +42,11 @@ func TestAFunctionURLFromCreationToItsEnd(t *testing.T) {
 		changed.LastModifiedTime != "2030-01-02T03:05:05.000000000Z" {
 		t.Errorf("%+v", changed)
 	}
-	changed, err = r.client.UpdateFunctionUrlConfig(ctx, &api.UpdateFunctionUrlConfigInput{FunctionName: "f", Cors: &api.Cors{}, InvokeMode: new("BUFFERED")})
+	changed, err = r.client.UpdateFunctionUrlConfig(ctx, &api.UpdateFunctionUrlConfigInput{FunctionName: "f", Cors: &api.Cors{}, InvokeMode: new("RESPONSE_STREAM")})
 	r.ok(err)
+	if *changed.InvokeMode != "RESPONSE_STREAM" {
+		t.Errorf("%+v", changed)
+	}
 	got, err := r.client.GetFunctionUrlConfig(ctx, &api.GetFunctionUrlConfigInput{FunctionName: "f"})
 	r.ok(err)
 	if got.Cors != nil || got.AuthType != "NONE" || cmp.Diff(*got, api.GetFunctionUrlConfigOutput(*changed)) != "" {
@@ -134,7 +137,7 @@ func TestTheDirectoryOfURLs(t *testing.T) {
 		return u
 	}
 	was := read()
-	if d := cmp.Diff(&Served{ID: id, Account: account, Region: region, FunctionARN: urlARN, AuthType: "NONE", Tags: map[string]string{"team": "one"}}, was); d != "" {
+	if d := cmp.Diff(&Served{ID: id, Account: account, Region: region, FunctionARN: urlARN, AuthType: "NONE", InvokeMode: "BUFFERED", Tags: map[string]string{"team": "one"}}, was); d != "" {
 		t.Error(d)
 	}
 	_, err = r.client.AddPermission(ctx, &api.AddPermissionInput{FunctionName: "f", StatementId: "open", Action: "lambda:InvokeFunctionUrl", Principal: "*", FunctionUrlAuthType: new("NONE")})
@@ -180,7 +183,7 @@ func TestFunctionURLRefuses(t *testing.T) {
 		"the latest":    {func(in *api.CreateFunctionUrlConfigInput) { in.Qualifier = new("$LATEST") }, "ValidationException", "Value '$LATEST' at 'qualifier'"},
 		"two aliases":   {func(in *api.CreateFunctionUrlConfigInput) { in.FunctionName, in.Qualifier = "f:a", new("b") }, "InvalidParameterValueException", "derived qualifier"},
 		"no such auth":  {func(in *api.CreateFunctionUrlConfigInput) { in.AuthType = "JWT" }, "ValidationException", "authType"},
-		"a stream":      {func(in *api.CreateFunctionUrlConfigInput) { in.InvokeMode = new("RESPONSE_STREAM") }, "NotImplemented", "InvokeMode RESPONSE_STREAM"},
+		"a mode":        {func(in *api.CreateFunctionUrlConfigInput) { in.InvokeMode = new("STREAM") }, "ValidationException", "invokeMode"},
 		"a long method": {func(in *api.CreateFunctionUrlConfigInput) { in.Cors = &api.Cors{AllowMethods: []string{"OPTIONS"}} }, "ValidationException", "6"},
 		"a method":      {func(in *api.CreateFunctionUrlConfigInput) { in.Cors = &api.Cors{AllowMethods: []string{"TRACE"}} }, "InvalidParameterValueException", "allowMethods"},
 		"methods":       {func(in *api.CreateFunctionUrlConfigInput) { in.Cors = &api.Cors{AllowMethods: make([]string, 7)} }, "ValidationException", "6"},
@@ -291,5 +294,13 @@ func TestURLResource(t *testing.T) {
 		r.ok(res.Delete(ctx, m, made.ID, after))
 	}
 	_, err = res.Create(ctx, m, map[string]any{"TargetFunctionArn": urlARN, "AuthType": "NONE", "InvokeMode": "RESPONSE_STREAM"})
-	r.refused(err, "NotImplemented", "RESPONSE_STREAM")
+	r.ok(err)
+	if got, err = r.client.GetFunctionUrlConfig(ctx, &api.GetFunctionUrlConfigInput{FunctionName: "f"}); err != nil || *got.InvokeMode != "RESPONSE_STREAM" {
+		t.Errorf("%+v %v", got, err)
+	}
+	_, err = res.Update(ctx, m, urlARN, nil, after) // which says nothing of it
+	r.ok(err)
+	if got, err = r.client.GetFunctionUrlConfig(ctx, &api.GetFunctionUrlConfigInput{FunctionName: "f"}); err != nil || *got.InvokeMode != "BUFFERED" {
+		t.Errorf("%+v %v", got, err)
+	}
 }

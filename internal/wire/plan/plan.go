@@ -17,7 +17,7 @@ import (
 // Kind is the sort of a value on the wire.
 type Kind uint8
 
-// The kinds. Stream is a body that is not read into memory.
+// The kinds. Stream is a body that is not read into memory, EventStream one that is made of events.
 const (
 	String Kind = iota + 1
 	Int
@@ -30,6 +30,7 @@ const (
 	Structure
 	List
 	Map
+	EventStream
 )
 
 // Location is where a member travels; the zero Location is the body's document.
@@ -83,9 +84,9 @@ type Value struct {
 	Format    Format // of timestamps, where the model gives one
 	Sensitive bool
 	Rules     *Rules
-	Elem      *Value // of a list or map
-	Key       *Value // of a map
-	Struct    *Struct
+	Elem      *Value  // of a list or map
+	Key       *Value  // of a map
+	Struct    *Struct // of a stream of events: the union that each is
 }
 
 // Cache makes plans and keeps them. The zero Cache is ready; it grows with the number of types in
@@ -257,6 +258,8 @@ func (c *Cache) value(t reflect.Type, tag reflect.StructTag, prefix string, buil
 		panic(fmt.Sprintf("plan: no codec for %s", t))
 	case Structure:
 		v.Struct = c.build(t, building)
+	case EventStream:
+		v.Struct = c.build(unionOf(t), building)
 	case List:
 		v.Elem = c.value(t.Elem(), tag, prefix+"e.", building)
 	case Map:
@@ -276,6 +279,9 @@ func kindOf(t reflect.Type) Kind {
 		return Blob
 	case reflect.TypeFor[io.Reader](), reflect.TypeFor[io.ReadCloser]():
 		return Stream
+	}
+	if unionOf(t) != nil {
+		return EventStream
 	}
 	switch t.Kind() {
 	case reflect.String:

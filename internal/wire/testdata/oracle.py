@@ -12,6 +12,7 @@ import sys
 
 import botocore.session
 from botocore.config import Config
+from botocore.eventstream import EventStream
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
@@ -86,6 +87,8 @@ def plain(value):
         return {"$bytes": base64.b64encode(value).decode()}
     if isinstance(value, StreamingBody):
         return plain(value.read())
+    if isinstance(value, EventStream):
+        return [plain(event) for event in value]
     if isinstance(value, datetime.datetime):
         return {"$time": value.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")}
     return value
