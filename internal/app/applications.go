@@ -21,7 +21,11 @@ func (s *Server) applications(http *apigatewayv2.Service, rest *apigateway.Servi
 	if err != nil {
 		return nil, err
 	}
-	return edge.New(edge.Deps{Gate: s.gate, HTTP: httpAPIs{apigatewayv2.NewDirectory(http, s.db)}, REST: restAPIs{apigateway.NewDirectory(rest, s.db)},
+	called, err := s.servers()
+	if err != nil {
+		return nil, err
+	}
+	return edge.New(edge.Deps{Gate: s.gate, Servers: called, HTTP: httpAPIs{apigatewayv2.NewDirectory(http, s.db)}, REST: restAPIs{apigateway.NewDirectory(rest, s.db)},
 		URLs: functionURLs{lambda.NewDirectory(functions, s.db)}, Signatures: signatures{s.verifier()}, JWT: jwt.New(jwt.Options{Fetch: out, Clock: s.clock}),
 		Acknowledgements: bastide.Acknowledged{DB: s.db}, Strangers: s.trail, Clock: s.clock, IDs: s.ids, Log: s.log, Base: s.applicationsAt}), nil
 }

@@ -26,6 +26,7 @@ type Config struct {
 	TLSCert, TLSKey string   // serve TLS with these files too
 	Hosts           []string // names and addresses that other machines call this server by
 	Issuers         []string // origins of token issuers that may be fetched though they are on this machine
+	Integrations    []string // origins of HTTP servers that integrations may call though they are on this machine or a private network
 }
 
 // Defaults.

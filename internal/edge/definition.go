@@ -104,13 +104,14 @@ type authorizer struct {
 	uri        string
 }
 
-// integration is what a route leads to: a function, or a fixed answer.
+// integration is what a route leads to: a function, an HTTP server, or a fixed answer.
 type integration struct {
 	function string
 	payload  string // 1.0, 2.0, "rest", "url"
 	timeout  time.Duration
 	caller   bool // the function is invoked as who calls the API; REST only
 	mock     *mock
+	server   *server
 }
 
 // name is how the route is acknowledged: "a1b2c3 GET /health".
@@ -207,8 +208,12 @@ func httpRoute(st *stage, s *HTTPStage, in *v2.Route, authorizers map[string]*au
 	id := strings.TrimPrefix(wire.Val(in.Target), "integrations/")
 	for _, i := range s.Integrations {
 		if wire.Val(i.IntegrationId) == id {
-			r.integration = integration{function: functionOf(wire.Val(i.IntegrationUri)), payload: wire.Val(i.PayloadFormatVersion),
-				timeout: time.Duration(wire.Val(i.TimeoutInMillis)) * time.Millisecond}
+			r.integration = integration{payload: wire.Val(i.PayloadFormatVersion), timeout: time.Duration(wire.Val(i.TimeoutInMillis)) * time.Millisecond}
+			if wire.Val(i.IntegrationType) == "HTTP_PROXY" {
+				r.integration.server = httpServer(&i, st.variables)
+			} else {
+				r.integration.function = functionOf(wire.Val(i.IntegrationUri))
+			}
 		}
 	}
 	settings, ok := s.Stage.RouteSettings[in.RouteKey]

@@ -49,6 +49,8 @@ type Deps struct {
 	// Base is where applications answer: "http://127.0.0.1:4566". It is asked when it is needed,
 	// since a server learns its port late.
 	Base func() string
+	// Servers calls the HTTP servers of integrations.
+	Servers Servers
 	// Functions is the way to functions; the client itself where nil.
 	Functions func(gate.Client) wire.Caller
 }

@@ -46,6 +46,9 @@ func (x *exchange) perform(c *gate.Call) (*response, error) {
 	if i.mock != nil {
 		return i.mock.answer(x)
 	}
+	if i.server != nil {
+		return x.callServer(c)
+	}
 	if i.function == "" {
 		return nil, x.fail(internal, errors.New("the route has no integration"))
 	}

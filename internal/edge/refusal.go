@@ -29,6 +29,9 @@ const (
 	failure          reason = "FunctionError"
 	timedOut         reason = "IntegrationTimeout"
 	unavailable      reason = "ServiceUnavailable"
+	serverLate       reason = "EndpointTimeout"
+	serverFailed     reason = "EndpointFailed"
+	unsupported      reason = "UnsupportedMediaType"
 	authorizerFailed reason = "AuthorizerFailure"
 )
 
@@ -73,6 +76,9 @@ var httpWords = map[reason]wording{
 	failure:          {500, "Internal Server Error", ""},
 	timedOut:         {503, "Service Unavailable", ""},
 	unavailable:      {503, "Service Unavailable", ""},
+	serverLate:       {504, "Gateway Timeout", ""},
+	serverFailed:     {503, "Service Unavailable", ""},
+	unsupported:      {415, "Unsupported Media Type", ""},
 	authorizerFailed: {500, "Internal Server Error", ""},
 }
 
@@ -93,6 +99,9 @@ var restWords = map[reason]wording{
 	failure:          {502, "Internal server error", "InternalServerErrorException"},
 	timedOut:         {504, "Endpoint request timed out", "InternalServerErrorException"},
 	unavailable:      {500, "Internal server error", "InternalServerErrorException"},
+	serverLate:       {504, "Endpoint request timed out", "InternalServerErrorException"},
+	serverFailed:     {504, "Network error communicating with endpoint", "InternalServerErrorException"},
+	unsupported:      {415, "Unsupported Media Type", "UnsupportedMediaTypeException"},
 	authorizerFailed: {500, "", "AuthorizerConfigurationException"},
 }
 

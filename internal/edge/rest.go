@@ -66,9 +66,12 @@ func (st *stage) add(in *apigateway.Resource, settings *apigateway.Stage, author
 			if i.TimeoutInMillis != nil {
 				r.integration.timeout = time.Duration(*i.TimeoutInMillis) * time.Millisecond
 			}
-			if wire.Val(i.Type) == "MOCK" {
+			switch wire.Val(i.Type) {
+			case "MOCK":
 				r.integration.mock = newMock(&m)
-			} else {
+			case "HTTP", "HTTP_PROXY":
+				r.integration.server = restServer(i, st.variables)
+			default:
 				r.integration.function = functionOf(expand(wire.Val(i.Uri), st.variables))
 				r.integration.caller = i.Credentials != nil // the caller's: no others are taken
 			}

@@ -37,9 +37,12 @@ func (d *Dialer) Client(purpose string) *http.Client {
 
 // limited bounds the bodies of responses.
 type limited struct {
-	next http.RoundTripper
+	next *http.Transport
 	max  int64
 }
+
+// CloseIdleConnections is what http.Client's does.
+func (l limited) CloseIdleConnections() { l.next.CloseIdleConnections() }
 
 func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := l.next.RoundTrip(r)

@@ -66,3 +66,6 @@ type Refused struct {
 func (e *Refused) Error() string {
 	return fmt.Sprintf("egress: %s to %s: %s", e.Purpose, e.Addr, e.Reason)
 }
+
+// Refused reports that it was not allowed, to those who know only this method.
+func (e *Refused) Refused() bool { return true }

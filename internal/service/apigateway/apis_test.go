@@ -111,7 +111,8 @@ func TestWhatIsNotBuiltIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) { refused(t, err, "NotImplemented", "") })
 	}
 	for name, in := range map[string]rest.PutIntegrationInput{
-		"HTTP":                      {Type: "HTTP_PROXY", Uri: new("https://x")},
+		"HTTP template":             {Type: "HTTP", Uri: new("https://x.example"), IntegrationHttpMethod: new("GET"), RequestTemplates: map[string]string{"application/json": "{}"}},
+		"HTTP body":                 {Type: "HTTP", Uri: new("https://x.example"), IntegrationHttpMethod: new("GET"), RequestParameters: map[string]string{"integration.request.header.a": "method.request.body.x"}},
 		"AWS":                       {Type: "AWS", Uri: new(fnPath)},
 		"service":                   {Type: "AWS_PROXY", Uri: new("arn:aws:apigateway:eu-west-1:sqs:path/q"), IntegrationHttpMethod: new("POST")},
 		"credentials":               {Type: "AWS_PROXY", Uri: new(fnPath), IntegrationHttpMethod: new("POST"), Credentials: new("arn:aws:iam::123456789012:role/r")},

@@ -29,7 +29,7 @@ func (s *Service) putIntegration(c *gate.Call, in *rest.PutIntegrationInput) (*r
 	})
 }
 
-// checkIntegration refuses what is neither a Lambda proxy nor a mock with a fixed answer. Parameters of
+// checkIntegration refuses what is neither a Lambda proxy, an HTTP server nor a mock with a fixed answer. Parameters of
 // a cache's key are kept as they are: only a stage can switch a cache on, and none may.
 func checkIntegration(i *rest.Integration) error {
 	switch kind := wire.Val(i.Type); kind {
@@ -49,6 +49,10 @@ func checkIntegration(i *rest.Integration) error {
 				return notBuilt("Mapping templates: the request template for " + kind + " may only be {\"statusCode\": NUMBER}, but templates that compute are")
 			}
 		}
+	case "HTTP", "HTTP_PROXY":
+		if err := checkServer(i); err != nil {
+			return err
+		}
 	default:
 		return notBuilt(kind + " integrations")
 	}
@@ -57,9 +61,9 @@ func checkIntegration(i *rest.Integration) error {
 		return notBuilt("VPC links")
 	case i.Credentials != nil && !callerCredentials(*i.Credentials):
 		return notBuilt("Credentials of integrations other than the caller's, arn:aws:iam::*:user/*")
-	case i.Credentials != nil && wire.Val(i.Type) == "MOCK":
-		return bad("Credentials are not valid for MOCK integrations")
-	case len(i.RequestParameters) > 0:
+	case i.Credentials != nil && wire.Val(i.Type) != "AWS_PROXY":
+		return bad("Credentials are not valid for %s integrations", wire.Val(i.Type))
+	case len(i.RequestParameters) > 0 && !callsServer(wire.Val(i.Type)):
 		return notBuilt("Parameter mapping")
 	case i.ContentHandling != nil:
 		return notBuilt("Content handling")
@@ -158,16 +162,16 @@ func (s *Service) deleteIntegration(c *gate.Call, in *rest.DeleteIntegrationInpu
 }
 
 func (s *Service) putIntegrationResponse(c *gate.Call, in *rest.PutIntegrationResponseInput) (*rest.IntegrationResponse, error) {
-	return s.changeResponse(c, in.RestApiId, in.ResourceId, in.HttpMethod, in.StatusCode, func(_ *rest.IntegrationResponse) (*rest.IntegrationResponse, error) {
+	return s.changeResponse(c, in.RestApiId, in.ResourceId, in.HttpMethod, in.StatusCode, func(kind string, _ *rest.IntegrationResponse) (*rest.IntegrationResponse, error) {
 		var out rest.IntegrationResponse
 		wire.Fill(&out, in)
-		return &out, checkResponse(&out)
+		return &out, checkResponseOf(kind, &out)
 	})
 }
 
 // changeResponse alters one response of an integration; fn gets nil where there is none yet, and
 // gives nil to delete it.
-func (s *Service) changeResponse(c *gate.Call, api, resource, verb, status string, fn func(*rest.IntegrationResponse) (*rest.IntegrationResponse, error)) (*rest.IntegrationResponse, error) {
+func (s *Service) changeResponse(c *gate.Call, api, resource, verb, status string, fn func(kind string, _ *rest.IntegrationResponse) (*rest.IntegrationResponse, error)) (*rest.IntegrationResponse, error) {
 	return changeMethod(s, c, api, resource, verb, func(_ *record, m *rest.Method) (*rest.IntegrationResponse, error) {
 		if m.MethodIntegration == nil {
 			return nil, missing("Integration", "")
@@ -181,7 +185,7 @@ func (s *Service) changeResponse(c *gate.Call, api, resource, verb, status strin
 		if x, ok := all[status]; ok {
 			old = &x
 		}
-		out, err := fn(old)
+		out, err := fn(wire.Val(i.Type), old)
 		if err != nil {
 			return nil, err
 		}
@@ -195,6 +199,14 @@ func (s *Service) changeResponse(c *gate.Call, api, resource, verb, status strin
 		m.MethodIntegration = &i
 		return out, nil
 	})
+}
+
+// checkResponseOf refuses a response that an integration of this kind cannot have.
+func checkResponseOf(kind string, r *rest.IntegrationResponse) error {
+	if callsServer(kind) {
+		return checkServerResponse(r)
+	}
+	return checkResponse(r)
 }
 
 // checkResponse refuses an answer that is not fixed.
@@ -242,19 +254,19 @@ func (s *Service) getIntegrationResponse(c *gate.Call, in *rest.GetIntegrationRe
 }
 
 func (s *Service) updateIntegrationResponse(c *gate.Call, in *rest.UpdateIntegrationResponseInput) (*rest.IntegrationResponse, error) {
-	return s.changeResponse(c, in.RestApiId, in.ResourceId, in.HttpMethod, in.StatusCode, func(old *rest.IntegrationResponse) (*rest.IntegrationResponse, error) {
+	return s.changeResponse(c, in.RestApiId, in.ResourceId, in.HttpMethod, in.StatusCode, func(kind string, old *rest.IntegrationResponse) (*rest.IntegrationResponse, error) {
 		if old == nil {
 			return nil, missing("Response status code", "")
 		}
 		if err := patch(old, []string{"selectionPattern", "responseParameters", "responseTemplates", "contentHandling"}, in.PatchOperations); err != nil {
 			return nil, err
 		}
-		return old, checkResponse(old)
+		return old, checkResponseOf(kind, old)
 	})
 }
 
 func (s *Service) deleteIntegrationResponse(c *gate.Call, in *rest.DeleteIntegrationResponseInput) (*rest.DeleteIntegrationResponseOutput, error) {
-	_, err := s.changeResponse(c, in.RestApiId, in.ResourceId, in.HttpMethod, in.StatusCode, func(old *rest.IntegrationResponse) (*rest.IntegrationResponse, error) {
+	_, err := s.changeResponse(c, in.RestApiId, in.ResourceId, in.HttpMethod, in.StatusCode, func(_ string, old *rest.IntegrationResponse) (*rest.IntegrationResponse, error) {
 		if old == nil {
 			return nil, missing("Response status code", "")
 		}

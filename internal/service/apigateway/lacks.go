@@ -102,6 +102,9 @@ const roleCredentials = "an integration's credentials other than the caller's, a
 // someFunction stands for the function that a URI will name.
 const someFunction = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/arn:aws:lambda:us-east-1:123456789012:function:f/invocations"
 
+// someServer stands for the HTTP server that a URI will name.
+const someServer = "https://example.com/"
+
 // lackOfIntegration is why an integration is not built, but for its credentials. What waits for a
 // resource is left to the operations.
 func lackOfIntegration(in document.Value) string {
@@ -111,6 +114,9 @@ func lackOfIntegration(in document.Value) string {
 	in = in.With("credentials", nil)
 	if in.Get("uri").IsMap() {
 		in = in.With("uri", someFunction)
+		if callsServer(strings.ToUpper(in.Get("type").Text())) {
+			in = in.With("uri", someServer)
+		}
 	}
 	if _, err := integration(in.Settled()); awserr.Wrap(err).Kind == awserr.NotImplemented {
 		e := awserr.Wrap(err)
@@ -133,7 +139,7 @@ func lacksOfMethod(props map[string]any) []gate.Lack {
 		out = append(out, gate.Lack{Path: []string{"Integration", "Credentials"}, What: roleCredentials})
 	}
 	i := rest.Integration{Type: in.Get("Type").Pointer(), HttpMethod: in.Get("IntegrationHttpMethod").Pointer(), Uri: in.Get("Uri").Pointer(),
-		RequestTemplates: in.Settled().Get("RequestTemplates").TextMap(), ConnectionType: in.Get("ConnectionType").Pointer()}
+		RequestTemplates: in.Settled().Get("RequestTemplates").TextMap(), RequestParameters: in.Settled().Get("RequestParameters").TextMap(), ConnectionType: in.Get("ConnectionType").Pointer()}
 	if wire.Val(i.Type) == "" || in.Get("Uri").IsMap() {
 		return out
 	}

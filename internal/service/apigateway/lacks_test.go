@@ -49,7 +49,6 @@ func TestLacksOfADefinition(t *testing.T) {
 		"Body paths /a get x-amazon-apigateway-request-validator: request validators are not built",
 		"Body paths /b x-amazon-apigateway-any-method security 0 guard: authorization scopes of REST APIs are not built",
 		"Body paths /b x-amazon-apigateway-any-method x-amazon-apigateway-integration credentials: " + roleCredentials,
-		"Body paths /b x-amazon-apigateway-any-method x-amazon-apigateway-integration: HTTP_PROXY integrations: not built",
 		"Body securityDefinitions guard x-amazon-apigateway-authorizer authorizerCredentials: the authorizer guard has credentials (FunctionInvokeRole), which are not built",
 		"Body securityDefinitions pool: the authorizer pool needs Cognito user pools, which are not built",
 		"Body x-amazon-apigateway-gateway-responses DEFAULT_4XX: gateway responses are not built",
@@ -64,8 +63,8 @@ func TestLacksOfADefinition(t *testing.T) {
 }
 
 func TestLacksOfAMethod(t *testing.T) {
-	got := said(lacksOfMethod(read(t, `{"RequestModels":{"application/json":"Task","text/plain":"Empty"},"Integration":{"Type":"HTTP","Uri":"https://x","Credentials":{"Fn::GetAtt":["R","Arn"]}}}`)))
-	want := []string{"Integration Credentials: " + roleCredentials, "Integration: HTTP integrations: not built", "RequestModels application/json: models are not built"}
+	got := said(lacksOfMethod(read(t, `{"RequestModels":{"application/json":"Task","text/plain":"Empty"},"Integration":{"Type":"HTTP","IntegrationHttpMethod":"GET","Uri":"https://x","RequestTemplates":{"application/json":"{}"},"Credentials":{"Fn::GetAtt":["R","Arn"]}}}`)))
+	want := []string{"Integration Credentials: " + roleCredentials, "Integration: Mapping templates: the request template for application/json: not built", "RequestModels application/json: models are not built"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}

@@ -371,10 +371,10 @@ func integration(in document.Value) (*rest.Integration, error) {
 		if one.StatusCode == nil || !statusForm.MatchString(*one.StatusCode) {
 			return i, bad("An integration response has no valid statusCode")
 		}
-		if *i.Type == "AWS_PROXY" {
-			continue // a proxy's function makes the response; the document's is not looked at, as on AWS
+		if *i.Type == "AWS_PROXY" || *i.Type == "HTTP_PROXY" {
+			continue // a proxy's response is passed on; the document's is not looked at, as on AWS
 		}
-		if err := checkResponse(&one); err != nil {
+		if err := checkResponseOf(*i.Type, &one); err != nil {
 			return i, err
 		}
 		if i.IntegrationResponses == nil {

@@ -46,7 +46,7 @@ func methodResource() gate.Resource {
 	return gate.Resource{Type: "AWS::ApiGateway::Method",
 		Properties: []string{"RestApiId", "ResourceId", "HttpMethod", "AuthorizationType", "AuthorizerId", "ApiKeyRequired", "OperationName", "RequestParameters", "RequestModels",
 			"MethodResponses", "MethodResponses.StatusCode", "MethodResponses.ResponseParameters", "MethodResponses.ResponseModels",
-			"Integration", "Integration.Type", "Integration.IntegrationHttpMethod", "Integration.Uri", "Integration.PassthroughBehavior", "Integration.RequestTemplates",
+			"Integration", "Integration.Type", "Integration.IntegrationHttpMethod", "Integration.Uri", "Integration.PassthroughBehavior", "Integration.RequestTemplates", "Integration.RequestParameters",
 			"Integration.TimeoutInMillis", "Integration.ConnectionType", "Integration.Credentials", "Integration.IntegrationResponses", "Integration.IntegrationResponses.StatusCode",
 			"Integration.IntegrationResponses.SelectionPattern", "Integration.IntegrationResponses.ResponseParameters", "Integration.IntegrationResponses.ResponseTemplates"},
 		Unbuilt: map[string]map[string]string{"ApiKeyRequired": {"true": "ApiKeyRequired needs API keys, which are not built"},
@@ -64,7 +64,7 @@ type methodSpec struct {
 	}
 	Integration *struct {
 		Type, IntegrationHttpMethod, Uri, PassthroughBehavior, ConnectionType, Credentials *string
-		RequestTemplates                                                                   map[string]string
+		RequestTemplates, RequestParameters                                                map[string]string
 		TimeoutInMillis                                                                    *int32
 		IntegrationResponses                                                               []struct {
 			StatusCode         string
@@ -114,12 +114,12 @@ func putParts(ctx context.Context, m gate.Making, put *rest.PutMethodInput, spec
 	}
 	_, err := client(m).PutIntegration(ctx, &rest.PutIntegrationInput{RestApiId: put.RestApiId, ResourceId: put.ResourceId, HttpMethod: put.HttpMethod,
 		Type: wire.Val(i.Type), IntegrationHttpMethod: i.IntegrationHttpMethod, Uri: i.Uri, PassthroughBehavior: i.PassthroughBehavior,
-		ConnectionType: i.ConnectionType, Credentials: i.Credentials, RequestTemplates: i.RequestTemplates, TimeoutInMillis: i.TimeoutInMillis})
+		ConnectionType: i.ConnectionType, Credentials: i.Credentials, RequestTemplates: i.RequestTemplates, RequestParameters: i.RequestParameters, TimeoutInMillis: i.TimeoutInMillis})
 	if err != nil {
 		return err
 	}
 	for _, r := range i.IntegrationResponses {
-		if wire.Val(i.Type) == "AWS_PROXY" {
+		if wire.Val(i.Type) == "AWS_PROXY" || wire.Val(i.Type) == "HTTP_PROXY" {
 			continue // never looked at
 		}
 		_, err := client(m).PutIntegrationResponse(ctx, &rest.PutIntegrationResponseInput{RestApiId: put.RestApiId, ResourceId: put.ResourceId, HttpMethod: put.HttpMethod,

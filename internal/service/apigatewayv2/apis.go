@@ -68,11 +68,11 @@ func (s *Service) quickCreate(r *record, target, key string) error {
 	if key == "" {
 		key = "$default"
 	}
-	if strings.HasPrefix(target, "http") {
-		return notBuilt("HTTP_PROXY integrations")
-	}
 	i := v2.Integration{IntegrationId: new(s.ids.Lower(7)), IntegrationType: new("AWS_PROXY"), IntegrationUri: &target,
 		PayloadFormatVersion: new("2.0"), ApiGatewayManaged: new(true)}
+	if strings.HasPrefix(target, "http") {
+		i.IntegrationType, i.IntegrationMethod, i.PayloadFormatVersion = new("HTTP_PROXY"), new("ANY"), nil
+	}
 	if err := checkIntegration(&i); err != nil {
 		return err
 	}

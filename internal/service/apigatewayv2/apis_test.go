@@ -85,7 +85,10 @@ func TestWhatIsNotBuiltIsRefused(t *testing.T) {
 		in         v2.CreateIntegrationInput
 		code, part string
 	}{
-		"HTTP":        {v2.CreateIntegrationInput{IntegrationType: "HTTP_PROXY", IntegrationUri: new("https://x.example")}, "NotImplemented", "HTTP_PROXY"},
+		"HTTP":        {v2.CreateIntegrationInput{IntegrationType: "HTTP_PROXY", IntegrationUri: new("https://x.example")}, "BadRequestException", "IntegrationMethod"},
+		"file":        {v2.CreateIntegrationInput{IntegrationType: "HTTP_PROXY", IntegrationMethod: new("GET"), IntegrationUri: new("file:///etc/passwd")}, "BadRequestException", "Invalid HTTP endpoint"},
+		"userinfo":    {v2.CreateIntegrationInput{IntegrationType: "HTTP_PROXY", IntegrationMethod: new("GET"), IntegrationUri: new("http://a@x.example/")}, "BadRequestException", "Invalid HTTP endpoint"},
+		"host part":   {v2.CreateIntegrationInput{IntegrationType: "HTTP_PROXY", IntegrationMethod: new("GET"), IntegrationUri: new("http://{host}/")}, "BadRequestException", "Invalid HTTP endpoint"},
 		"subtype":     {v2.CreateIntegrationInput{IntegrationType: "AWS_PROXY", IntegrationSubtype: new("SQS-SendMessage")}, "NotImplemented", "AWS services"},
 		"VPC":         {v2.CreateIntegrationInput{IntegrationType: "AWS_PROXY", ConnectionType: new("VPC_LINK")}, "NotImplemented", "VPC"},
 		"credentials": {v2.CreateIntegrationInput{IntegrationType: "AWS_PROXY", IntegrationUri: new(fn), CredentialsArn: new("arn:aws:iam::1:role/x")}, "NotImplemented", "Credentials"},

@@ -1,11 +1,13 @@
 package apigatewayv2
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
 	v2 "github.com/bastide-cloud/bastide/internal/api/apigatewayv2"
 	"github.com/bastide-cloud/bastide/internal/base/arn"
+	"github.com/bastide-cloud/bastide/internal/base/endpoint"
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/store"
 	"github.com/bastide-cloud/bastide/internal/wire"
@@ -87,15 +89,13 @@ func (s *Service) deleteIntegration(c *gate.Call, in *v2.DeleteIntegrationInput)
 
 const usualTimeout = 30000 // milliseconds that an integration has where nobody says; the quota
 
-// checkIntegration refuses an integration that is not a Lambda proxy.
+// checkIntegration refuses an integration that is neither a Lambda proxy nor an HTTP one.
 func checkIntegration(i *v2.Integration) error {
 	settle(i)
 	switch {
 	case wire.Val(i.ConnectionType) == "VPC_LINK" || i.ConnectionId != nil:
 		return notBuilt("VPC links")
-	case wire.Val(i.IntegrationType) == "HTTP_PROXY":
-		return notBuilt("HTTP_PROXY integrations")
-	case wire.Val(i.IntegrationType) != "AWS_PROXY":
+	case wire.Val(i.IntegrationType) != "AWS_PROXY" && wire.Val(i.IntegrationType) != "HTTP_PROXY":
 		return bad("Integration type %s is not supported for HTTP APIs", wire.Val(i.IntegrationType))
 	case i.IntegrationSubtype != nil:
 		return notBuilt("Integrations with AWS services")
@@ -105,6 +105,12 @@ func checkIntegration(i *v2.Integration) error {
 		return notBuilt("Parameter mapping")
 	case len(i.RequestTemplates) > 0 || i.TemplateSelectionExpression != nil || i.ContentHandlingStrategy != nil || i.PassthroughBehavior != nil:
 		return bad("Templates, content handling and passthrough behavior are only supported for WebSocket APIs")
+	}
+	if i.TimeoutInMillis == nil {
+		i.TimeoutInMillis = new(int32(usualTimeout))
+	}
+	if wire.Val(i.IntegrationType) == "HTTP_PROXY" {
+		return checkServer(i)
 	}
 	if _, ok := functionOf(wire.Val(i.IntegrationUri)); !ok {
 		return bad("Invalid integration URI specified")
@@ -117,9 +123,28 @@ func checkIntegration(i *v2.Integration) error {
 		return bad("PayloadFormatVersion must be 1.0 or 2.0")
 	}
 	i.IntegrationMethod = new("POST")
-	if i.TimeoutInMillis == nil {
-		i.TimeoutInMillis = new(int32(usualTimeout))
+	return nil
+}
+
+// stageVariable is a part of a URI that each stage fills in.
+var stageVariable = regexp.MustCompile(`\$\{stageVariables\.[A-Za-z0-9_]+\}`)
+
+// verbs are the methods that an integration may call an HTTP server with.
+var verbs = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "ANY"}
+
+// checkServer refuses an integration with an HTTP server that could never be called. Which servers may
+// be called is judged at each request, by the address that the name has then.
+func checkServer(i *v2.Integration) error {
+	if _, err := endpoint.Parse(stageVariable.ReplaceAllString(wire.Val(i.IntegrationUri), "x")); err != nil {
+		return bad("Invalid HTTP endpoint specified for URI")
 	}
+	if i.IntegrationMethod == nil || !slices.Contains(verbs, *i.IntegrationMethod) {
+		return bad("IntegrationMethod must be one of %s", strings.Join(verbs, ", "))
+	}
+	if wire.Val(i.PayloadFormatVersion) != "" && *i.PayloadFormatVersion != "1.0" {
+		return bad("PayloadFormatVersion must be 1.0 for HTTP_PROXY integrations")
+	}
+	i.PayloadFormatVersion = new("1.0")
 	return nil
 }
 

@@ -313,7 +313,7 @@ func (d *definition) secure(r *v2.Route, security document.Value) error {
 
 func (d *definition) integration(in document.Value) (string, error) {
 	i := v2.Integration{IntegrationId: new(d.s.ids.Lower(7)), ConnectionType: new("INTERNET"),
-		IntegrationType: new(strings.ToUpper(in.Get("type").Text())), IntegrationUri: in.Get("uri").Pointer(),
+		IntegrationType: new(strings.ToUpper(in.Get("type").Text())), IntegrationUri: in.Get("uri").Pointer(), IntegrationMethod: in.Get("httpMethod").Pointer(),
 		IntegrationSubtype: in.Get("integrationSubtype").Pointer(), ConnectionId: in.Get("connectionId").Pointer(),
 		CredentialsArn: in.Get("credentials").Pointer(), PayloadFormatVersion: payloadFormat(in.Get("payloadFormatVersion")),
 		Description: in.Get("description").Pointer(), RequestParameters: in.Get("requestParameters").TextMap(), RequestTemplates: in.Get("requestTemplates").TextMap()}

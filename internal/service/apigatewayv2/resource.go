@@ -28,7 +28,7 @@ func (s *Service) Resources() []gate.Resource {
 			Replace:    []string{"ApiId"}, Create: createRouteResource, Update: updateRouteResource, Delete: deleteRouteResource},
 		{Type: "AWS::ApiGatewayV2::Integration", Attributes: []string{"IntegrationId"},
 			Properties: []string{"ApiId", "IntegrationType", "IntegrationUri", "IntegrationMethod", "PayloadFormatVersion", "TimeoutInMillis", "Description", "ConnectionType"},
-			Unbuilt:    map[string]map[string]string{"IntegrationType": {"HTTP_PROXY": "HTTP_PROXY integrations are not built"}, "ConnectionType": {"VPC_LINK": "VPC links are not built"}},
+			Unbuilt:    map[string]map[string]string{"ConnectionType": {"VPC_LINK": "VPC links are not built"}},
 			Replace:    []string{"ApiId"}, Create: createIntegrationResource, Update: updateIntegrationResource, Delete: deleteIntegrationResource},
 		{Type: "AWS::ApiGatewayV2::Authorizer", Attributes: []string{"AuthorizerId"},
 			Properties: []string{"ApiId", "Name", "AuthorizerType", "AuthorizerUri", "AuthorizerPayloadFormatVersion", "AuthorizerResultTtlInSeconds",
