@@ -32,6 +32,11 @@ func (i *instance) launch() error {
 	if i.group, err = n.host.Create(i.spec.ID, i.limits()); err != nil {
 		return fail("make the cgroup", err)
 	}
+	if i.spec.Late {
+		if err := i.group.Background(true); err != nil {
+			return fail("put the cgroup behind the others", err)
+		}
+	}
 	theirs, files, err := i.wires()
 	defer func() { _ = closeAll(theirs) }() // this side's copies
 	if err != nil {

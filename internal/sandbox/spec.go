@@ -25,7 +25,8 @@ type Spec struct {
 
 	// Late builds the sandbox before its code is known: Code and Layers are empty, and come once by
 	// Receiver.Deliver, with what else a Delivery has. The process is started at once; without Argv,
-	// Start returns when the sandbox stands, and the Delivery says what to execute.
+	// Start returns when the sandbox stands, and the Delivery says what to execute. Until then it gives
+	// way to every other sandbox that wants a processor.
 	Late bool
 	// Store is the host directory below which a late sandbox's code and layers will lie. Drivers that
 	// are not root need it; it is never visible inside.

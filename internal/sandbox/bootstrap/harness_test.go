@@ -3,6 +3,7 @@ package bootstrap_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -154,7 +155,7 @@ func launch(t testing.TB, in interpreter, task, entry string, o options) *guest 
 	go func() { g.exit <- g.cmd.Wait() }()
 	g.Channel = runtimeapi.NewChannel(host)
 	if in.waits {
-		if err := g.SetUp(limit(t), task, env); err != nil {
+		if err := errors.Join(g.Waiting(limit(t)), g.SetUp(limit(t), task, env)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -111,6 +111,21 @@ func (g *Group) limit(l Limits) error {
 	return errors.Join(errs...)
 }
 
+// Background makes the group give way to every other one that wants a processor, or ends that.
+func (g *Group) Background(on bool) error {
+	weight, shares := "100", "1024" // the kernel's defaults
+	if on {
+		weight, shares = "1", "2" // its least
+	}
+	switch {
+	case g.host.v2["cpu"]:
+		return write(g.unified(), "cpu.weight", weight)
+	case g.host.v1["cpu"] != "":
+		return write(g.v1("cpu"), "cpu.shares", shares)
+	}
+	return nil
+}
+
 func (g *Group) unified() string             { return filepath.Join(g.host.unified, g.id) }
 func (g *Group) v1(controller string) string { return filepath.Join(g.host.v1[controller], g.id) }
 

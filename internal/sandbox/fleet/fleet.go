@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox/pool"
 )
 
 // Fleet keeps the instances of all functions. It is safe for concurrent use.
@@ -15,6 +17,7 @@ type Fleet struct {
 	deps   Deps
 	bundle string // file of the roots that functions trust
 	etc    string // folder of the files that are laid over images' own
+	pool   *pool.Pool
 
 	mu       sync.Mutex
 	turns    int
@@ -69,6 +72,7 @@ func New(d Deps) (*Fleet, error) {
 	if err := errors.Join(os.Chmod(f.bundle+".new", 0o644), os.Rename(f.bundle+".new", f.bundle)); err != nil {
 		return nil, fmt.Errorf("fleet: %w", err)
 	}
+	f.pool = pool.New(pool.Config{Driver: d.Driver, Clock: d.Clock, IDs: d.IDs, Size: d.Pool, MemoryBytes: d.PoolMemory})
 	return f, f.etcFiles(dir)
 }
 
@@ -288,8 +292,9 @@ func (f *Fleet) Close() error {
 		all = append(all, i)
 	}
 	f.mu.Unlock()
-	errs := make([]error, len(all))
+	errs := make([]error, len(all)+1)
 	var wg sync.WaitGroup
+	wg.Go(func() { errs[len(all)] = f.pool.Close() })
 	for n, i := range all {
 		wg.Go(func() { errs[n] = i.close() })
 	}

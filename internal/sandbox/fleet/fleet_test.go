@@ -145,7 +145,7 @@ func newLab(t testing.TB, change ...func(*Deps)) *lab {
 	if l.node == "" || l.py == "" {
 		t.Fatal("this machine needs a node and a python")
 	}
-	d := Deps{
+	d := Deps{Store: filepath.Dir(t.TempDir()),
 		Driver: driver, Runtimes: catalog, Logs: l, CA: authority, Clock: l.clock, Dir: t.TempDir(),
 		IDs: ids.Source{},
 		Credentials: func(_ context.Context, fn Function) (Credentials, error) {
@@ -162,6 +162,9 @@ func newLab(t testing.TB, change ...func(*Deps)) *lab {
 			l.mu.Unlock()
 			return nil, errors.New("nobody is there")
 		},
+	}
+	if os.Getenv(allPooled) != "" {
+		d.Pool = 4
 	}
 	for _, c := range change {
 		c(&d)
@@ -222,6 +225,10 @@ func (l *lab) function(runtime, name, body string) Function {
 
 func (l *lab) invoke(fn Function, event string) Outcome {
 	l.t.Helper()
+	if os.Getenv(allPooled) != "" && !startsApart(fn.Env) {
+		l.Expect(l.t.Context(), []Function{fn})
+		eventually(l.t, "one is ready", func() bool { return l.has(fn) })
+	}
 	out, err := l.Invoke(l.t.Context(), fn, event1(event))
 	if err != nil {
 		l.t.Fatalf("%v\n%s", err, strings.Join(l.logs(), ""))

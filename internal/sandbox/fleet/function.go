@@ -111,6 +111,12 @@ type Deps struct {
 	// It must not block for long.
 	Refused func(fn Function, r Refusal)
 
+	// Pool is how many sandboxes are kept ready for functions that are not known yet, and PoolMemory how
+	// many bytes they may hold; 0: none, and as package pool has it. Code and layers lie below Store.
+	Pool       int
+	PoolMemory int64
+	Store      string
+
 	Dir     string // for files that instances share, such as the bundle of roots
 	APIPort int    // of the API inside; 4566 if zero
 
@@ -143,6 +149,9 @@ func (d Deps) withDefaults() Deps {
 // bundlePath is where functions find the roots that they trust; the other usual places lead there.
 const bundlePath = "/etc/pki/tls/certs/ca-bundle.crt"
 
+// bundleVariables are how programs are told of it.
+var bundleVariables = []string{"SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
+
 // environ is the environment of an instance ("Using Lambda environment variables"): the runtime's
 // own, then the function's, then what a function cannot change.
 func (f Function) environ(rt *runtimes.Runtime, c Credentials, stream string, apiPort int) []string {
@@ -150,7 +159,7 @@ func (f Function) environ(rt *runtimes.Runtime, c Credentials, stream string, ap
 	for _, kv := range f.baseline(rt) {
 		env[kv[0]] = kv[1]
 	}
-	for _, name := range []string{"SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"} {
+	for _, name := range bundleVariables {
 		env[name] = bundlePath
 	}
 	env["AWS_ENDPOINT_URL"] = "http://127.0.0.1:" + strconv.Itoa(apiPort)

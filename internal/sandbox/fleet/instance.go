@@ -37,6 +37,7 @@ type instance struct {
 	group   *group
 	fn      *Function
 	box     sandbox.Instance
+	wait    <-chan sandbox.Exit
 	worker  runtimeapi.Worker
 	output  *runtimeapi.Output
 	report  report
@@ -94,7 +95,7 @@ func (f *Fleet) start(ctx context.Context, g *group, fn *Function) (*instance, e
 	spec.Doors = append(spec.Doors, i.outside.specs()...)
 	spec.ID, spec.Env = "f-"+id, fn.environ(rt, creds, stream, f.deps.APIPort)
 	begun := f.deps.Clock.Now()
-	if err := i.open(ctx, spec); err != nil {
+	if err := i.enter(ctx, spec, rt); err != nil {
 		return i, fn.notExecuted(err, spec.Argv[0])
 	}
 	i.serve(rt)
@@ -118,6 +119,10 @@ func (f *Fleet) spec(fn *Function, rt *runtimes.Runtime) (sandbox.Spec, error) {
 			return sandbox.Spec{}, &entryError{words: err.Error()}
 		}
 	}
+	return f.sandboxOf(fn, rt, launch)
+}
+
+func (f *Fleet) sandboxOf(fn *Function, rt *runtimes.Runtime, launch runtimes.Launch) (sandbox.Spec, error) {
 	s := sandbox.Spec{
 		Argv: rt.Argv(launch), Root: f.root(rt), Code: fn.Code, Layers: fn.Layers, Channel: rt.Channel(),
 		MemoryBytes: int64(fn.MemoryMB) << 20, TmpBytes: int64(fn.TmpMB) << 20,
@@ -175,7 +180,10 @@ func (i *instance) open(ctx context.Context, spec sandbox.Spec) error {
 	if err := errors.Join(err, w.Close()); err != nil {
 		return errors.Join(err, r.Close())
 	}
-	i.box = box // only now: an interface that holds a failed start would not be nil
+	i.box, i.wait = box, box.Wait() // only now: an interface that holds a failed start would not be nil
+	if c := box.Channel(); c != nil {
+		i.worker = runtimeapi.NewChannel(c)
+	}
 	journal := i.report.journal
 	i.output, err = runtimeapi.NewOutput(r, func(event []byte) { journal.line(string(event)) })
 	if err != nil {
@@ -188,9 +196,7 @@ func (i *instance) open(ctx context.Context, spec sandbox.Spec) error {
 // serve attaches what stands behind the doors.
 func (i *instance) serve(rt *runtimes.Runtime) {
 	doors, deps := i.box.Doors(), i.fleet.deps
-	if rt.Channel() {
-		i.worker = runtimeapi.NewChannel(i.box.Channel())
-	} else {
+	if !rt.Channel() {
 		i.worker = runtimeapi.ServeHTTP(doors[doorRuntime].Listener)
 	}
 	go deps.Serve(*i.fn, doors[doorAPI].Listener)
@@ -201,7 +207,7 @@ func (i *instance) serve(rt *runtimes.Runtime) {
 
 // follow waits for the sandbox's end and gives back what belongs to it.
 func (i *instance) follow() {
-	i.exit = <-i.box.Wait()
+	i.exit = <-i.wait
 	i.output.Flush()
 	_ = i.output.Close() // it was only read
 	_ = i.worker.Close() // lets a waiting Invoke go

@@ -13,7 +13,7 @@ import (
 )
 
 // eventually waits for a state that comes about by itself, and fails after a long time.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	end := time.Now().Add(30 * time.Second)
 	for !ok() {

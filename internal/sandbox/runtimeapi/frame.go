@@ -21,8 +21,9 @@ const headerSize = 9
 type kind byte
 
 const (
-	kindSetUp     kind = 'S' // host → guest: what a guest that was started early is told, see SetUp
+	kindSetUp     kind = 'U' // host → guest: what a guest that was started early is told, see SetUp
 	kindInvoke    kind = 'I' // host → guest
+	kindWaiting   kind = 'W' // guest → host: it waits for a set-up; empty
 	kindReady     kind = 'H' // guest → host: the handler is loaded; empty
 	kindInitError kind = 'F' // guest → host: an error document
 	kindResponse  kind = 'R' // guest → host: the handler's answer
@@ -38,7 +39,7 @@ const (
 // limit is the longest body that a guest may send of a kind; -1 for what it may not send at all.
 func (k kind) limit() int {
 	switch k {
-	case kindReady, kindEnd:
+	case kindReady, kindEnd, kindWaiting:
 		return 0
 	case kindHead:
 		return maxType

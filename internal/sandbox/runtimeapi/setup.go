@@ -10,9 +10,22 @@ import (
 // few.
 const maxSetUp = 1 << 20
 
+// Waiting waits until a guest that was started before its function was known has said that it waits.
+func (c *Channel) Waiting(ctx context.Context) error {
+	if !c.mu.TryLock() {
+		return ErrBusy
+	}
+	defer c.mu.Unlock()
+	f, err := c.converse(ctx, nil)
+	if err == nil && f.kind != kindWaiting {
+		err = c.broken(f)
+	}
+	return err
+}
+
 // SetUp tells a guest that was started before its function was known (with the word "wait", see package
-// bootstrap) in which directory to work and its whole environment, each as NAME=value. It is said once,
-// before Ready, and has no answer but that.
+// bootstrap), and waits, in which directory to work and its whole environment, each as NAME=value. It is
+// said once, before Ready, and has no answer but that.
 func (c *Channel) SetUp(ctx context.Context, dir string, env []string) error {
 	if !c.mu.TryLock() {
 		return ErrBusy

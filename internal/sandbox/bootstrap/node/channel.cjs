@@ -9,7 +9,7 @@ const FD = 3;
 const HEADER = 9;
 const CHUNK = 64 * 1024;
 
-exports.KIND = { invoke: 0x49, ready: 0x48, initError: 0x46, response: 0x52, error: 0x45, fatal: 0x58,
+exports.KIND = { invoke: 0x49, waiting: 0x57, ready: 0x48, initError: 0x46, response: 0x52, error: 0x45, fatal: 0x58,
   head: 0x53, chunk: 0x43, end: 0x5a };
 exports.MAX_PAYLOAD = 6 * 1024 * 1024 + 100;
 const MAX_ERROR = 250 * 1024;

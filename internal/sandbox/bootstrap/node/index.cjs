@@ -150,6 +150,7 @@ function run(handler) {
 // the process is as if it had been started for it.
 function wait() {
   process.argv.length = 2;
+  channel.send(KIND.waiting, 0, '');
   const { dir, env: texts } = channel.setUp();
   const names = new Set();
   for (const text of texts) {

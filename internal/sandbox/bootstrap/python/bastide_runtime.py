@@ -9,7 +9,7 @@ import time
 
 FD = 3  # the stream to Bastide; its frames are described in Go package runtimeapi
 HEADER = 9
-READY, INIT_ERROR, RESPONSE, ERROR = b"HFRE"
+WAITING, READY, INIT_ERROR, RESPONSE, ERROR = b"WHFRE"
 MAX_PAYLOAD = 6 * 1024 * 1024 + 100
 MAX_ERROR = 250 * 1024
 
@@ -55,6 +55,7 @@ def set_up():
     directory, then each variable of the environment as NAME=value. What a function sees of the process
     is then as if it had been started for it."""
     del sys.argv[1:]
+    send(WAITING, 0, b"")
     b, end = next_frame()
     at, texts = HEADER, []
     while at < end:
