@@ -12,12 +12,14 @@
 // starting it is part of every cold start.
 //
 // Called as "launch" it is the launcher, outside of any sandbox: the small process that inits are
-// forked from, because forking Bastide itself would copy its page tables each time. Called as "probe"
+// forked from, because forking Bastide itself would copy its page tables each time. Called as "agent" it is
+// the init of sandboxes that no descriptor can be passed out of (agent.go). Called as "probe"
 // it is what `bastide doctor` runs inside.
 package main
 
 import (
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"unsafe"
@@ -36,6 +38,9 @@ func main() {
 	}
 	if len(os.Args) > 1 && os.Args[1] == "launch" {
 		launch()
+	}
+	if len(os.Args) > 1 && os.Args[1] == "agent" {
+		runAgent(strings.Join(os.Args[2:], ""))
 	}
 	unix.CloseOnExec(controlFD)
 	closeFrom(controlFD + 1)

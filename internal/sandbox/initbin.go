@@ -18,14 +18,25 @@ var initbin embed.FS
 // ErrNoInit is a binary that was built without its init.
 var ErrNoInit = errors.New("sandbox: this binary was built without its init: run make init, and build again")
 
+// InitProgram is the init that is to be used where a driver is given program: the one that was built into
+// this binary, if it is nil.
+func InitProgram(program []byte) ([]byte, error) {
+	if program != nil {
+		return program, nil
+	}
+	program, err := initbin.ReadFile("initbin/init")
+	if err != nil {
+		return nil, ErrNoInit
+	}
+	return program, nil
+}
+
 // loadInit puts the init into memory that cannot change any more, from where sandboxes execute it; no
 // file on any disk can be swapped for it.
 func loadInit(program []byte) (int, error) {
-	if program == nil {
-		var err error
-		if program, err = initbin.ReadFile("initbin/init"); err != nil {
-			return -1, ErrNoInit
-		}
+	program, err := InitProgram(program)
+	if err != nil {
+		return -1, err
 	}
 	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	fd, err := unix.MemfdCreate("bastide-init", flags|unix.MFD_EXEC)

@@ -61,3 +61,34 @@ func parsePlace(b []byte) (Place, []byte, error) {
 	}
 	return p, b, nil
 }
+
+// What an agent is to carry beside the doors, as bits.
+const (
+	WireChannel = 1 << iota
+	WireStdout
+	WireStderr
+	WireJoined // descriptor 2 is the same as 1
+)
+
+// Usage is the message, beside those of package control, by which an agent tells how many bytes of /tmp
+// are in use.
+const Usage = 200
+
+// AppendUsage adds the body of a Usage message.
+func AppendUsage(b []byte, n uint64) []byte {
+	for shift := 56; shift >= 0; shift -= 8 {
+		b = append(b, byte(n>>shift))
+	}
+	return b
+}
+
+// ParseUsage reads it.
+func ParseUsage(b []byte) (n uint64, err error) {
+	if len(b) != 8 {
+		return 0, ErrBroken
+	}
+	for _, c := range b {
+		n = n<<8 | uint64(c)
+	}
+	return n, nil
+}

@@ -1,0 +1,50 @@
+package cgroup
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Limit bounds a group that was created without bounds.
+func (g *Group) Limit(l Limits) error { return g.limit(l) }
+
+// Held is the memory that cannot be taken back from the group's processes: what they have for
+// themselves, and what lies in memory files. The memory of gVisor's guests is such a file.
+func (g *Group) Held() (int64, error) {
+	dir, keys := "", [2]string{"anon", "shmem"}
+	switch {
+	case g.host.v2["memory"]:
+		dir = g.unified()
+	case g.host.v1["memory"] != "":
+		dir, keys = g.v1("memory"), [2]string{"total_rss", "total_shmem"}
+	default:
+		return 0, errors.ErrUnsupported
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "memory.stat"))
+	if err != nil {
+		return 0, err
+	}
+	sum := int64(0)
+	for line := range strings.Lines(string(b)) {
+		k, v, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if k == keys[0] || k == keys[1] {
+			n, err := strconv.ParseInt(v, 10, 64)
+			if err != nil {
+				return 0, err
+			}
+			sum += n
+		}
+	}
+	return sum, nil
+}
+
+// KillEach ends the group's processes one by one, where Kill cannot do it at once. Who forks meanwhile
+// is found by the next call.
+func (g *Group) KillEach() {
+	for _, dir := range g.dirs {
+		killAll(dir)
+	}
+}

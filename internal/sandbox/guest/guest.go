@@ -1,0 +1,263 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox"
+	"github.com/bastide-cloud/bastide/internal/sandbox/control"
+	"github.com/bastide-cloud/bastide/internal/sandbox/tether"
+)
+
+// Box is what holds a guest: the driver's part of an instance.
+type Box interface {
+	// Freeze holds every process, and Thaw lets them go on. errors.ErrUnsupported leaves it to the
+	// agent, which sends signals.
+	Freeze() error
+	Thaw() error
+	// Bring shows late code and sets the limits that come with it, before the agent hears of it.
+	Bring(sandbox.Delivery) error
+	// Weigh is told how many bytes of /tmp are in use.
+	Weigh(tmp uint64)
+	// Peak is the most memory that it had, in bytes.
+	Peak() (int64, error)
+	// Kill begins the end of everything; it is called before End in any case, and may be called often.
+	Kill()
+	// End returns when nothing is left. It is called once.
+	End() End
+}
+
+// End is how a box ended.
+type End struct {
+	OOMKilled bool
+	Peak      int64
+	Err       error // what of it could not be removed, or why it failed by itself
+}
+
+// Options are the driver's choices for a start.
+type Options struct {
+	Proc      bool            // mount /proc
+	Filter    []byte          // the seccomp program, as in control.Setup; empty: none
+	Limits    []control.Limit // the process's resource limits
+	Unchanged bool            // leave the host name
+}
+
+// Guest is the driver's end of an agent's stream.
+type Guest struct {
+	t      *tether.Tether
+	stands chan struct{} // closed when the agent has spoken
+	lost   chan struct{} // closed when the stream has ended
+	why    error         // read after lost
+
+	mu   sync.Mutex
+	inst *instance
+}
+
+// Connect begins to talk to the agent at the other end of stream.
+func Connect(stream io.ReadWriteCloser) *Guest {
+	g := &Guest{stands: make(chan struct{}), lost: make(chan struct{})}
+	g.t = tether.New(stream, tether.Handlers{Message: g.told, Opened: g.opened, Datagram: g.gram, Output: g.output})
+	go func() {
+		g.why = g.t.Run()
+		close(g.lost)
+	}()
+	return g
+}
+
+// Stands is closed when the agent has said its first word.
+func (g *Guest) Stands() <-chan struct{} { return g.stands }
+
+// Lost is closed when the stream has ended.
+func (g *Guest) Lost() <-chan struct{} { return g.lost }
+
+// Close cuts the stream, at which the agent ends.
+func (g *Guest) Close() error { return g.t.Close() }
+
+func (g *Guest) instance() *instance {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.inst
+}
+
+// told takes the agent's words.
+func (g *Guest) told(kind byte, body []byte) error {
+	i := g.instance()
+	if i == nil {
+		select {
+		case <-g.stands:
+			return tether.ErrBroken
+		default:
+		}
+		if control.Kind(kind) != control.Done {
+			return tether.ErrBroken
+		}
+		close(g.stands)
+		return nil
+	}
+	return i.told(kind, body)
+}
+
+func (g *Guest) opened(s *tether.Stream, p tether.Place) error {
+	i := g.instance()
+	if i == nil {
+		return tether.ErrBroken
+	}
+	d := i.door(p.Door)
+	at, ok := address(p.At)
+	from, known := address(p.From)
+	if d == nil || d.conns == nil || !ok || !known {
+		return tether.ErrBroken
+	}
+	d.arrive(conn{s, net.TCPAddrFromAddrPort(at), net.TCPAddrFromAddrPort(from)})
+	return nil
+}
+
+func (g *Guest) gram(p tether.Place, b []byte) error {
+	i := g.instance()
+	if i == nil {
+		return tether.ErrBroken
+	}
+	d := i.door(p.Door)
+	from, ok := address(p.From)
+	if d == nil || d.grams == nil || !ok {
+		return tether.ErrBroken
+	}
+	select {
+	case d.grams <- gram{from, append([]byte(nil), b...)}:
+	default: // as a full socket buffer does
+	}
+	return nil
+}
+
+func (g *Guest) output(id uint32, b []byte) {
+	if i := g.instance(); i != nil {
+		i.write(id, b)
+	}
+}
+
+// Start has the agent run spec's process, and returns when it has been executed. From then on the box
+// is the instance's. When it fails, the box has ended.
+func (g *Guest) Start(ctx context.Context, spec sandbox.Spec, box Box, o Options) (sandbox.Instance, error) {
+	i := newInstance(g, spec, box)
+	if err := i.wires(); err != nil {
+		return nil, errors.Join(&sandbox.StartError{ID: spec.ID, Stage: "lay the wires", Err: err}, i.abandon())
+	}
+	g.mu.Lock()
+	g.inst = i
+	g.mu.Unlock()
+	go i.follow()
+	if err := i.instruct(o); err != nil {
+		<-g.lost // with a better reason, perhaps
+		i.settle(&sandbox.StartError{ID: spec.ID, Stage: "instruct the agent", Err: errors.Join(err, g.why)})
+	}
+	select {
+	case <-i.started:
+	case <-ctx.Done():
+		return nil, errors.Join(&sandbox.StartError{ID: spec.ID, Stage: "wait for the process", Err: ctx.Err()}, i.Kill())
+	}
+	if i.startErr != nil {
+		box.Kill()
+		<-i.done
+		return nil, errors.Join(i.startErr, i.leftErr)
+	}
+	return i, nil
+}
+
+// instruct says everything at once; the agent works it off.
+func (i *instance) instruct(o Options) error {
+	doors, err := sandbox.Wire(i.spec.Doors)
+	if err != nil {
+		return err
+	}
+	s := control.Setup{Proc: o.Proc, TmpBytes: uint64(i.spec.TmpBytes), Doors: doors, Limits: o.Limits, Filter: o.Filter}
+	if !o.Unchanged {
+		s.Hostname = i.spec.Hostname
+	}
+	if err := i.guest.t.Message(byte(control.Config), s.Append([]byte{i.carried()})); err != nil {
+		return err
+	}
+	return i.execute(i.spec.Argv, i.spec.Env, i.spec.Dir)
+}
+
+func (i *instance) execute(argv, env []string, dir string) error {
+	p := control.Process{Argv: argv, Env: env, Dir: dir}
+	return i.guest.t.Message(byte(control.Start), p.Append(nil))
+}
+
+// carried are the wires that the agent is to lay.
+func (i *instance) carried() (b byte) {
+	if i.spec.Channel {
+		b |= tether.WireChannel
+	}
+	if i.spec.Stdout != nil {
+		b |= tether.WireStdout
+	}
+	if i.spec.Stderr != nil {
+		b |= tether.WireStderr
+	}
+	if i.spec.Stdout != nil && i.spec.Stdout == i.spec.Stderr {
+		b |= tether.WireJoined
+	}
+	return b
+}
+
+// wires makes the driver's ends of what is carried.
+func (i *instance) wires() error {
+	for n, w := range []io.Writer{i.spec.Stdout, i.spec.Stderr} {
+		f, ok := w.(*os.File)
+		if !ok {
+			i.writers[n] = w
+			continue
+		}
+		fd, err := duplicate(f) // its owner closes it after the start
+		if err != nil {
+			return err
+		}
+		again := os.NewFile(uintptr(fd), f.Name())
+		i.writers[n], i.files = again, append(i.files, again)
+	}
+	for n, spec := range i.spec.Doors {
+		at, err := netip.ParseAddrPort(spec.Address)
+		if err != nil {
+			return err
+		}
+		i.doors = append(i.doors, newDoor(n, spec, at, i.guest.t))
+	}
+	if i.spec.Channel {
+		i.channel = conn{i.guest.t.Stream(tether.Channel), stream{}, stream{}}
+	}
+	return nil
+}
+
+// duplicate is another descriptor of what f has open. Fd would make it block.
+func duplicate(f *os.File) (fd int, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	if cerr := raw.Control(func(from uintptr) { fd, err = unix.FcntlInt(from, unix.F_DUPFD_CLOEXEC, 3) }); cerr != nil {
+		return -1, cerr
+	}
+	return fd, err
+}
+
+// failure is a Failed message as an error.
+func failure(id string, body []byte) error {
+	f, err := control.ParseFailure(body)
+	if err != nil {
+		return &sandbox.StartError{ID: id, Stage: "read the agent's failure", Err: err}
+	}
+	e := &sandbox.StartError{ID: id, Stage: f.Stage}
+	if f.Errno != 0 {
+		e.Err = syscall.Errno(f.Errno)
+	}
+	return e
+}
