@@ -33,6 +33,7 @@ type agent struct {
 
 	pid     int
 	started bool
+	given   bool           // what was awaited has been delivered
 	pumps   sync.WaitGroup // what carries outwards
 }
 
@@ -92,7 +93,7 @@ func (a *agent) told(kind byte, body []byte) error {
 		err = a.furnish(body[0], body[1:])
 	case k == control.Start && a.setup != nil && !a.started:
 		err = a.start(body)
-	case k == control.Deliver && a.setup != nil:
+	case k == control.Deliver && a.setup != nil && a.setup.Late && !a.given:
 		err = a.deliver(body)
 	case k == control.Stop:
 		err = a.signalAll(syscall.SIGSTOP)
@@ -166,6 +167,9 @@ func (a *agent) start(body []byte) error {
 		return nil
 	}
 	go a.weigh()
+	if a.setup.Late && !a.given {
+		return nil // until deliver
+	}
 	return a.surrender()
 }
 

@@ -178,6 +178,9 @@ const kept = 1 << unix.CAP_KILL
 
 // surrender gives up the rest.
 func (a *agent) surrender() error {
+	if a.root == "" {
+		return nil // on the host it has what its processes have
+	}
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	some := [2]unix.CapUserData{{Effective: kept, Permitted: kept}}
 	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&hdr)), uintptr(unsafe.Pointer(&some[0])), 0)
@@ -217,6 +220,27 @@ func (a *agent) deliver(body []byte) error {
 	d, err := control.ParseDelivery(body)
 	if err != nil || len(d.Mounts)+len(d.Layers) > 0 {
 		return wrap("read the delivery", nil)
+	}
+	a.given = true
+	if d.TmpBytes != 0 && a.root != "" {
+		if err := a.mountTmp(d.TmpBytes); err != nil {
+			return err
+		}
+	}
+	if err := a.openDoors(d.Doors); err != nil {
+		return err
+	}
+	a.setup.Limits = d.Limits
+	if a.started {
+		for _, l := range d.Limits {
+			lim := unix.Rlimit{Cur: l.Value, Max: l.Value}
+			if err := unix.Prlimit(a.pid, int(l.Resource), &lim, nil); err != nil {
+				return wrap("set a limit that came late", err)
+			}
+		}
+		if err := a.surrender(); err != nil {
+			return err
+		}
 	}
 	return a.t.Message(byte(control.Done), nil)
 }

@@ -48,8 +48,8 @@ func (i *instance) Deliver(d Delivery) error {
 		return errors.New("sandbox: the instance awaits no code")
 	}
 	i.delivered = true
-	if err := i.checkDelivery(d); err != nil {
-		return &StartError{ID: i.spec.ID, Stage: "check the delivery", Err: err}
+	if _, err := i.spec.Received(d); err != nil {
+		return err
 	}
 	if err := i.rebound(d); err != nil {
 		return err
@@ -87,28 +87,6 @@ func (i *instance) release() []int {
 	held := i.held
 	i.held = nil
 	return held
-}
-
-// checkDelivery refuses what cannot be meant.
-func (i *instance) checkDelivery(d Delivery) error {
-	if d.Code == "" {
-		return errors.New("it has no code")
-	}
-	if (len(d.Argv) == 0) == (len(i.spec.Argv) == 0) {
-		return errors.New("one of the specification and the delivery names the program")
-	}
-	s := i.spec
-	s.Doors = append(append([]DoorSpec{}, s.Doors...), d.Doors...)
-	s.TmpBytes, s.MemoryBytes = either(d.TmpBytes, s.TmpBytes), either(d.MemoryBytes, s.MemoryBytes)
-	s.Pids, s.CPU = either(d.Pids, s.Pids), either(d.CPU, s.CPU)
-	if s.Pids > i.spec.Pids {
-		return fmt.Errorf("%d processes are more than %d, which the sandbox was made for", s.Pids, i.spec.Pids)
-	}
-	if len(d.Argv) > 0 {
-		s.Argv, s.Env = d.Argv, d.Env
-		s.Dir = either(d.Dir, s.Dir)
-	}
-	return s.check()
 }
 
 func either[T comparable](a, b T) T {

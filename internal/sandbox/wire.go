@@ -1,9 +1,16 @@
 package sandbox
 
-import "github.com/bastide-cloud/bastide/internal/sandbox/control"
+import (
+	"errors"
+	"fmt"
+	"slices"
 
-// Prepared is s with defaults filled in, for drivers outside this package. The error is a *StartError
-// when s cannot be meant.
+	"github.com/bastide-cloud/bastide/internal/sandbox/control"
+)
+
+// What drivers outside this package share with the one in it.
+
+// Prepared is s with defaults filled in. The error is a *StartError when s cannot be meant.
 func (s Spec) Prepared() (Spec, error) {
 	s = s.withDefaults()
 	if err := s.check(); err != nil {
@@ -12,15 +19,48 @@ func (s Spec) Prepared() (Spec, error) {
 	return s, nil
 }
 
-// Wire are doors in the init's words.
-func Wire(specs []DoorSpec) ([]control.Door, error) {
-	var doors []control.Door
-	for _, spec := range specs {
-		d, err := spec.door()
-		if err != nil {
-			return nil, err
-		}
-		doors = append(doors, d)
+// Unconfined refuses what only a driver can give that looks at the host kernel's system calls. The
+// error is a *StartError.
+func (s Spec) Unconfined(driver string) error {
+	switch {
+	case s.Confine != nil:
+		return &StartError{ID: s.ID, Stage: "confine the processes, which the driver " + driver + " cannot", Err: errors.ErrUnsupported}
+	case s.Monitor != nil:
+		return &StartError{ID: s.ID, Stage: "monitor the processes, which the driver " + driver + " cannot", Err: errors.ErrUnsupported}
 	}
-	return doors, nil
+	return nil
+}
+
+// Wire are doors in the init's words, and the specifications that they are for: without the watch,
+// for drivers whose sandboxes have no such sight.
+func Wire(specs []DoorSpec, late bool) ([]DoorSpec, []control.Door, error) {
+	specs = slices.DeleteFunc(slices.Clone(specs), func(d DoorSpec) bool { return d.Network == watchNetwork })
+	doors, err := doorsOf(specs, late)
+	return specs, doors, err
+}
+
+// Received is s as d changes it. The error is a *StartError when d cannot be meant.
+func (s Spec) Received(d Delivery) (Spec, error) {
+	fail := func(err error) (Spec, error) {
+		return s, &StartError{ID: s.ID, Stage: "check the delivery", Err: err}
+	}
+	n := s
+	n.Doors = append(slices.Clone(s.Doors), openable(d.Doors)...)
+	n.TmpBytes, n.MemoryBytes = either(d.TmpBytes, s.TmpBytes), either(d.MemoryBytes, s.MemoryBytes)
+	n.Pids, n.CPU = either(d.Pids, s.Pids), either(d.CPU, s.CPU)
+	switch {
+	case d.Code == "":
+		return fail(errors.New("it has no code"))
+	case (len(d.Argv) == 0) == (len(s.Argv) == 0):
+		return fail(errors.New("one of the specification and the delivery names the program"))
+	case n.Pids > s.Pids:
+		return fail(fmt.Errorf("%d processes are more than %d, which the sandbox was made for", n.Pids, s.Pids))
+	}
+	if len(d.Argv) > 0 {
+		n.Argv, n.Env, n.Dir = d.Argv, d.Env, either(d.Dir, s.Dir)
+	}
+	if err := n.check(); err != nil {
+		return fail(err)
+	}
+	return n, nil
 }

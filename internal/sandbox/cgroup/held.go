@@ -8,9 +8,6 @@ import (
 	"strings"
 )
 
-// Limit bounds a group that was created without bounds.
-func (g *Group) Limit(l Limits) error { return g.limit(l) }
-
 // Held is the memory that cannot be taken back from the group's processes: what they have for
 // themselves, and what lies in memory files. The memory of gVisor's guests is such a file.
 func (g *Group) Held() (int64, error) {

@@ -23,8 +23,9 @@ type Box interface {
 	// agent, which sends signals.
 	Freeze() error
 	Thaw() error
-	// Bring shows late code and sets the limits that come with it, before the agent hears of it.
-	Bring(sandbox.Delivery) error
+	// Bring shows late code and sets the limits that come with it, before the agent hears of it. The
+	// specification is as the delivery changes it.
+	Bring(sandbox.Spec, sandbox.Delivery) error
 	// Weigh is told how many bytes of /tmp are in use.
 	Weigh(tmp uint64)
 	// Peak is the most memory that it had, in bytes.
@@ -44,10 +45,10 @@ type End struct {
 
 // Options are the driver's choices for a start.
 type Options struct {
-	Proc      bool            // mount /proc
-	Filter    []byte          // the seccomp program, as in control.Setup; empty: none
-	Limits    []control.Limit // the process's resource limits
-	Unchanged bool            // leave the host name
+	Proc      bool                               // mount /proc
+	Filter    []byte                             // the seccomp program, as in control.Setup; empty: none
+	Limits    func(sandbox.Spec) []control.Limit // the process's resource limits
+	Unchanged bool                               // leave the host name
 }
 
 // Guest is the driver's end of an agent's stream.
@@ -147,6 +148,7 @@ func (g *Guest) output(id uint32, b []byte) {
 // is the instance's. When it fails, the box has ended.
 func (g *Guest) Start(ctx context.Context, spec sandbox.Spec, box Box, o Options) (sandbox.Instance, error) {
 	i := newInstance(g, spec, box)
+	i.limits = o.Limits
 	if err := i.wires(); err != nil {
 		return nil, errors.Join(&sandbox.StartError{ID: spec.ID, Stage: "lay the wires", Err: err}, i.abandon())
 	}
@@ -173,16 +175,19 @@ func (g *Guest) Start(ctx context.Context, spec sandbox.Spec, box Box, o Options
 
 // instruct says everything at once; the agent works it off.
 func (i *instance) instruct(o Options) error {
-	doors, err := sandbox.Wire(i.spec.Doors)
+	_, doors, err := sandbox.Wire(i.spec.Doors, i.spec.Late)
 	if err != nil {
 		return err
 	}
-	s := control.Setup{Proc: o.Proc, TmpBytes: uint64(i.spec.TmpBytes), Doors: doors, Limits: o.Limits, Filter: o.Filter}
+	s := control.Setup{Proc: o.Proc, TmpBytes: uint64(i.spec.TmpBytes), Doors: doors, Limits: o.Limits(i.spec), Filter: o.Filter, Late: i.spec.Late}
 	if !o.Unchanged {
 		s.Hostname = i.spec.Hostname
 	}
 	if err := i.guest.t.Message(byte(control.Config), s.Append([]byte{i.carried()})); err != nil {
 		return err
+	}
+	if len(i.spec.Argv) == 0 {
+		return nil // the delivery says what to execute
 	}
 	return i.execute(i.spec.Argv, i.spec.Env, i.spec.Dir)
 }
@@ -224,15 +229,29 @@ func (i *instance) wires() error {
 		again := os.NewFile(uintptr(fd), f.Name())
 		i.writers[n], i.files = again, append(i.files, again)
 	}
-	for n, spec := range i.spec.Doors {
+	if err := i.hang(i.spec.Doors); err != nil {
+		return err
+	}
+	if i.spec.Channel {
+		i.channel = conn{i.guest.t.Stream(tether.Channel), stream{}, stream{}}
+	}
+	return nil
+}
+
+// hang makes the outer ends of further doors.
+func (i *instance) hang(specs []sandbox.DoorSpec) error {
+	specs, _, err := sandbox.Wire(specs, i.spec.Late)
+	if err != nil {
+		return err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, spec := range specs {
 		at, err := netip.ParseAddrPort(spec.Address)
 		if err != nil {
 			return err
 		}
-		i.doors = append(i.doors, newDoor(n, spec, at, i.guest.t))
-	}
-	if i.spec.Channel {
-		i.channel = conn{i.guest.t.Stream(tether.Channel), stream{}, stream{}}
+		i.doors = append(i.doors, newDoor(len(i.doors), spec, at, i.guest.t))
 	}
 	return nil
 }

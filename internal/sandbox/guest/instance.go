@@ -22,6 +22,7 @@ type instance struct {
 	guest   *Guest
 	spec    sandbox.Spec
 	box     Box
+	limits  func(sandbox.Spec) []control.Limit
 	channel net.Conn
 	writers [2]io.Writer // of descriptors 1 and 2; nil: none
 	files   []*os.File   // those of them that are this instance's
@@ -65,6 +66,9 @@ func (i *instance) told(kind byte, body []byte) error {
 		i.box.Weigh(n)
 		return nil
 	case control.Kind(kind) == control.Ready:
+		if len(i.spec.Argv) == 0 {
+			i.settle(nil)
+		}
 		return nil
 	case control.Kind(kind) == control.Started:
 		select {
@@ -261,11 +265,36 @@ func (i *instance) Deliver(d sandbox.Delivery) error {
 		return errors.New("sandbox: the instance awaits no code")
 	}
 	i.delivered = true
-	if err := i.box.Bring(d); err != nil {
+	spec, err := i.spec.Received(d)
+	if err != nil {
 		return err
 	}
-	v := control.Delivery{}
-	return i.ask(control.Deliver, v.Append(nil))
+	d.Doors, _, err = sandbox.Wire(d.Doors, true)
+	if err != nil {
+		return err
+	}
+	_, doors, err := sandbox.Wire(d.Doors, true)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(i.box.Bring(spec, d), i.hang(d.Doors)); err != nil {
+		return err
+	}
+	v := control.Delivery{TmpBytes: uint64(d.TmpBytes), Doors: doors, Limits: i.limits(spec)}
+	if err := i.ask(control.Deliver, v.Append(nil)); err != nil || len(d.Argv) == 0 {
+		return err
+	}
+	if err := i.execute(spec.Argv, spec.Env, spec.Dir); err != nil {
+		return errors.Join(errEnded, err)
+	}
+	select {
+	case <-i.ran:
+		return nil
+	case <-i.done:
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		return errors.Join(errEnded, i.exit.Err)
+	}
 }
 
 var (

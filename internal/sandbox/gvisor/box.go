@@ -149,12 +149,7 @@ func (b *box) begin(spec sandbox.Spec) error {
 	if err != nil {
 		return fail("read the cgroup", err)
 	}
-	err = b.group.Limit(cgroup.Limits{
-		Memory: spec.MemoryBytes + spec.TmpBytes + overheadBytes,
-		Pids:   int64(2*spec.Pids + overheadPids), // gVisor has host processes for the function's
-		CPU:    int64(spec.CPU),
-	})
-	if err != nil {
+	if err := b.group.Limit(bounds(spec)); err != nil {
 		return fail("bound the cgroup", err)
 	}
 	err = b.inRoot(func(r *rooter) error { return r.furnish(spec) })
@@ -165,6 +160,15 @@ func (b *box) begin(spec sandbox.Spec) error {
 	b.spec, b.base = &spec, base
 	b.mu.Unlock()
 	return nil
+}
+
+// bounds are what the cgroup is to keep.
+func bounds(spec sandbox.Spec) cgroup.Limits {
+	return cgroup.Limits{
+		Memory: spec.MemoryBytes + spec.TmpBytes + overheadBytes,
+		Pids:   int64(2*spec.Pids + overheadPids), // gVisor has host processes for the function's
+		CPU:    int64(spec.CPU),
+	}
 }
 
 // inRoot does something to the function's root.
@@ -179,7 +183,14 @@ func (b *box) inRoot(f func(*rooter) error) error {
 }
 
 // Bring implements guest.Box.
-func (b *box) Bring(d sandbox.Delivery) error {
+func (b *box) Bring(spec sandbox.Spec, d sandbox.Delivery) error {
+	b.mu.Lock()
+	was := *b.spec
+	b.spec = &spec
+	b.mu.Unlock()
+	if err := b.group.Change(bounds(was), bounds(spec)); err != nil {
+		return &sandbox.StartError{ID: spec.ID, Stage: "change the cgroup", Err: err}
+	}
 	return b.inRoot(func(r *rooter) error { return r.code(d.Code, d.Layers) })
 }
 

@@ -278,6 +278,12 @@ func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (sandbox.Instance
 	if err != nil {
 		return nil, err
 	}
+	if err := spec.Unconfined(d.Name()); err != nil {
+		return nil, err
+	}
+	if spec.Held {
+		return nil, &sandbox.StartError{ID: spec.ID, Stage: "hold the process for others, which the driver gvisor cannot", Err: errors.ErrUnsupported}
+	}
 	if err := d.admit(spec.ID); err != nil {
 		return nil, &sandbox.StartError{ID: spec.ID, Stage: "admit", Err: err}
 	}
@@ -295,7 +301,7 @@ func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (sandbox.Instance
 		b.mu.Unlock()
 		return nil, errors.Join(err, b.dismiss())
 	}
-	return b.guest.Start(ctx, spec, b, guest.Options{Proc: true, Filter: seccomp.Filter(), Limits: limits(spec),
+	return b.guest.Start(ctx, spec, b, guest.Options{Proc: true, Filter: seccomp.Filter(), Limits: limits,
 		Unchanged: spec.Hostname == "bastide"})
 }
 

@@ -37,10 +37,18 @@ func openRoot(dir string) (*rooter, error) {
 func (r *rooter) close() error { return r.root.Close() }
 
 // inside is a clean absolute path as os.Root wants it.
-func inside(p string) string { return strings.TrimPrefix(p, "/") }
+func inside(p string) string {
+	if p == "/" {
+		return "."
+	}
+	return strings.TrimPrefix(p, "/")
+}
 
 // furnish makes everything that spec names.
 func (r *rooter) furnish(spec sandbox.Spec) error {
+	if spec.Root.Tree != "" {
+		return r.tree(spec.Root)
+	}
 	for _, list := range [][]string{always, spec.Root.Dirs} {
 		for _, d := range list {
 			if err := r.root.MkdirAll(inside(d), 0o755); err != nil {
@@ -64,6 +72,24 @@ func (r *rooter) furnish(spec sandbox.Spec) error {
 		}
 	}
 	return r.code(spec.Code, spec.Layers)
+}
+
+// tree lays a whole root over the empty one.
+func (r *rooter) tree(root sandbox.RootFS) error {
+	if err := r.bind(sandbox.Bind{Source: root.Tree, Target: "/"}); err != nil {
+		return err
+	}
+	over, err := os.OpenRoot(r.root.Name())
+	if err != nil {
+		return err
+	}
+	on := rooter{over}
+	for _, b := range root.Binds {
+		if err := on.bind(b); err != nil {
+			return errors.Join(err, over.Close())
+		}
+	}
+	return over.Close()
 }
 
 // code shows code and layers.
