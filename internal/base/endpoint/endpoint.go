@@ -32,7 +32,7 @@ type Endpoint struct {
 	rest   string // path and query, with {parts}
 }
 
-// part is what a request fills in; a "+" says that it may be several segments.
+// part is what a request fills in; a "+", as greedy paths have, says nothing more here.
 var part = regexp.MustCompile(`\{([A-Za-z0-9._-]+)\+?\}`)
 
 // Errors of URLs that cannot be called.
@@ -127,17 +127,13 @@ func (e Endpoint) Parts() (names []string) {
 	return names
 }
 
-// Fill is the URL with its parts. In the path a part with a "+" may be several segments.
+// Fill is the URL with its parts. In the path a part may be several segments: that of a greedy path is.
 func (e Endpoint) Fill(values map[string]string) (string, error) {
 	path, query, asked := strings.Cut(e.rest, "?")
 	bad := false
 	filled := part.ReplaceAllStringFunc(path, func(p string) string {
-		name, several := strings.CutSuffix(p[1:len(p)-1], "+")
-		v, ok := values[name]
+		v, ok := values[strings.TrimSuffix(p[1:len(p)-1], "+")]
 		bad = bad || !ok || climbs("/"+v)
-		if !several && !strings.Contains(v, "/") {
-			return url.PathEscape(v)
-		}
 		segments := strings.Split(v, "/")
 		for i, s := range segments {
 			segments[i] = url.PathEscape(s)
