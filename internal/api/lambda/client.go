@@ -11,6 +11,11 @@ import (
 // Client calls the service's operations through a wire.Caller.
 type Client struct{ wire.Caller }
 
+// AddLayerVersionPermission calls the operation; a failure is an *awserr.Error.
+func (c Client) AddLayerVersionPermission(ctx context.Context, in *AddLayerVersionPermissionInput) (*AddLayerVersionPermissionOutput, error) {
+	return wire.Call[AddLayerVersionPermissionOutput](ctx, c.Caller, OpAddLayerVersionPermission, in)
+}
+
 // AddPermission calls the operation; a failure is an *awserr.Error.
 func (c Client) AddPermission(ctx context.Context, in *AddPermissionInput) (*AddPermissionOutput, error) {
 	return wire.Call[AddPermissionOutput](ctx, c.Caller, OpAddPermission, in)
@@ -19,6 +24,11 @@ func (c Client) AddPermission(ctx context.Context, in *AddPermissionInput) (*Add
 // CreateAlias calls the operation; a failure is an *awserr.Error.
 func (c Client) CreateAlias(ctx context.Context, in *CreateAliasInput) (*CreateAliasOutput, error) {
 	return wire.Call[CreateAliasOutput](ctx, c.Caller, OpCreateAlias, in)
+}
+
+// CreateCodeSigningConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) CreateCodeSigningConfig(ctx context.Context, in *CreateCodeSigningConfigInput) (*CreateCodeSigningConfigOutput, error) {
+	return wire.Call[CreateCodeSigningConfigOutput](ctx, c.Caller, OpCreateCodeSigningConfig, in)
 }
 
 // CreateFunction calls the operation; a failure is an *awserr.Error.
@@ -36,9 +46,19 @@ func (c Client) DeleteAlias(ctx context.Context, in *DeleteAliasInput) (*DeleteA
 	return wire.Call[DeleteAliasOutput](ctx, c.Caller, OpDeleteAlias, in)
 }
 
+// DeleteCodeSigningConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) DeleteCodeSigningConfig(ctx context.Context, in *DeleteCodeSigningConfigInput) (*DeleteCodeSigningConfigOutput, error) {
+	return wire.Call[DeleteCodeSigningConfigOutput](ctx, c.Caller, OpDeleteCodeSigningConfig, in)
+}
+
 // DeleteFunction calls the operation; a failure is an *awserr.Error.
 func (c Client) DeleteFunction(ctx context.Context, in *DeleteFunctionInput) (*DeleteFunctionOutput, error) {
 	return wire.Call[DeleteFunctionOutput](ctx, c.Caller, OpDeleteFunction, in)
+}
+
+// DeleteFunctionCodeSigningConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) DeleteFunctionCodeSigningConfig(ctx context.Context, in *DeleteFunctionCodeSigningConfigInput) (*DeleteFunctionCodeSigningConfigOutput, error) {
+	return wire.Call[DeleteFunctionCodeSigningConfigOutput](ctx, c.Caller, OpDeleteFunctionCodeSigningConfig, in)
 }
 
 // DeleteFunctionConcurrency calls the operation; a failure is an *awserr.Error.
@@ -61,6 +81,11 @@ func (c Client) DeleteLayerVersion(ctx context.Context, in *DeleteLayerVersionIn
 	return wire.Call[DeleteLayerVersionOutput](ctx, c.Caller, OpDeleteLayerVersion, in)
 }
 
+// DeleteProvisionedConcurrencyConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) DeleteProvisionedConcurrencyConfig(ctx context.Context, in *DeleteProvisionedConcurrencyConfigInput) (*DeleteProvisionedConcurrencyConfigOutput, error) {
+	return wire.Call[DeleteProvisionedConcurrencyConfigOutput](ctx, c.Caller, OpDeleteProvisionedConcurrencyConfig, in)
+}
+
 // GetAccountSettings calls the operation; a failure is an *awserr.Error.
 func (c Client) GetAccountSettings(ctx context.Context, in *GetAccountSettingsInput) (*GetAccountSettingsOutput, error) {
 	return wire.Call[GetAccountSettingsOutput](ctx, c.Caller, OpGetAccountSettings, in)
@@ -69,6 +94,11 @@ func (c Client) GetAccountSettings(ctx context.Context, in *GetAccountSettingsIn
 // GetAlias calls the operation; a failure is an *awserr.Error.
 func (c Client) GetAlias(ctx context.Context, in *GetAliasInput) (*GetAliasOutput, error) {
 	return wire.Call[GetAliasOutput](ctx, c.Caller, OpGetAlias, in)
+}
+
+// GetCodeSigningConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) GetCodeSigningConfig(ctx context.Context, in *GetCodeSigningConfigInput) (*GetCodeSigningConfigOutput, error) {
+	return wire.Call[GetCodeSigningConfigOutput](ctx, c.Caller, OpGetCodeSigningConfig, in)
 }
 
 // GetFunction calls the operation; a failure is an *awserr.Error.
@@ -96,6 +126,11 @@ func (c Client) GetFunctionEventInvokeConfig(ctx context.Context, in *GetFunctio
 	return wire.Call[GetFunctionEventInvokeConfigOutput](ctx, c.Caller, OpGetFunctionEventInvokeConfig, in)
 }
 
+// GetFunctionRecursionConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) GetFunctionRecursionConfig(ctx context.Context, in *GetFunctionRecursionConfigInput) (*GetFunctionRecursionConfigOutput, error) {
+	return wire.Call[GetFunctionRecursionConfigOutput](ctx, c.Caller, OpGetFunctionRecursionConfig, in)
+}
+
 // GetFunctionUrlConfig calls the operation; a failure is an *awserr.Error.
 func (c Client) GetFunctionUrlConfig(ctx context.Context, in *GetFunctionUrlConfigInput) (*GetFunctionUrlConfigOutput, error) {
 	return wire.Call[GetFunctionUrlConfigOutput](ctx, c.Caller, OpGetFunctionUrlConfig, in)
@@ -111,9 +146,24 @@ func (c Client) GetLayerVersionByArn(ctx context.Context, in *GetLayerVersionByA
 	return wire.Call[GetLayerVersionByArnOutput](ctx, c.Caller, OpGetLayerVersionByArn, in)
 }
 
+// GetLayerVersionPolicy calls the operation; a failure is an *awserr.Error.
+func (c Client) GetLayerVersionPolicy(ctx context.Context, in *GetLayerVersionPolicyInput) (*GetLayerVersionPolicyOutput, error) {
+	return wire.Call[GetLayerVersionPolicyOutput](ctx, c.Caller, OpGetLayerVersionPolicy, in)
+}
+
 // GetPolicy calls the operation; a failure is an *awserr.Error.
 func (c Client) GetPolicy(ctx context.Context, in *GetPolicyInput) (*GetPolicyOutput, error) {
 	return wire.Call[GetPolicyOutput](ctx, c.Caller, OpGetPolicy, in)
+}
+
+// GetProvisionedConcurrencyConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) GetProvisionedConcurrencyConfig(ctx context.Context, in *GetProvisionedConcurrencyConfigInput) (*GetProvisionedConcurrencyConfigOutput, error) {
+	return wire.Call[GetProvisionedConcurrencyConfigOutput](ctx, c.Caller, OpGetProvisionedConcurrencyConfig, in)
+}
+
+// GetRuntimeManagementConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) GetRuntimeManagementConfig(ctx context.Context, in *GetRuntimeManagementConfigInput) (*GetRuntimeManagementConfigOutput, error) {
+	return wire.Call[GetRuntimeManagementConfigOutput](ctx, c.Caller, OpGetRuntimeManagementConfig, in)
 }
 
 // Invoke calls the operation; a failure is an *awserr.Error.
@@ -131,6 +181,11 @@ func (c Client) ListAliases(ctx context.Context, in *ListAliasesInput) (*ListAli
 	return wire.Call[ListAliasesOutput](ctx, c.Caller, OpListAliases, in)
 }
 
+// ListCodeSigningConfigs calls the operation; a failure is an *awserr.Error.
+func (c Client) ListCodeSigningConfigs(ctx context.Context, in *ListCodeSigningConfigsInput) (*ListCodeSigningConfigsOutput, error) {
+	return wire.Call[ListCodeSigningConfigsOutput](ctx, c.Caller, OpListCodeSigningConfigs, in)
+}
+
 // ListFunctionEventInvokeConfigs calls the operation; a failure is an *awserr.Error.
 func (c Client) ListFunctionEventInvokeConfigs(ctx context.Context, in *ListFunctionEventInvokeConfigsInput) (*ListFunctionEventInvokeConfigsOutput, error) {
 	return wire.Call[ListFunctionEventInvokeConfigsOutput](ctx, c.Caller, OpListFunctionEventInvokeConfigs, in)
@@ -146,6 +201,11 @@ func (c Client) ListFunctions(ctx context.Context, in *ListFunctionsInput) (*Lis
 	return wire.Call[ListFunctionsOutput](ctx, c.Caller, OpListFunctions, in)
 }
 
+// ListFunctionsByCodeSigningConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) ListFunctionsByCodeSigningConfig(ctx context.Context, in *ListFunctionsByCodeSigningConfigInput) (*ListFunctionsByCodeSigningConfigOutput, error) {
+	return wire.Call[ListFunctionsByCodeSigningConfigOutput](ctx, c.Caller, OpListFunctionsByCodeSigningConfig, in)
+}
+
 // ListLayerVersions calls the operation; a failure is an *awserr.Error.
 func (c Client) ListLayerVersions(ctx context.Context, in *ListLayerVersionsInput) (*ListLayerVersionsOutput, error) {
 	return wire.Call[ListLayerVersionsOutput](ctx, c.Caller, OpListLayerVersions, in)
@@ -154,6 +214,11 @@ func (c Client) ListLayerVersions(ctx context.Context, in *ListLayerVersionsInpu
 // ListLayers calls the operation; a failure is an *awserr.Error.
 func (c Client) ListLayers(ctx context.Context, in *ListLayersInput) (*ListLayersOutput, error) {
 	return wire.Call[ListLayersOutput](ctx, c.Caller, OpListLayers, in)
+}
+
+// ListProvisionedConcurrencyConfigs calls the operation; a failure is an *awserr.Error.
+func (c Client) ListProvisionedConcurrencyConfigs(ctx context.Context, in *ListProvisionedConcurrencyConfigsInput) (*ListProvisionedConcurrencyConfigsOutput, error) {
+	return wire.Call[ListProvisionedConcurrencyConfigsOutput](ctx, c.Caller, OpListProvisionedConcurrencyConfigs, in)
 }
 
 // ListTags calls the operation; a failure is an *awserr.Error.
@@ -176,6 +241,11 @@ func (c Client) PublishVersion(ctx context.Context, in *PublishVersionInput) (*P
 	return wire.Call[PublishVersionOutput](ctx, c.Caller, OpPublishVersion, in)
 }
 
+// PutFunctionCodeSigningConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) PutFunctionCodeSigningConfig(ctx context.Context, in *PutFunctionCodeSigningConfigInput) (*PutFunctionCodeSigningConfigOutput, error) {
+	return wire.Call[PutFunctionCodeSigningConfigOutput](ctx, c.Caller, OpPutFunctionCodeSigningConfig, in)
+}
+
 // PutFunctionConcurrency calls the operation; a failure is an *awserr.Error.
 func (c Client) PutFunctionConcurrency(ctx context.Context, in *PutFunctionConcurrencyInput) (*PutFunctionConcurrencyOutput, error) {
 	return wire.Call[PutFunctionConcurrencyOutput](ctx, c.Caller, OpPutFunctionConcurrency, in)
@@ -184,6 +254,26 @@ func (c Client) PutFunctionConcurrency(ctx context.Context, in *PutFunctionConcu
 // PutFunctionEventInvokeConfig calls the operation; a failure is an *awserr.Error.
 func (c Client) PutFunctionEventInvokeConfig(ctx context.Context, in *PutFunctionEventInvokeConfigInput) (*PutFunctionEventInvokeConfigOutput, error) {
 	return wire.Call[PutFunctionEventInvokeConfigOutput](ctx, c.Caller, OpPutFunctionEventInvokeConfig, in)
+}
+
+// PutFunctionRecursionConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) PutFunctionRecursionConfig(ctx context.Context, in *PutFunctionRecursionConfigInput) (*PutFunctionRecursionConfigOutput, error) {
+	return wire.Call[PutFunctionRecursionConfigOutput](ctx, c.Caller, OpPutFunctionRecursionConfig, in)
+}
+
+// PutProvisionedConcurrencyConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) PutProvisionedConcurrencyConfig(ctx context.Context, in *PutProvisionedConcurrencyConfigInput) (*PutProvisionedConcurrencyConfigOutput, error) {
+	return wire.Call[PutProvisionedConcurrencyConfigOutput](ctx, c.Caller, OpPutProvisionedConcurrencyConfig, in)
+}
+
+// PutRuntimeManagementConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) PutRuntimeManagementConfig(ctx context.Context, in *PutRuntimeManagementConfigInput) (*PutRuntimeManagementConfigOutput, error) {
+	return wire.Call[PutRuntimeManagementConfigOutput](ctx, c.Caller, OpPutRuntimeManagementConfig, in)
+}
+
+// RemoveLayerVersionPermission calls the operation; a failure is an *awserr.Error.
+func (c Client) RemoveLayerVersionPermission(ctx context.Context, in *RemoveLayerVersionPermissionInput) (*RemoveLayerVersionPermissionOutput, error) {
+	return wire.Call[RemoveLayerVersionPermissionOutput](ctx, c.Caller, OpRemoveLayerVersionPermission, in)
 }
 
 // RemovePermission calls the operation; a failure is an *awserr.Error.
@@ -204,6 +294,11 @@ func (c Client) UntagResource(ctx context.Context, in *UntagResourceInput) (*Unt
 // UpdateAlias calls the operation; a failure is an *awserr.Error.
 func (c Client) UpdateAlias(ctx context.Context, in *UpdateAliasInput) (*UpdateAliasOutput, error) {
 	return wire.Call[UpdateAliasOutput](ctx, c.Caller, OpUpdateAlias, in)
+}
+
+// UpdateCodeSigningConfig calls the operation; a failure is an *awserr.Error.
+func (c Client) UpdateCodeSigningConfig(ctx context.Context, in *UpdateCodeSigningConfigInput) (*UpdateCodeSigningConfigOutput, error) {
+	return wire.Call[UpdateCodeSigningConfigOutput](ctx, c.Caller, OpUpdateCodeSigningConfig, in)
 }
 
 // UpdateFunctionCode calls the operation; a failure is an *awserr.Error.

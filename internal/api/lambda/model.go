@@ -19,95 +19,107 @@ var Service = wire.NewService(wire.Service{
 	Protocol:       "rest-json",
 	APIVersion:     "2015-03-31",
 	Operations: []*wire.Operation{
+		OpAddLayerVersionPermission,
 		OpAddPermission,
 		OpCreateAlias,
+		OpCreateCodeSigningConfig,
 		OpCreateFunction,
 		OpCreateFunctionUrlConfig,
 		OpDeleteAlias,
+		OpDeleteCodeSigningConfig,
 		OpDeleteFunction,
+		OpDeleteFunctionCodeSigningConfig,
 		OpDeleteFunctionConcurrency,
 		OpDeleteFunctionEventInvokeConfig,
 		OpDeleteFunctionUrlConfig,
 		OpDeleteLayerVersion,
+		OpDeleteProvisionedConcurrencyConfig,
 		OpGetAccountSettings,
 		OpGetAlias,
+		OpGetCodeSigningConfig,
 		OpGetFunction,
 		OpGetFunctionCodeSigningConfig,
 		OpGetFunctionConcurrency,
 		OpGetFunctionConfiguration,
 		OpGetFunctionEventInvokeConfig,
+		OpGetFunctionRecursionConfig,
 		OpGetFunctionUrlConfig,
 		OpGetLayerVersion,
 		OpGetLayerVersionByArn,
+		OpGetLayerVersionPolicy,
 		OpGetPolicy,
+		OpGetProvisionedConcurrencyConfig,
+		OpGetRuntimeManagementConfig,
 		OpInvoke,
 		OpInvokeWithResponseStream,
 		OpListAliases,
+		OpListCodeSigningConfigs,
 		OpListFunctionEventInvokeConfigs,
 		OpListFunctionUrlConfigs,
 		OpListFunctions,
+		OpListFunctionsByCodeSigningConfig,
 		OpListLayerVersions,
 		OpListLayers,
+		OpListProvisionedConcurrencyConfigs,
 		OpListTags,
 		OpListVersionsByFunction,
 		OpPublishLayerVersion,
 		OpPublishVersion,
+		OpPutFunctionCodeSigningConfig,
 		OpPutFunctionConcurrency,
 		OpPutFunctionEventInvokeConfig,
+		OpPutFunctionRecursionConfig,
+		OpPutProvisionedConcurrencyConfig,
+		OpPutRuntimeManagementConfig,
+		OpRemoveLayerVersionPermission,
 		OpRemovePermission,
 		OpTagResource,
 		OpUntagResource,
 		OpUpdateAlias,
+		OpUpdateCodeSigningConfig,
 		OpUpdateFunctionCode,
 		OpUpdateFunctionConfiguration,
 		OpUpdateFunctionEventInvokeConfig,
 		OpUpdateFunctionUrlConfig,
 	},
 	Unserved: []wire.Unserved{
-		{Name: "AddLayerVersionPermission", Method: "POST", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy"},
 		{Name: "CheckpointDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/checkpoint"},
 		{Name: "CreateCapacityProvider", Method: "POST", URI: "/2025-11-30/capacity-providers"},
-		{Name: "CreateCodeSigningConfig", Method: "POST", URI: "/2020-04-22/code-signing-configs"},
 		{Name: "CreateEventSourceMapping", Method: "POST", URI: "/2015-03-31/event-source-mappings"},
 		{Name: "DeleteCapacityProvider", Method: "DELETE", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
-		{Name: "DeleteCodeSigningConfig", Method: "DELETE", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"},
 		{Name: "DeleteEventSourceMapping", Method: "DELETE", URI: "/2015-03-31/event-source-mappings/{UUID}"},
-		{Name: "DeleteFunctionCodeSigningConfig", Method: "DELETE", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config"},
-		{Name: "DeleteProvisionedConcurrencyConfig", Method: "DELETE", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?Qualifier"},
 		{Name: "GetCapacityProvider", Method: "GET", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
-		{Name: "GetCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"},
 		{Name: "GetDurableExecution", Method: "GET", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}"},
 		{Name: "GetDurableExecutionHistory", Method: "GET", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/history"},
 		{Name: "GetDurableExecutionState", Method: "GET", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/state?CheckpointToken"},
 		{Name: "GetEventSourceMapping", Method: "GET", URI: "/2015-03-31/event-source-mappings/{UUID}"},
-		{Name: "GetFunctionRecursionConfig", Method: "GET", URI: "/2024-08-31/functions/{FunctionName}/recursion-config"},
 		{Name: "GetFunctionScalingConfig", Method: "GET", URI: "/2025-11-30/functions/{FunctionName}/function-scaling-config?Qualifier"},
-		{Name: "GetLayerVersionPolicy", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy"},
-		{Name: "GetProvisionedConcurrencyConfig", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?Qualifier"},
-		{Name: "GetRuntimeManagementConfig", Method: "GET", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config"},
 		{Name: "InvokeAsync", Method: "POST", URI: "/2014-11-13/functions/{FunctionName}/invoke-async"},
 		{Name: "ListCapacityProviders", Method: "GET", URI: "/2025-11-30/capacity-providers"},
-		{Name: "ListCodeSigningConfigs", Method: "GET", URI: "/2020-04-22/code-signing-configs"},
 		{Name: "ListDurableExecutionsByFunction", Method: "GET", URI: "/2025-12-01/functions/{FunctionName}/durable-executions"},
 		{Name: "ListEventSourceMappings", Method: "GET", URI: "/2015-03-31/event-source-mappings"},
 		{Name: "ListFunctionVersionsByCapacityProvider", Method: "GET", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}/function-versions"},
-		{Name: "ListFunctionsByCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions"},
-		{Name: "ListProvisionedConcurrencyConfigs", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL"},
-		{Name: "PutFunctionCodeSigningConfig", Method: "PUT", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config"},
-		{Name: "PutFunctionRecursionConfig", Method: "PUT", URI: "/2024-08-31/functions/{FunctionName}/recursion-config"},
 		{Name: "PutFunctionScalingConfig", Method: "PUT", URI: "/2025-11-30/functions/{FunctionName}/function-scaling-config?Qualifier"},
-		{Name: "PutProvisionedConcurrencyConfig", Method: "PUT", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?Qualifier"},
-		{Name: "PutRuntimeManagementConfig", Method: "PUT", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config"},
-		{Name: "RemoveLayerVersionPermission", Method: "DELETE", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}"},
 		{Name: "SendDurableExecutionCallbackFailure", Method: "POST", URI: "/2025-12-01/durable-execution-callbacks/{CallbackId}/fail"},
 		{Name: "SendDurableExecutionCallbackHeartbeat", Method: "POST", URI: "/2025-12-01/durable-execution-callbacks/{CallbackId}/heartbeat"},
 		{Name: "SendDurableExecutionCallbackSuccess", Method: "POST", URI: "/2025-12-01/durable-execution-callbacks/{CallbackId}/succeed"},
 		{Name: "StopDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/stop"},
 		{Name: "UpdateCapacityProvider", Method: "PUT", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
-		{Name: "UpdateCodeSigningConfig", Method: "PUT", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"},
 		{Name: "UpdateEventSourceMapping", Method: "PUT", URI: "/2015-03-31/event-source-mappings/{UUID}"},
 	},
 })
+
+// OpAddLayerVersionPermission is the operation AddLayerVersionPermission.
+var OpAddLayerVersionPermission = &wire.Operation{
+	Name:   "AddLayerVersionPermission",
+	Method: "POST",
+	URI:    "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy",
+	Status: 201,
+	In:     reflect.TypeFor[AddLayerVersionPermissionInput](),
+	Out:    reflect.TypeFor[AddLayerVersionPermissionOutput](),
+	NewIn:  func() any { return new(AddLayerVersionPermissionInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errPolicyLengthExceededException, errResourceNotFoundException, errPreconditionFailedException},
+}
 
 // OpAddPermission is the operation AddPermission.
 var OpAddPermission = &wire.Operation{
@@ -131,6 +143,18 @@ var OpCreateAlias = &wire.Operation{
 	Out:    reflect.TypeFor[CreateAliasOutput](),
 	NewIn:  func() any { return new(CreateAliasInput) },
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
+// OpCreateCodeSigningConfig is the operation CreateCodeSigningConfig.
+var OpCreateCodeSigningConfig = &wire.Operation{
+	Name:   "CreateCodeSigningConfig",
+	Method: "POST",
+	URI:    "/2020-04-22/code-signing-configs",
+	Status: 201,
+	In:     reflect.TypeFor[CreateCodeSigningConfigInput](),
+	Out:    reflect.TypeFor[CreateCodeSigningConfigOutput](),
+	NewIn:  func() any { return new(CreateCodeSigningConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException},
 }
 
 // OpCreateFunction is the operation CreateFunction.
@@ -170,6 +194,18 @@ var OpDeleteAlias = &wire.Operation{
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException},
 }
 
+// OpDeleteCodeSigningConfig is the operation DeleteCodeSigningConfig.
+var OpDeleteCodeSigningConfig = &wire.Operation{
+	Name:   "DeleteCodeSigningConfig",
+	Method: "DELETE",
+	URI:    "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}",
+	Status: 204,
+	In:     reflect.TypeFor[DeleteCodeSigningConfigInput](),
+	Out:    reflect.TypeFor[DeleteCodeSigningConfigOutput](),
+	NewIn:  func() any { return new(DeleteCodeSigningConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errResourceNotFoundException},
+}
+
 // OpDeleteFunction is the operation DeleteFunction.
 var OpDeleteFunction = &wire.Operation{
 	Name:   "DeleteFunction",
@@ -180,6 +216,18 @@ var OpDeleteFunction = &wire.Operation{
 	Out:    reflect.TypeFor[DeleteFunctionOutput](),
 	NewIn:  func() any { return new(DeleteFunctionInput) },
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
+// OpDeleteFunctionCodeSigningConfig is the operation DeleteFunctionCodeSigningConfig.
+var OpDeleteFunctionCodeSigningConfig = &wire.Operation{
+	Name:   "DeleteFunctionCodeSigningConfig",
+	Method: "DELETE",
+	URI:    "/2020-06-30/functions/{FunctionName}/code-signing-config",
+	Status: 204,
+	In:     reflect.TypeFor[DeleteFunctionCodeSigningConfigInput](),
+	Out:    reflect.TypeFor[DeleteFunctionCodeSigningConfigOutput](),
+	NewIn:  func() any { return new(DeleteFunctionCodeSigningConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException, errCodeSigningConfigNotFoundException},
 }
 
 // OpDeleteFunctionConcurrency is the operation DeleteFunctionConcurrency.
@@ -230,6 +278,18 @@ var OpDeleteLayerVersion = &wire.Operation{
 	Errors: []wire.ErrorShape{errServiceException, errTooManyRequestsException},
 }
 
+// OpDeleteProvisionedConcurrencyConfig is the operation DeleteProvisionedConcurrencyConfig.
+var OpDeleteProvisionedConcurrencyConfig = &wire.Operation{
+	Name:   "DeleteProvisionedConcurrencyConfig",
+	Method: "DELETE",
+	URI:    "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
+	Status: 204,
+	In:     reflect.TypeFor[DeleteProvisionedConcurrencyConfigInput](),
+	Out:    reflect.TypeFor[DeleteProvisionedConcurrencyConfigOutput](),
+	NewIn:  func() any { return new(DeleteProvisionedConcurrencyConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
 // OpGetAccountSettings is the operation GetAccountSettings.
 var OpGetAccountSettings = &wire.Operation{
 	Name:   "GetAccountSettings",
@@ -252,6 +312,18 @@ var OpGetAlias = &wire.Operation{
 	Out:    reflect.TypeFor[GetAliasOutput](),
 	NewIn:  func() any { return new(GetAliasInput) },
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
+// OpGetCodeSigningConfig is the operation GetCodeSigningConfig.
+var OpGetCodeSigningConfig = &wire.Operation{
+	Name:   "GetCodeSigningConfig",
+	Method: "GET",
+	URI:    "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}",
+	Status: 200,
+	In:     reflect.TypeFor[GetCodeSigningConfigInput](),
+	Out:    reflect.TypeFor[GetCodeSigningConfigOutput](),
+	NewIn:  func() any { return new(GetCodeSigningConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errResourceNotFoundException},
 }
 
 // OpGetFunction is the operation GetFunction.
@@ -314,6 +386,18 @@ var OpGetFunctionEventInvokeConfig = &wire.Operation{
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
 }
 
+// OpGetFunctionRecursionConfig is the operation GetFunctionRecursionConfig.
+var OpGetFunctionRecursionConfig = &wire.Operation{
+	Name:   "GetFunctionRecursionConfig",
+	Method: "GET",
+	URI:    "/2024-08-31/functions/{FunctionName}/recursion-config",
+	Status: 200,
+	In:     reflect.TypeFor[GetFunctionRecursionConfigInput](),
+	Out:    reflect.TypeFor[GetFunctionRecursionConfigOutput](),
+	NewIn:  func() any { return new(GetFunctionRecursionConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
 // OpGetFunctionUrlConfig is the operation GetFunctionUrlConfig.
 var OpGetFunctionUrlConfig = &wire.Operation{
 	Name:   "GetFunctionUrlConfig",
@@ -350,6 +434,18 @@ var OpGetLayerVersionByArn = &wire.Operation{
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
 }
 
+// OpGetLayerVersionPolicy is the operation GetLayerVersionPolicy.
+var OpGetLayerVersionPolicy = &wire.Operation{
+	Name:   "GetLayerVersionPolicy",
+	Method: "GET",
+	URI:    "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy",
+	Status: 200,
+	In:     reflect.TypeFor[GetLayerVersionPolicyInput](),
+	Out:    reflect.TypeFor[GetLayerVersionPolicyOutput](),
+	NewIn:  func() any { return new(GetLayerVersionPolicyInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
 // OpGetPolicy is the operation GetPolicy.
 var OpGetPolicy = &wire.Operation{
 	Name:   "GetPolicy",
@@ -359,6 +455,30 @@ var OpGetPolicy = &wire.Operation{
 	In:     reflect.TypeFor[GetPolicyInput](),
 	Out:    reflect.TypeFor[GetPolicyOutput](),
 	NewIn:  func() any { return new(GetPolicyInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
+// OpGetProvisionedConcurrencyConfig is the operation GetProvisionedConcurrencyConfig.
+var OpGetProvisionedConcurrencyConfig = &wire.Operation{
+	Name:   "GetProvisionedConcurrencyConfig",
+	Method: "GET",
+	URI:    "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
+	Status: 200,
+	In:     reflect.TypeFor[GetProvisionedConcurrencyConfigInput](),
+	Out:    reflect.TypeFor[GetProvisionedConcurrencyConfigOutput](),
+	NewIn:  func() any { return new(GetProvisionedConcurrencyConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errProvisionedConcurrencyConfigNotFoundException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
+// OpGetRuntimeManagementConfig is the operation GetRuntimeManagementConfig.
+var OpGetRuntimeManagementConfig = &wire.Operation{
+	Name:   "GetRuntimeManagementConfig",
+	Method: "GET",
+	URI:    "/2021-07-20/functions/{FunctionName}/runtime-management-config",
+	Status: 200,
+	In:     reflect.TypeFor[GetRuntimeManagementConfigInput](),
+	Out:    reflect.TypeFor[GetRuntimeManagementConfigOutput](),
+	NewIn:  func() any { return new(GetRuntimeManagementConfigInput) },
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
 }
 
@@ -400,6 +520,18 @@ var OpListAliases = &wire.Operation{
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
 }
 
+// OpListCodeSigningConfigs is the operation ListCodeSigningConfigs.
+var OpListCodeSigningConfigs = &wire.Operation{
+	Name:   "ListCodeSigningConfigs",
+	Method: "GET",
+	URI:    "/2020-04-22/code-signing-configs",
+	Status: 200,
+	In:     reflect.TypeFor[ListCodeSigningConfigsInput](),
+	Out:    reflect.TypeFor[ListCodeSigningConfigsOutput](),
+	NewIn:  func() any { return new(ListCodeSigningConfigsInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException},
+}
+
 // OpListFunctionEventInvokeConfigs is the operation ListFunctionEventInvokeConfigs.
 var OpListFunctionEventInvokeConfigs = &wire.Operation{
 	Name:   "ListFunctionEventInvokeConfigs",
@@ -436,6 +568,18 @@ var OpListFunctions = &wire.Operation{
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException},
 }
 
+// OpListFunctionsByCodeSigningConfig is the operation ListFunctionsByCodeSigningConfig.
+var OpListFunctionsByCodeSigningConfig = &wire.Operation{
+	Name:   "ListFunctionsByCodeSigningConfig",
+	Method: "GET",
+	URI:    "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions",
+	Status: 200,
+	In:     reflect.TypeFor[ListFunctionsByCodeSigningConfigInput](),
+	Out:    reflect.TypeFor[ListFunctionsByCodeSigningConfigOutput](),
+	NewIn:  func() any { return new(ListFunctionsByCodeSigningConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errResourceNotFoundException},
+}
+
 // OpListLayerVersions is the operation ListLayerVersions.
 var OpListLayerVersions = &wire.Operation{
 	Name:   "ListLayerVersions",
@@ -458,6 +602,18 @@ var OpListLayers = &wire.Operation{
 	Out:    reflect.TypeFor[ListLayersOutput](),
 	NewIn:  func() any { return new(ListLayersInput) },
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException},
+}
+
+// OpListProvisionedConcurrencyConfigs is the operation ListProvisionedConcurrencyConfigs.
+var OpListProvisionedConcurrencyConfigs = &wire.Operation{
+	Name:   "ListProvisionedConcurrencyConfigs",
+	Method: "GET",
+	URI:    "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL",
+	Status: 200,
+	In:     reflect.TypeFor[ListProvisionedConcurrencyConfigsInput](),
+	Out:    reflect.TypeFor[ListProvisionedConcurrencyConfigsOutput](),
+	NewIn:  func() any { return new(ListProvisionedConcurrencyConfigsInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
 }
 
 // OpListTags is the operation ListTags.
@@ -509,6 +665,18 @@ var OpPublishVersion = &wire.Operation{
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException, errCodeStorageExceededException, errPreconditionFailedException, errFunctionVersionsPerCapacityProviderLimitExceededException},
 }
 
+// OpPutFunctionCodeSigningConfig is the operation PutFunctionCodeSigningConfig.
+var OpPutFunctionCodeSigningConfig = &wire.Operation{
+	Name:   "PutFunctionCodeSigningConfig",
+	Method: "PUT",
+	URI:    "/2020-06-30/functions/{FunctionName}/code-signing-config",
+	Status: 200,
+	In:     reflect.TypeFor[PutFunctionCodeSigningConfigInput](),
+	Out:    reflect.TypeFor[PutFunctionCodeSigningConfigOutput](),
+	NewIn:  func() any { return new(PutFunctionCodeSigningConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException, errCodeSigningConfigNotFoundException},
+}
+
 // OpPutFunctionConcurrency is the operation PutFunctionConcurrency.
 var OpPutFunctionConcurrency = &wire.Operation{
 	Name:   "PutFunctionConcurrency",
@@ -531,6 +699,54 @@ var OpPutFunctionEventInvokeConfig = &wire.Operation{
 	Out:    reflect.TypeFor[PutFunctionEventInvokeConfigOutput](),
 	NewIn:  func() any { return new(PutFunctionEventInvokeConfigInput) },
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
+// OpPutFunctionRecursionConfig is the operation PutFunctionRecursionConfig.
+var OpPutFunctionRecursionConfig = &wire.Operation{
+	Name:   "PutFunctionRecursionConfig",
+	Method: "PUT",
+	URI:    "/2024-08-31/functions/{FunctionName}/recursion-config",
+	Status: 200,
+	In:     reflect.TypeFor[PutFunctionRecursionConfigInput](),
+	Out:    reflect.TypeFor[PutFunctionRecursionConfigOutput](),
+	NewIn:  func() any { return new(PutFunctionRecursionConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
+// OpPutProvisionedConcurrencyConfig is the operation PutProvisionedConcurrencyConfig.
+var OpPutProvisionedConcurrencyConfig = &wire.Operation{
+	Name:   "PutProvisionedConcurrencyConfig",
+	Method: "PUT",
+	URI:    "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
+	Status: 202,
+	In:     reflect.TypeFor[PutProvisionedConcurrencyConfigInput](),
+	Out:    reflect.TypeFor[PutProvisionedConcurrencyConfigOutput](),
+	NewIn:  func() any { return new(PutProvisionedConcurrencyConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
+// OpPutRuntimeManagementConfig is the operation PutRuntimeManagementConfig.
+var OpPutRuntimeManagementConfig = &wire.Operation{
+	Name:   "PutRuntimeManagementConfig",
+	Method: "PUT",
+	URI:    "/2021-07-20/functions/{FunctionName}/runtime-management-config",
+	Status: 200,
+	In:     reflect.TypeFor[PutRuntimeManagementConfigInput](),
+	Out:    reflect.TypeFor[PutRuntimeManagementConfigOutput](),
+	NewIn:  func() any { return new(PutRuntimeManagementConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
+// OpRemoveLayerVersionPermission is the operation RemoveLayerVersionPermission.
+var OpRemoveLayerVersionPermission = &wire.Operation{
+	Name:   "RemoveLayerVersionPermission",
+	Method: "DELETE",
+	URI:    "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}",
+	Status: 204,
+	In:     reflect.TypeFor[RemoveLayerVersionPermissionInput](),
+	Out:    reflect.TypeFor[RemoveLayerVersionPermissionOutput](),
+	NewIn:  func() any { return new(RemoveLayerVersionPermissionInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException, errPreconditionFailedException},
 }
 
 // OpRemovePermission is the operation RemovePermission.
@@ -579,6 +795,18 @@ var OpUpdateAlias = &wire.Operation{
 	Out:    reflect.TypeFor[UpdateAliasOutput](),
 	NewIn:  func() any { return new(UpdateAliasInput) },
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException, errPreconditionFailedException},
+}
+
+// OpUpdateCodeSigningConfig is the operation UpdateCodeSigningConfig.
+var OpUpdateCodeSigningConfig = &wire.Operation{
+	Name:   "UpdateCodeSigningConfig",
+	Method: "PUT",
+	URI:    "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}",
+	Status: 200,
+	In:     reflect.TypeFor[UpdateCodeSigningConfigInput](),
+	Out:    reflect.TypeFor[UpdateCodeSigningConfigOutput](),
+	NewIn:  func() any { return new(UpdateCodeSigningConfigInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errResourceNotFoundException},
 }
 
 // OpUpdateFunctionCode is the operation UpdateFunctionCode.
@@ -659,6 +887,7 @@ var (
 	errNoPublishedVersionException                               = wire.ErrorShape{Name: "NoPublishedVersionException", Code: "NoPublishedVersionException", Status: 400}
 	errPolicyLengthExceededException                             = wire.ErrorShape{Name: "PolicyLengthExceededException", Code: "PolicyLengthExceededException", Status: 400}
 	errPreconditionFailedException                               = wire.ErrorShape{Name: "PreconditionFailedException", Code: "PreconditionFailedException", Status: 412}
+	errProvisionedConcurrencyConfigNotFoundException             = wire.ErrorShape{Name: "ProvisionedConcurrencyConfigNotFoundException", Code: "ProvisionedConcurrencyConfigNotFoundException", Status: 404}
 	errRecursiveInvocationException                              = wire.ErrorShape{Name: "RecursiveInvocationException", Code: "RecursiveInvocationException", Status: 400}
 	errRequestTooLargeException                                  = wire.ErrorShape{Name: "RequestTooLargeException", Code: "RequestTooLargeException", Status: 413}
 	errResourceConflictException                                 = wire.ErrorShape{Name: "ResourceConflictException", Code: "ResourceConflictException", Status: 409}

@@ -11,6 +11,9 @@ import (
 // DeleteAliasOutput has no members.
 type DeleteAliasOutput struct{}
 
+// DeleteFunctionCodeSigningConfigOutput has no members.
+type DeleteFunctionCodeSigningConfigOutput struct{}
+
 // DeleteFunctionConcurrencyOutput has no members.
 type DeleteFunctionConcurrencyOutput struct{}
 
@@ -22,6 +25,12 @@ type DeleteFunctionUrlConfigOutput struct{}
 
 // DeleteLayerVersionOutput has no members.
 type DeleteLayerVersionOutput struct{}
+
+// DeleteProvisionedConcurrencyConfigOutput has no members.
+type DeleteProvisionedConcurrencyConfigOutput struct{}
+
+// RemoveLayerVersionPermissionOutput has no members.
+type RemoveLayerVersionPermissionOutput struct{}
 
 // RemovePermissionOutput has no members.
 type RemovePermissionOutput struct{}
@@ -89,6 +98,23 @@ type AccountUsage struct {
 	FunctionCount *int64 `wire:"FunctionCount"`
 }
 
+// AddLayerVersionPermissionInput is the model's AddLayerVersionPermissionRequest.
+type AddLayerVersionPermissionInput struct {
+	LayerName      string  `wire:"LayerName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+"`
+	VersionNumber  int64   `wire:"VersionNumber" in:"uri" opt:"required"`
+	StatementId    string  `wire:"StatementId" opt:"required" min:"1" max:"100" pattern:"([a-zA-Z0-9-_]+)"`
+	Action         string  `wire:"Action" opt:"required" max:"22" pattern:"lambda:GetLayerVersion"`
+	Principal      string  `wire:"Principal" opt:"required" pattern:"\\d{12}|\\*|arn:(aws[a-zA-Z-]*):iam::\\d{12}:root"`
+	OrganizationId *string `wire:"OrganizationId" max:"34" pattern:"o-[a-z0-9]{10,32}"`
+	RevisionId     *string `wire:"RevisionId" in:"querystring"`
+}
+
+// AddLayerVersionPermissionOutput is the model's AddLayerVersionPermissionResponse.
+type AddLayerVersionPermissionOutput struct {
+	Statement  *string `wire:"Statement"`
+	RevisionId *string `wire:"RevisionId"`
+}
+
 // AddPermissionInput is the model's AddPermissionRequest.
 type AddPermissionInput struct {
 	FunctionName          string  `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
@@ -125,9 +151,29 @@ type AliasRoutingConfiguration struct {
 	AdditionalVersionWeights map[string]float64 `wire:"AdditionalVersionWeights" k.min:"1" k.max:"1024" k.pattern:"[0-9]+" e.min:"0.0" e.max:"1.0"`
 }
 
+// AllowedPublishers is a shape of the model.
+type AllowedPublishers struct {
+	SigningProfileVersionArns []string `wire:"SigningProfileVersionArns" opt:"required" min:"1" max:"20" e.pattern:"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}(-gov)?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)"`
+}
+
 // CapacityProviderConfig is a shape of the model.
 type CapacityProviderConfig struct {
 	LambdaManagedInstancesCapacityProviderConfig *LambdaManagedInstancesCapacityProviderConfig `wire:"LambdaManagedInstancesCapacityProviderConfig" opt:"required"`
+}
+
+// CodeSigningConfig is a shape of the model.
+type CodeSigningConfig struct {
+	CodeSigningConfigId  string               `wire:"CodeSigningConfigId" opt:"required"`
+	CodeSigningConfigArn string               `wire:"CodeSigningConfigArn" opt:"required"`
+	Description          *string              `wire:"Description"`
+	AllowedPublishers    *AllowedPublishers   `wire:"AllowedPublishers" opt:"required"`
+	CodeSigningPolicies  *CodeSigningPolicies `wire:"CodeSigningPolicies" opt:"required"`
+	LastModified         string               `wire:"LastModified" opt:"required"`
+}
+
+// CodeSigningPolicies is a shape of the model.
+type CodeSigningPolicies struct {
+	UntrustedArtifactOnDeployment *string `wire:"UntrustedArtifactOnDeployment" enum:"Warn|Enforce"`
 }
 
 // Concurrency is a shape of the model.
@@ -152,6 +198,19 @@ type CreateAliasInput struct {
 	FunctionVersion string                     `wire:"FunctionVersion" opt:"required" min:"1" max:"1024" pattern:"(\\$LATEST(\\.PUBLISHED)?|[0-9]+)"`
 	Description     *string                    `wire:"Description" max:"256"`
 	RoutingConfig   *AliasRoutingConfiguration `wire:"RoutingConfig"`
+}
+
+// CreateCodeSigningConfigInput is the model's CreateCodeSigningConfigRequest.
+type CreateCodeSigningConfigInput struct {
+	Description         *string              `wire:"Description" max:"256"`
+	AllowedPublishers   *AllowedPublishers   `wire:"AllowedPublishers" opt:"required"`
+	CodeSigningPolicies *CodeSigningPolicies `wire:"CodeSigningPolicies"`
+	Tags                map[string]string    `wire:"Tags"`
+}
+
+// CreateCodeSigningConfigOutput is the model's CreateCodeSigningConfigResponse.
+type CreateCodeSigningConfigOutput struct {
+	CodeSigningConfig *CodeSigningConfig `wire:"CodeSigningConfig" opt:"required"`
 }
 
 // CreateFunctionInput is the model's CreateFunctionRequest.
@@ -216,6 +275,20 @@ type DeleteAliasInput struct {
 	Name         string `wire:"Name" in:"uri" opt:"required" min:"1" max:"128"`
 }
 
+// DeleteCodeSigningConfigInput is the model's DeleteCodeSigningConfigRequest.
+type DeleteCodeSigningConfigInput struct {
+	CodeSigningConfigArn string `wire:"CodeSigningConfigArn" in:"uri" opt:"required" max:"200" pattern:"arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:code-signing-config:csc-[a-z0-9]{17}"`
+}
+
+// DeleteCodeSigningConfigOutput is the model's DeleteCodeSigningConfigResponse.
+type DeleteCodeSigningConfigOutput struct {
+}
+
+// DeleteFunctionCodeSigningConfigInput is the model's DeleteFunctionCodeSigningConfigRequest.
+type DeleteFunctionCodeSigningConfigInput struct {
+	FunctionName string `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
+}
+
 // DeleteFunctionConcurrencyInput is the model's DeleteFunctionConcurrencyRequest.
 type DeleteFunctionConcurrencyInput struct {
 	FunctionName string `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"`
@@ -248,6 +321,12 @@ type DeleteFunctionUrlConfigInput struct {
 type DeleteLayerVersionInput struct {
 	LayerName     string `wire:"LayerName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+"`
 	VersionNumber int64  `wire:"VersionNumber" in:"uri" opt:"required"`
+}
+
+// DeleteProvisionedConcurrencyConfigInput is the model's DeleteProvisionedConcurrencyConfigRequest.
+type DeleteProvisionedConcurrencyConfigInput struct {
+	FunctionName string `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"`
+	Qualifier    string `wire:"Qualifier" in:"querystring" opt:"required" min:"1" max:"128" pattern:"(|[a-zA-Z0-9$_-]+)"`
 }
 
 // DestinationConfig is a shape of the model.
@@ -389,6 +468,16 @@ type GetAliasInput struct {
 	Name         string `wire:"Name" in:"uri" opt:"required" min:"1" max:"128"`
 }
 
+// GetCodeSigningConfigInput is the model's GetCodeSigningConfigRequest.
+type GetCodeSigningConfigInput struct {
+	CodeSigningConfigArn string `wire:"CodeSigningConfigArn" in:"uri" opt:"required" max:"200" pattern:"arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:code-signing-config:csc-[a-z0-9]{17}"`
+}
+
+// GetCodeSigningConfigOutput is the model's GetCodeSigningConfigResponse.
+type GetCodeSigningConfigOutput struct {
+	CodeSigningConfig *CodeSigningConfig `wire:"CodeSigningConfig" opt:"required"`
+}
+
 // GetFunctionCodeSigningConfigInput is the model's GetFunctionCodeSigningConfigRequest.
 type GetFunctionCodeSigningConfigInput struct {
 	FunctionName string `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
@@ -437,6 +526,16 @@ type GetFunctionOutput struct {
 	Concurrency   *Concurrency           `wire:"Concurrency"`
 }
 
+// GetFunctionRecursionConfigInput is the model's GetFunctionRecursionConfigRequest.
+type GetFunctionRecursionConfigInput struct {
+	FunctionName string `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)"`
+}
+
+// GetFunctionRecursionConfigOutput is the model's GetFunctionRecursionConfigResponse.
+type GetFunctionRecursionConfigOutput struct {
+	RecursiveLoop *string `wire:"RecursiveLoop"`
+}
+
 // GetFunctionUrlConfigInput is the model's GetFunctionUrlConfigRequest.
 type GetFunctionUrlConfigInput struct {
 	FunctionName string  `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"`
@@ -465,6 +564,18 @@ type GetLayerVersionInput struct {
 	VersionNumber int64  `wire:"VersionNumber" in:"uri" opt:"required"`
 }
 
+// GetLayerVersionPolicyInput is the model's GetLayerVersionPolicyRequest.
+type GetLayerVersionPolicyInput struct {
+	LayerName     string `wire:"LayerName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+"`
+	VersionNumber int64  `wire:"VersionNumber" in:"uri" opt:"required"`
+}
+
+// GetLayerVersionPolicyOutput is the model's GetLayerVersionPolicyResponse.
+type GetLayerVersionPolicyOutput struct {
+	Policy     *string `wire:"Policy"`
+	RevisionId *string `wire:"RevisionId"`
+}
+
 // GetLayerVersionResponse is a shape of the model.
 type GetLayerVersionResponse struct {
 	Content                 *LayerVersionContentOutput `wire:"Content"`
@@ -488,6 +599,35 @@ type GetPolicyInput struct {
 type GetPolicyOutput struct {
 	Policy     *string `wire:"Policy"`
 	RevisionId *string `wire:"RevisionId"`
+}
+
+// GetProvisionedConcurrencyConfigInput is the model's GetProvisionedConcurrencyConfigRequest.
+type GetProvisionedConcurrencyConfigInput struct {
+	FunctionName string `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"`
+	Qualifier    string `wire:"Qualifier" in:"querystring" opt:"required" min:"1" max:"128" pattern:"(|[a-zA-Z0-9$_-]+)"`
+}
+
+// GetProvisionedConcurrencyConfigOutput is the model's GetProvisionedConcurrencyConfigResponse.
+type GetProvisionedConcurrencyConfigOutput struct {
+	RequestedProvisionedConcurrentExecutions *int32  `wire:"RequestedProvisionedConcurrentExecutions"`
+	AvailableProvisionedConcurrentExecutions *int32  `wire:"AvailableProvisionedConcurrentExecutions"`
+	AllocatedProvisionedConcurrentExecutions *int32  `wire:"AllocatedProvisionedConcurrentExecutions"`
+	Status                                   *string `wire:"Status"`
+	StatusReason                             *string `wire:"StatusReason"`
+	LastModified                             *string `wire:"LastModified"`
+}
+
+// GetRuntimeManagementConfigInput is the model's GetRuntimeManagementConfigRequest.
+type GetRuntimeManagementConfigInput struct {
+	FunctionName string  `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
+	Qualifier    *string `wire:"Qualifier" in:"querystring" min:"1" max:"128" pattern:"\\$(LATEST(\\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"`
+}
+
+// GetRuntimeManagementConfigOutput is the model's GetRuntimeManagementConfigResponse.
+type GetRuntimeManagementConfigOutput struct {
+	UpdateRuntimeOn   *string `wire:"UpdateRuntimeOn"`
+	RuntimeVersionArn *string `wire:"RuntimeVersionArn"`
+	FunctionArn       *string `wire:"FunctionArn"`
 }
 
 // ImageConfig is a shape of the model.
@@ -632,6 +772,18 @@ type ListAliasesOutput struct {
 	Aliases    []AliasConfiguration `wire:"Aliases"`
 }
 
+// ListCodeSigningConfigsInput is the model's ListCodeSigningConfigsRequest.
+type ListCodeSigningConfigsInput struct {
+	Marker   *string `wire:"Marker" in:"querystring"`
+	MaxItems *int32  `wire:"MaxItems" in:"querystring" min:"1" max:"10000"`
+}
+
+// ListCodeSigningConfigsOutput is the model's ListCodeSigningConfigsResponse.
+type ListCodeSigningConfigsOutput struct {
+	NextMarker         *string             `wire:"NextMarker"`
+	CodeSigningConfigs []CodeSigningConfig `wire:"CodeSigningConfigs"`
+}
+
 // ListFunctionEventInvokeConfigsInput is the model's ListFunctionEventInvokeConfigsRequest.
 type ListFunctionEventInvokeConfigsInput struct {
 	FunctionName string  `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
@@ -656,6 +808,19 @@ type ListFunctionUrlConfigsInput struct {
 type ListFunctionUrlConfigsOutput struct {
 	FunctionUrlConfigs []FunctionUrlConfig `wire:"FunctionUrlConfigs" opt:"required"`
 	NextMarker         *string             `wire:"NextMarker"`
+}
+
+// ListFunctionsByCodeSigningConfigInput is the model's ListFunctionsByCodeSigningConfigRequest.
+type ListFunctionsByCodeSigningConfigInput struct {
+	CodeSigningConfigArn string  `wire:"CodeSigningConfigArn" in:"uri" opt:"required" max:"200" pattern:"arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:code-signing-config:csc-[a-z0-9]{17}"`
+	Marker               *string `wire:"Marker" in:"querystring"`
+	MaxItems             *int32  `wire:"MaxItems" in:"querystring" min:"1" max:"10000"`
+}
+
+// ListFunctionsByCodeSigningConfigOutput is the model's ListFunctionsByCodeSigningConfigResponse.
+type ListFunctionsByCodeSigningConfigOutput struct {
+	NextMarker   *string  `wire:"NextMarker"`
+	FunctionArns []string `wire:"FunctionArns"`
 }
 
 // ListFunctionsInput is the model's ListFunctionsRequest.
@@ -701,6 +866,19 @@ type ListLayersOutput struct {
 	Layers     []LayersListItem `wire:"Layers"`
 }
 
+// ListProvisionedConcurrencyConfigsInput is the model's ListProvisionedConcurrencyConfigsRequest.
+type ListProvisionedConcurrencyConfigsInput struct {
+	FunctionName string  `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"`
+	Marker       *string `wire:"Marker" in:"querystring"`
+	MaxItems     *int32  `wire:"MaxItems" in:"querystring" min:"1" max:"50"`
+}
+
+// ListProvisionedConcurrencyConfigsOutput is the model's ListProvisionedConcurrencyConfigsResponse.
+type ListProvisionedConcurrencyConfigsOutput struct {
+	ProvisionedConcurrencyConfigs []ProvisionedConcurrencyConfigListItem `wire:"ProvisionedConcurrencyConfigs"`
+	NextMarker                    *string                                `wire:"NextMarker"`
+}
+
 // ListTagsInput is the model's ListTagsRequest.
 type ListTagsInput struct {
 	Resource string `wire:"Resource" in:"uri" opt:"required" min:"1" max:"256" pattern:"arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:(function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|capacity-provider:[a-zA-Z0-9-_]+)"`
@@ -742,6 +920,17 @@ type OnSuccess struct {
 	Destination *string `wire:"Destination" max:"350" pattern:"$|kafka://([^.]([a-zA-Z0-9\\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)"`
 }
 
+// ProvisionedConcurrencyConfigListItem is a shape of the model.
+type ProvisionedConcurrencyConfigListItem struct {
+	FunctionArn                              *string `wire:"FunctionArn"`
+	RequestedProvisionedConcurrentExecutions *int32  `wire:"RequestedProvisionedConcurrentExecutions"`
+	AvailableProvisionedConcurrentExecutions *int32  `wire:"AvailableProvisionedConcurrentExecutions"`
+	AllocatedProvisionedConcurrentExecutions *int32  `wire:"AllocatedProvisionedConcurrentExecutions"`
+	Status                                   *string `wire:"Status"`
+	StatusReason                             *string `wire:"StatusReason"`
+	LastModified                             *string `wire:"LastModified"`
+}
+
 // PublishLayerVersionInput is the model's PublishLayerVersionRequest.
 type PublishLayerVersionInput struct {
 	LayerName               string                    `wire:"LayerName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+"`
@@ -774,6 +963,18 @@ type PublishVersionInput struct {
 	PublishTo    *string `wire:"PublishTo" enum:"LATEST_PUBLISHED"`
 }
 
+// PutFunctionCodeSigningConfigInput is the model's PutFunctionCodeSigningConfigRequest.
+type PutFunctionCodeSigningConfigInput struct {
+	CodeSigningConfigArn string `wire:"CodeSigningConfigArn" opt:"required" max:"200" pattern:"arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:code-signing-config:csc-[a-z0-9]{17}"`
+	FunctionName         string `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
+}
+
+// PutFunctionCodeSigningConfigOutput is the model's PutFunctionCodeSigningConfigResponse.
+type PutFunctionCodeSigningConfigOutput struct {
+	CodeSigningConfigArn string `wire:"CodeSigningConfigArn" opt:"required"`
+	FunctionName         string `wire:"FunctionName" opt:"required"`
+}
+
 // PutFunctionConcurrencyInput is the model's PutFunctionConcurrencyRequest.
 type PutFunctionConcurrencyInput struct {
 	FunctionName                 string `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"`
@@ -787,6 +988,57 @@ type PutFunctionEventInvokeConfigInput struct {
 	MaximumRetryAttempts     *int32             `wire:"MaximumRetryAttempts" min:"0" max:"2"`
 	MaximumEventAgeInSeconds *int32             `wire:"MaximumEventAgeInSeconds" min:"60" max:"21600"`
 	DestinationConfig        *DestinationConfig `wire:"DestinationConfig"`
+}
+
+// PutFunctionRecursionConfigInput is the model's PutFunctionRecursionConfigRequest.
+type PutFunctionRecursionConfigInput struct {
+	FunctionName  string `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)"`
+	RecursiveLoop string `wire:"RecursiveLoop" opt:"required" enum:"Allow|Terminate"`
+}
+
+// PutFunctionRecursionConfigOutput is the model's PutFunctionRecursionConfigResponse.
+type PutFunctionRecursionConfigOutput struct {
+	RecursiveLoop *string `wire:"RecursiveLoop"`
+}
+
+// PutProvisionedConcurrencyConfigInput is the model's PutProvisionedConcurrencyConfigRequest.
+type PutProvisionedConcurrencyConfigInput struct {
+	FunctionName                    string `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"`
+	Qualifier                       string `wire:"Qualifier" in:"querystring" opt:"required" min:"1" max:"128" pattern:"(|[a-zA-Z0-9$_-]+)"`
+	ProvisionedConcurrentExecutions int32  `wire:"ProvisionedConcurrentExecutions" opt:"required" min:"1"`
+}
+
+// PutProvisionedConcurrencyConfigOutput is the model's PutProvisionedConcurrencyConfigResponse.
+type PutProvisionedConcurrencyConfigOutput struct {
+	RequestedProvisionedConcurrentExecutions *int32  `wire:"RequestedProvisionedConcurrentExecutions"`
+	AvailableProvisionedConcurrentExecutions *int32  `wire:"AvailableProvisionedConcurrentExecutions"`
+	AllocatedProvisionedConcurrentExecutions *int32  `wire:"AllocatedProvisionedConcurrentExecutions"`
+	Status                                   *string `wire:"Status"`
+	StatusReason                             *string `wire:"StatusReason"`
+	LastModified                             *string `wire:"LastModified"`
+}
+
+// PutRuntimeManagementConfigInput is the model's PutRuntimeManagementConfigRequest.
+type PutRuntimeManagementConfigInput struct {
+	FunctionName      string  `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
+	Qualifier         *string `wire:"Qualifier" in:"querystring" min:"1" max:"128" pattern:"\\$(LATEST(\\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"`
+	UpdateRuntimeOn   string  `wire:"UpdateRuntimeOn" opt:"required" enum:"Auto|Manual|FunctionUpdate"`
+	RuntimeVersionArn *string `wire:"RuntimeVersionArn" min:"26" max:"2048" pattern:"arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}::runtime:.+"`
+}
+
+// PutRuntimeManagementConfigOutput is the model's PutRuntimeManagementConfigResponse.
+type PutRuntimeManagementConfigOutput struct {
+	UpdateRuntimeOn   string  `wire:"UpdateRuntimeOn" opt:"required"`
+	FunctionArn       string  `wire:"FunctionArn" opt:"required"`
+	RuntimeVersionArn *string `wire:"RuntimeVersionArn"`
+}
+
+// RemoveLayerVersionPermissionInput is the model's RemoveLayerVersionPermissionRequest.
+type RemoveLayerVersionPermissionInput struct {
+	LayerName     string  `wire:"LayerName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+"`
+	VersionNumber int64   `wire:"VersionNumber" in:"uri" opt:"required"`
+	StatementId   string  `wire:"StatementId" in:"uri" opt:"required" min:"1" max:"100" pattern:"([a-zA-Z0-9-_]+)"`
+	RevisionId    *string `wire:"RevisionId" in:"querystring"`
 }
 
 // RemovePermissionInput is the model's RemovePermissionRequest.
@@ -861,6 +1113,19 @@ type UpdateAliasInput struct {
 	Description     *string                    `wire:"Description" max:"256"`
 	RoutingConfig   *AliasRoutingConfiguration `wire:"RoutingConfig"`
 	RevisionId      *string                    `wire:"RevisionId"`
+}
+
+// UpdateCodeSigningConfigInput is the model's UpdateCodeSigningConfigRequest.
+type UpdateCodeSigningConfigInput struct {
+	CodeSigningConfigArn string               `wire:"CodeSigningConfigArn" in:"uri" opt:"required" max:"200" pattern:"arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:code-signing-config:csc-[a-z0-9]{17}"`
+	Description          *string              `wire:"Description" max:"256"`
+	AllowedPublishers    *AllowedPublishers   `wire:"AllowedPublishers"`
+	CodeSigningPolicies  *CodeSigningPolicies `wire:"CodeSigningPolicies"`
+}
+
+// UpdateCodeSigningConfigOutput is the model's UpdateCodeSigningConfigResponse.
+type UpdateCodeSigningConfigOutput struct {
+	CodeSigningConfig *CodeSigningConfig `wire:"CodeSigningConfig" opt:"required"`
 }
 
 // UpdateFunctionCodeInput is the model's UpdateFunctionCodeRequest.

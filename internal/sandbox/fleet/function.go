@@ -29,11 +29,14 @@ type Function struct {
 	Role     string // ARN
 
 	Runtime string // "nodejs22.x"
-	Handler string
-	Code    string   // host folder that becomes /var/task
-	Layers  []string // host folders merged at /opt, later ones win
-	Image   *Image   // in place of the four before it
-	Env     map[string]string
+	// RuntimeVersion is the one version of the runtime that it may start on
+	// (runtimes.Runtime.VersionID); empty: whichever the machine has.
+	RuntimeVersion string
+	Handler        string
+	Code           string   // host folder that becomes /var/task
+	Layers         []string // host folders merged at /opt, later ones win
+	Image          *Image   // in place of the four before it
+	Env            map[string]string
 
 	MemoryMB int
 	TmpMB    int // 512 if zero

@@ -76,6 +76,9 @@ func (f *Fleet) start(ctx context.Context, g *group, fn *Function) (*instance, e
 	if err != nil {
 		return nil, err
 	}
+	if fn.RuntimeVersion != "" && fn.RuntimeVersion != rt.VersionID() {
+		return nil, &runtimes.MovedError{Runtime: fn.Runtime}
+	}
 	creds, err := f.deps.Credentials(ctx, *fn)
 	if err != nil {
 		return nil, fmt.Errorf("fleet: credentials of %s: %w", fn.Role, err)

@@ -18,7 +18,7 @@ func (s *Service) createAlias(c *gate.Call, in *lambda.CreateAliasInput) (*lambd
 		return nil, awserr.Of(awserr.Validation, "1 validation error detected: Value '%s' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: (?!^[0-9]+$)([a-zA-Z0-9-_]+)", in.Name)
 	}
 	revision := s.IDs.UUID()
-	return gate.Commit(c, func(tx *store.Tx) (*lambda.AliasConfiguration, error) {
+	out, err := gate.Commit(c, func(tx *store.Tx) (*lambda.AliasConfiguration, error) {
 		f, err := s.t.find(tx, reference{k, ""})
 		if err != nil {
 			return nil, err
@@ -31,6 +31,8 @@ func (s *Service) createAlias(c *gate.Call, in *lambda.CreateAliasInput) (*lambd
 		a := alias{Name: in.Name, Description: wire.Val(in.Description), Revision: revision}
 		return s.point(tx, f, a, &in.FunctionVersion, in.RoutingConfig)
 	})
+	s.nudgeReady(err)
+	return out, err
 }
 
 // point writes an alias that points to the versions given, which must exist.
@@ -101,7 +103,7 @@ func (s *Service) updateAlias(c *gate.Call, in *lambda.UpdateAliasInput) (*lambd
 		return nil, err
 	}
 	revision := s.IDs.UUID()
-	return gate.Commit(c, func(tx *store.Tx) (*lambda.AliasConfiguration, error) {
+	out, err := gate.Commit(c, func(tx *store.Tx) (*lambda.AliasConfiguration, error) {
 		f, err := s.t.find(tx, reference{k, ""})
 		if err != nil {
 			return nil, err
@@ -117,6 +119,8 @@ func (s *Service) updateAlias(c *gate.Call, in *lambda.UpdateAliasInput) (*lambd
 		a.Revision = revision
 		return s.point(tx, f, a, in.FunctionVersion, in.RoutingConfig)
 	})
+	s.nudgeReady(err)
+	return out, err
 }
 
 func (s *Service) deleteAlias(c *gate.Call, in *lambda.DeleteAliasInput) (*lambda.DeleteAliasOutput, error) {
@@ -124,9 +128,12 @@ func (s *Service) deleteAlias(c *gate.Call, in *lambda.DeleteAliasInput) (*lambd
 	if err != nil {
 		return nil, err
 	}
-	return gate.Commit(c, func(tx *store.Tx) (*lambda.DeleteAliasOutput, error) {
+	out, err := gate.Commit(c, func(tx *store.Tx) (*lambda.DeleteAliasOutput, error) {
 		f, err := s.t.find(tx, reference{k, ""})
 		if err != nil {
+			return nil, err
+		}
+		if f, err = s.t.unprovision(tx, f, in.Name); err != nil {
 			return nil, err
 		}
 		// Deleting one that is gone succeeds, as on AWS.
@@ -141,6 +148,8 @@ func (s *Service) deleteAlias(c *gate.Call, in *lambda.DeleteAliasInput) (*lambd
 		}
 		return &lambda.DeleteAliasOutput{}, s.t.urls.Delete(tx, f, in.Name)
 	})
+	s.nudgeReady(err)
+	return out, err
 }
 
 func (s *Service) listAliases(c *gate.Call, in *lambda.ListAliasesInput) (*lambda.ListAliasesOutput, error) {

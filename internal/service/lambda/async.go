@@ -9,6 +9,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/api/lambda"
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/store"
+	"github.com/bastide-cloud/bastide/internal/wire"
 )
 
 // How asynchronous invocations are queued and retried. Source: AWS Lambda Developer Guide, "How
@@ -30,7 +31,7 @@ const (
 
 // enqueue accepts an event: it is on the disk, with its record, when the caller hears of it.
 func (s *Service) enqueue(c *gate.Call, r reference, in *lambda.InvokeInput, client string) (*lambda.InvokeOutput, error) {
-	q := queued{reference: r, RequestID: c.RequestID(), ClientContext: client, Accepted: c.Now(), Lineage: lineageOf(c)}
+	q := queued{reference: r, RequestID: c.RequestID(), ClientContext: client, TenantID: wire.Val(in.TenantId), Accepted: c.Now(), Lineage: lineageOf(c)}
 	out, err := gate.Commit(c, func(tx *store.Tx) (*lambda.InvokeOutput, error) {
 		f, err := s.t.find(tx, r)
 		if err != nil {
@@ -42,6 +43,9 @@ func (s *Service) enqueue(c *gate.Call, r reference, in *lambda.InvokeInput, cli
 		}
 		if n.Events >= s.waitingMost || n.Bytes+int64(len(in.Payload)) > maxWaitingBytes {
 			return nil, throttled("FunctionInvocationRateLimitExceeded")
+		}
+		if err := checkTenant(f, in.TenantId); err != nil {
+			return nil, err
 		}
 		q.Function = f.ID
 		return &lambda.InvokeOutput{StatusCode: new(int32(202))}, s.t.queue.push(tx, q, in.Payload)
@@ -59,6 +63,7 @@ func (s *Service) nudge() { s.courier.nudge() }
 func (s *Service) Run(ctx context.Context, g *gate.Gate) error {
 	var swept, looked time.Time
 	s.report("take over what was queued", s.resume(ctx, g))
+	s.delivering.Go(func() { s.holdReady(ctx, g) })
 	s.delivering.Go(func() { s.report("prepare the runtimes of functions", s.prepare(ctx, g)) })
 	s.delivering.Go(func() { s.prolong(ctx, g) })
 	for ctx.Err() == nil {

@@ -19,6 +19,10 @@ func (echo) Invoke(_ context.Context, _ fleet.Function, e fleet.Event) (fleet.Ou
 	return fleet.Outcome{Payload: e.Payload}, nil
 }
 
+func (echo) Keep([]fleet.Wish) {}
+
+func (echo) Ready(string, string) fleet.Readiness { return fleet.Readiness{} }
+
 func (echo) Retire(string) {}
 
 // quiet is a trail that costs nothing.

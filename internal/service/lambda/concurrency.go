@@ -20,22 +20,37 @@ func throttled(reason string) error {
 	return &awserr.Error{Code: "TooManyRequestsException", Status: 429, Message: "Rate Exceeded.", Fields: map[string]any{"Reason": reason}}
 }
 
-// reserve writes a function's concurrency and the sum of its region's, which leaves the other
-// functions enough.
+// reserve writes a function's concurrency.
 func (t *tables) reserve(tx *store.Tx, f function, n *int32) error {
+	if n != nil && *n < f.Provisioned {
+		return invalid("ReservedConcurrentExecutions should not be lower than function's total provisioned concurrency [%d].", f.Provisioned)
+	}
+	was := f.holds()
+	f.Reserved = n
+	if n == nil {
+		return t.hold(tx, f, was, "")
+	}
+	return t.hold(tx, f, was, "ReservedConcurrentExecutions")
+}
+
+// holds is what a function takes from what all functions of its region share.
+func (f function) holds() int32 { return max(value(f.Reserved), f.Provisioned) }
+
+// hold writes a function that holds another share than it did, and the sum of its region's, which
+// leaves the other functions enough; asked is what the caller asked for, "" where it gave something up.
+func (t *tables) hold(tx *store.Tx, f function, was int32, asked string) error {
 	k := regionKey(f.Account, f.Region)
 	r, _, err := t.reserved.Get(tx, k)
 	if err != nil {
 		return err
 	}
-	r.Sum += value(n) - value(f.Reserved)
-	if n != nil && r.Sum > accountConcurrency-minUnreserved {
-		return invalid("Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d].", minUnreserved)
+	r.Sum += f.holds() - was
+	if asked != "" && f.holds() > was && r.Sum > accountConcurrency-minUnreserved {
+		return invalid("Specified %s for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d].", asked, minUnreserved)
 	}
 	if err := t.reserved.Put(tx, k, r); err != nil {
 		return err
 	}
-	f.Reserved = n
 	return t.functions.Put(tx, f.key(), f)
 }
 
@@ -117,20 +132,4 @@ func (s *Service) getAccountSettings(c *gate.Call, _ *lambda.GetAccountSettingsI
 	return &lambda.GetAccountSettingsOutput{AccountUsage: usage, AccountLimit: &lambda.AccountLimit{
 		TotalCodeSize: new(int64(accountCode)), CodeSizeUnzipped: new(int64(pack.MaxUnzipped)), CodeSizeZipped: new(int64(maxZipped)),
 		ConcurrentExecutions: new(int32(accountConcurrency)), UnreservedConcurrentExecutions: new(accountConcurrency - held.Sum)}}, err
-}
-
-// getCodeSigning names no configuration, since code signing is not built and no function can have one.
-// Terraform's provider asks after every function.
-func (s *Service) getCodeSigning(c *gate.Call, in *lambda.GetFunctionCodeSigningConfigInput) (*lambda.GetFunctionCodeSigningConfigOutput, error) {
-	k, err := latest(c, in.FunctionName)
-	if err != nil {
-		return nil, err
-	}
-	out := &lambda.GetFunctionCodeSigningConfigOutput{}
-	err = c.View(func(tx *store.Tx) error {
-		f, err := s.t.find(tx, reference{k, ""})
-		out.FunctionName = f.Name
-		return err
-	})
-	return out, err
 }

@@ -25,6 +25,7 @@ type wishes struct {
 	Tmp                                 *lambda.EphemeralStorage
 	Tracing                             *lambda.TracingConfig
 	Logging                             *lambda.LoggingConfig
+	Snap                                *lambda.SnapStart
 	Unbuilt                             unbuilt
 }
 
@@ -36,11 +37,8 @@ type unbuilt struct {
 	Files      []lambda.FileSystemConfig
 	Image      *lambda.ImageConfig
 	Package    *string
-	Signing    *string
-	Snap       *lambda.SnapStart
 	Capacity   *lambda.CapacityProviderConfig
 	Durable    *lambda.DurableConfig
-	Tenancy    *lambda.TenancyConfig
 	PublishTo  *string
 }
 
@@ -55,11 +53,8 @@ func (u unbuilt) refuse() error {
 		{wire.Val(u.KMSKey) != "", "KMSKeyArn"},
 		{len(u.Files) > 0, "FileSystemConfigs"},
 		{u.Image != nil || wire.Val(u.Package) == "Image", "PackageType Image"},
-		{wire.Val(u.Signing) != "", "CodeSigningConfigArn"},
-		{u.Snap != nil && wire.Val(u.Snap.ApplyOn) == "PublishedVersions", "SnapStart"},
 		{u.Capacity != nil, "CapacityProviderConfig"},
 		{u.Durable != nil, "DurableConfig"},
-		{u.Tenancy != nil, "TenancyConfig"},
 		{u.PublishTo != nil, "PublishTo"},
 	} {
 		if p.asked {
@@ -111,6 +106,9 @@ func (w wishes) apply(k functionKey, v *version) error {
 		}
 		set(&v.Tracing, w.Tracing.Mode)
 	}
+	if w.Snap != nil {
+		v.Snap = wire.Val(w.Snap.ApplyOn) == snapPublished
+	}
 	return w.check(k, v)
 }
 
@@ -149,6 +147,9 @@ func (w wishes) check(k functionKey, v *version) error {
 		return invalid("'EphemeralStorage' value failed to satisfy constraint: Member must have value less than or equal to %d", maxMemory)
 	}
 	if err := checkRuntime(v); err != nil {
+		return err
+	}
+	if err := checkSnap(v); err != nil {
 		return err
 	}
 	role, err := arn.Parse(v.Role)

@@ -68,7 +68,7 @@ func (s *Service) deliver(ctx context.Context, g *gate.Gate, q queued) (how land
 	case a.loops():
 		return wasNotRun, limit, a.end(ctx, recursive)
 	}
-	out, err := s.run(ctx, a.ran, fleet.Event{RequestID: q.RequestID, ARN: a.t.named, ClientContext: q.ClientContext, Payload: a.body})
+	out, err := s.run(ctx, a.ran, fleet.Event{RequestID: q.RequestID, ARN: a.t.named, ClientContext: q.ClientContext, TenantID: q.TenantID, Payload: a.body})
 	switch {
 	case awserr.Is(err, "TooManyRequestsException"):
 		return hadNoRoom, limit, a.delay(ctx, err)

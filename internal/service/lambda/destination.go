@@ -44,7 +44,9 @@ func lineageOf(c *gate.Call) map[string]int {
 }
 
 // loops says that the function has run so often in this chain that it is taken for a loop.
-func (a *attempt) loops() bool { return a.q.Lineage[a.q.functionKey.arn("")] >= maxLoop }
+func (a *attempt) loops() bool {
+	return a.t.fn.Recursion != loopAllow && a.q.Lineage[a.q.functionKey.arn("")] >= maxLoop
+}
 
 // word is the invocation's record on its way to the destination of its condition; nil where the
 // function has none.

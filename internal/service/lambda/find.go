@@ -126,12 +126,13 @@ func configuration(k functionKey, v version, env map[string]string, qualifier st
 		TracingConfig: &lambda.TracingConfigResponse{Mode: new(v.Tracing)}, RevisionId: new(v.Revision),
 		State: new("Active"), LastUpdateStatus: new("Successful"), PackageType: new("Zip"), Architectures: []string{v.Arch},
 		EphemeralStorage: &lambda.EphemeralStorage{Size: v.Tmp},
-		SnapStart:        &lambda.SnapStartResponse{ApplyOn: new("None"), OptimizationStatus: new("Off")},
+		SnapStart:        v.snapStart(),
 		LoggingConfig:    &lambda.LoggingConfig{LogFormat: new(v.LogFormat), LogGroup: new(v.LogGroup), ApplicationLogLevel: optional(v.LogLevel)},
 	}
 	if v.LogFormat == logJSON {
 		c.LoggingConfig.SystemLogLevel = new("INFO")
 	}
+	v.showPlane(c)
 	if len(env) > 0 {
 		c.Environment = &lambda.EnvironmentResponse{Variables: env}
 	}

@@ -23,9 +23,9 @@ func (s *Service) createFunction(c *gate.Call, in *lambda.CreateFunctionInput) (
 	v := version{Timeout: defaultTimeout, Memory: defaultMemory, Tmp: defaultTmp, Arch: s.Arch, Tracing: "PassThrough",
 		LogGroup: "/aws/lambda/" + k.Name, LogFormat: "Text", Revision: s.IDs.UUID(), Modified: c.Now()}
 	w := wishes{Runtime: in.Runtime, Handler: in.Handler, Role: &in.Role, Description: in.Description, Timeout: in.Timeout, Memory: in.MemorySize,
-		Environment: in.Environment, Layers: in.Layers, Tmp: in.EphemeralStorage, Tracing: in.TracingConfig, Logging: in.LoggingConfig,
+		Environment: in.Environment, Layers: in.Layers, Tmp: in.EphemeralStorage, Tracing: in.TracingConfig, Logging: in.LoggingConfig, Snap: in.SnapStart,
 		Unbuilt: unbuilt{in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.FileSystemConfigs, in.ImageConfig, in.PackageType,
-			in.CodeSigningConfigArn, in.SnapStart, in.CapacityProviderConfig, in.DurableConfig, in.TenancyConfig, in.PublishTo}}
+			in.CapacityProviderConfig, in.DurableConfig, in.PublishTo}}
 	if err := w.apply(k, &v); err != nil {
 		return nil, err
 	}
@@ -38,6 +38,10 @@ func (s *Service) createFunction(c *gate.Call, in *lambda.CreateFunctionInput) (
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
+	tenancy, err := tenancyOf(in.TenancyConfig, &v)
+	if err != nil {
+		return nil, err
+	}
 	// Refused before anything is unpacked, and again in the transaction.
 	if err := c.View(func(tx *store.Tx) error { return s.t.absent(tx, k) }); err != nil {
 		return nil, err
@@ -45,15 +49,28 @@ func (s *Service) createFunction(c *gate.Call, in *lambda.CreateFunctionInput) (
 	if err := s.checkRole(c, k, v.Role); err != nil {
 		return nil, err
 	}
-	code, err := s.fetch(c, codeSource(in.Code))
+	signing := wire.Val(in.CodeSigningConfigArn)
+	conf, err := s.wantedOf(c, signing)
 	if err != nil {
 		return nil, err
 	}
-	f := function{functionKey: k, ID: s.IDs.Lower(16), Next: 1, Tags: in.Tags}
+	code, err := s.fetchSigned(c, codeSource(in.Code), conf)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.verifyLayers(c, conf, in.Layers); err != nil {
+		return nil, err
+	}
+	f := function{functionKey: k, ID: s.IDs.Lower(16), Next: 1, Tags: in.Tags, Tenancy: tenancy, Signing: signing}
 	published := s.IDs.UUID()
-	return gate.Commit(c, func(tx *store.Tx) (*lambda.FunctionConfiguration, error) {
+	out, err := gate.Commit(c, func(tx *store.Tx) (*lambda.FunctionConfiguration, error) {
+		if err := s.t.unmoved(tx, c, signing, conf); err != nil {
+			return nil, err
+		}
 		return s.put(tx, f, v, code, w, wire.Val(in.Publish), published)
 	})
+	s.nudgeReady(err)
+	return out, err
 }
 
 // put writes a new function, and its first version where that was asked for.
@@ -67,7 +84,7 @@ func (s *Service) put(tx *store.Tx, f function, v version, code fetched, w wishe
 		env = w.Environment.Variables
 	}
 	var err error
-	v.Code = code.packageUse
+	v.Code, v.Signed = code.packageUse, code.signed
 	if v.Layers, err = s.t.resolveLayers(tx, w.Layers); err != nil {
 		return nil, err
 	}
@@ -93,7 +110,9 @@ func (s *Service) put(tx *store.Tx, f function, v version, code fetched, w wishe
 		}
 		qualifier = v.qualifier()
 	}
-	return configuration(k, v, env, qualifier), nil
+	out := configuration(k, v, env, qualifier)
+	f.showTenancy(out)
+	return out, nil
 }
 
 // absent refuses a name that is taken.
@@ -139,6 +158,7 @@ func (s *Service) getFunction(c *gate.Call, in *lambda.GetFunctionInput) (*lambd
 		return nil, err
 	}
 	out := &lambda.GetFunctionOutput{Code: &lambda.FunctionCodeLocation{RepositoryType: new("S3")}}
+	var shown version
 	err = c.View(func(tx *store.Tx) error {
 		f, v, err := s.t.qualified(tx, r)
 		if err != nil {
@@ -146,12 +166,17 @@ func (s *Service) getFunction(c *gate.Call, in *lambda.GetFunctionInput) (*lambd
 		}
 		env, err := s.environment(tx, r.functionKey, v)
 		out.Configuration = configuration(r.functionKey, v, env, r.Qualifier)
+		shown = v
+		f.showTenancy(out.Configuration)
 		out.Tags = f.Tags
 		if f.Reserved != nil {
 			out.Concurrency = &lambda.Concurrency{ReservedConcurrentExecutions: f.Reserved}
 		}
 		return err
 	})
+	if err == nil {
+		s.showRuntime(c.Context(), r.functionKey, shown, out.Configuration)
+	}
 	return out, err
 }
 
@@ -161,15 +186,20 @@ func (s *Service) getFunctionConfiguration(c *gate.Call, in *lambda.GetFunctionC
 		return nil, err
 	}
 	var out *lambda.FunctionConfiguration
+	var shown version
 	err = c.View(func(tx *store.Tx) error {
-		_, v, err := s.t.qualified(tx, r)
+		f, v, err := s.t.qualified(tx, r)
 		if err != nil {
 			return err
 		}
 		env, err := s.environment(tx, r.functionKey, v)
-		out = configuration(r.functionKey, v, env, r.Qualifier)
+		out, shown = configuration(r.functionKey, v, env, r.Qualifier), v
+		f.showTenancy(out)
 		return err
 	})
+	if err == nil {
+		s.showRuntime(c.Context(), r.functionKey, shown, out)
+	}
 	return out, err
 }
 
@@ -235,7 +265,11 @@ func (s *Service) updateFunctionCode(c *gate.Call, in *lambda.UpdateFunctionCode
 	if err := c.View(func(tx *store.Tx) error { return s.t.current(tx, r, in.RevisionId) }); err != nil {
 		return nil, err
 	}
-	code, err := s.fetch(c, source{in.ZipFile, in.S3Bucket, in.S3Key, in.S3ObjectVersion, in.ImageUri, in.SourceKMSKeyArn})
+	to, err := s.updating(c, r, nil)
+	if err != nil {
+		return nil, err
+	}
+	code, err := s.fetchSigned(c, source{in.ZipFile, in.S3Bucket, in.S3Key, in.S3ObjectVersion, in.ImageUri, in.SourceKMSKeyArn}, to.conf)
 	if err != nil {
 		return nil, err
 	}
@@ -248,7 +282,12 @@ func (s *Service) updateFunctionCode(c *gate.Call, in *lambda.UpdateFunctionCode
 		if err != nil {
 			return nil, err
 		}
+		if err := s.t.still(tx, c, f, to); err != nil {
+			return nil, err
+		}
 		old := v.Code
+		v.Signed = code.signed
+		v.Runtimes.settle(to.machine)
 		v.Code, v.Revision, v.Modified = code.packageUse, revision, c.Now()
 		if err := checkSize(v); err != nil {
 			return nil, err
@@ -265,10 +304,12 @@ func (s *Service) updateFunctionCode(c *gate.Call, in *lambda.UpdateFunctionCode
 		}
 		return s.changed(tx, f, v, wire.Val(in.Publish), published)
 	}
-	if !wire.Val(in.DryRun) {
-		return gate.Commit(c, change)
-	}
 	var out *lambda.FunctionConfiguration
+	if !wire.Val(in.DryRun) {
+		out, err = gate.Commit(c, change)
+		s.nudgeReady(err)
+		return out, err
+	}
 	err = c.View(func(tx *store.Tx) error {
 		out, err = change(tx)
 		return err
@@ -293,7 +334,9 @@ func (s *Service) changed(tx *store.Tx, f function, v version, publish bool, pub
 		}
 		qualifier = v.qualifier()
 	}
-	return configuration(k, v, env, qualifier), nil
+	out := configuration(k, v, env, qualifier)
+	f.showTenancy(out)
+	return out, nil
 }
 
 // latest is a function that is changed as a whole: only $LATEST can be.
@@ -320,9 +363,9 @@ func (s *Service) updateFunctionConfiguration(c *gate.Call, in *lambda.UpdateFun
 		return nil, err
 	}
 	w := wishes{Runtime: in.Runtime, Handler: in.Handler, Role: in.Role, Description: in.Description, Timeout: in.Timeout, Memory: in.MemorySize,
-		Environment: in.Environment, Layers: in.Layers, Tmp: in.EphemeralStorage, Tracing: in.TracingConfig, Logging: in.LoggingConfig,
+		Environment: in.Environment, Layers: in.Layers, Tmp: in.EphemeralStorage, Tracing: in.TracingConfig, Logging: in.LoggingConfig, Snap: in.SnapStart,
 		Unbuilt: unbuilt{in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.FileSystemConfigs, in.ImageConfig, nil,
-			nil, in.SnapStart, in.CapacityProviderConfig, in.DurableConfig, nil, nil}}
+			in.CapacityProviderConfig, in.DurableConfig, nil}}
 	if err := c.View(func(tx *store.Tx) error { return s.t.current(tx, k, in.RevisionId) }); err != nil {
 		return nil, err
 	}
@@ -336,6 +379,13 @@ func (s *Service) updateFunctionConfiguration(c *gate.Call, in *lambda.UpdateFun
 			return nil, err
 		}
 	}
+	to, err := s.updating(c, k, in.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.verifyLayers(c, to.conf, in.Layers); err != nil {
+		return nil, err
+	}
 	revision := s.IDs.UUID()
 	return gate.Commit(c, func(tx *store.Tx) (*lambda.FunctionConfiguration, error) {
 		if err := s.t.current(tx, k, in.RevisionId); err != nil {
@@ -345,9 +395,19 @@ func (s *Service) updateFunctionConfiguration(c *gate.Call, in *lambda.UpdateFun
 		if err != nil {
 			return nil, err
 		}
+		if err := s.t.still(tx, c, f, to); err != nil {
+			return nil, err
+		}
+		if in.Runtime != nil && *in.Runtime != v.Runtime {
+			v.Runtimes = v.Runtimes.changed()
+		}
 		if err := w.apply(k, &v); err != nil {
 			return nil, err
 		}
+		if err := f.alone(v); err != nil {
+			return nil, err
+		}
+		v.Runtimes.settle(to.machine)
 		if in.Layers != nil {
 			if err := s.relayer(tx, &v, in.Layers); err != nil {
 				return nil, err
@@ -378,62 +438,4 @@ func (s *Service) relayer(tx *store.Tx, v *version, arns []string) error {
 		return err
 	}
 	return s.release(tx, old...)
-}
-
-func (s *Service) deleteFunction(c *gate.Call, in *lambda.DeleteFunctionInput) (*lambda.DeleteFunctionOutput, error) {
-	r, err := refer(c, named{in.FunctionName, in.Qualifier})
-	if err != nil {
-		return nil, err
-	}
-	out, err := gate.Commit(c, func(tx *store.Tx) (*lambda.DeleteFunctionOutput, error) {
-		f, err := s.t.find(tx, r)
-		if err != nil {
-			return nil, err
-		}
-		out := &lambda.DeleteFunctionOutput{StatusCode: new(int32(204))}
-		if r.Qualifier != "" {
-			return out, s.deleteVersion(tx, f, r)
-		}
-		if err := s.t.reserve(tx, f, nil); err != nil {
-			return nil, err
-		}
-		for e, err := range s.t.versions.Scan(tx, r.key(), store.Range{}) {
-			if err != nil {
-				return nil, err
-			}
-			if err := s.release(tx, e.Value.packages()...); err != nil {
-				return nil, err
-			}
-		}
-		for _, clear := range []func(*store.Tx, store.Key) error{clearing(s.t.versions.Table), clearing(s.t.aliases.Table), clearing(s.t.permissions.Table), clearing(s.t.urls.Table), clearing(s.t.async.Table)} {
-			if err := clear(tx, r.key()); err != nil {
-				return nil, err
-			}
-		}
-		_, err = s.t.functions.Delete(tx, r.key())
-		return out, err
-	})
-	if err == nil && r.Qualifier == "" {
-		s.Runner.Retire(r.functionKey.arn(""))
-	}
-	return out, err
-}
-
-// clearing deletes all rows under a key.
-func clearing[T any](t store.Table[T]) func(*store.Tx, store.Key) error {
-	return func(tx *store.Tx, under store.Key) error {
-		var keys []store.Key
-		for e, err := range t.Scan(tx, under, store.Range{}) {
-			if err != nil {
-				return err
-			}
-			keys = append(keys, e.Key)
-		}
-		for _, k := range keys {
-			if _, err := t.Delete(tx, k); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
 }

@@ -194,6 +194,20 @@ type runner struct {
 	ran     []fleet.Function
 	events  []fleet.Event
 	retired []string
+	kept    []fleet.Wish
+	ready   map[string]fleet.Readiness // by version
+}
+
+func (r *runner) Keep(wishes []fleet.Wish) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kept = wishes
+}
+
+func (r *runner) Ready(_, version string) fleet.Readiness {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ready[version]
 }
 
 func (r *runner) Invoke(_ context.Context, f fleet.Function, e fleet.Event) (fleet.Outcome, error) {

@@ -66,12 +66,15 @@ func (s *Service) invoke(c *gate.Call, in *lambda.InvokeInput) (*lambda.InvokeOu
 	if t == nil {
 		return nil, noFunction(r.arn())
 	}
+	if err := checkTenant(t.fn, in.TenantId); err != nil {
+		return nil, err
+	}
 	if wire.Val(in.InvocationType) == invokeDryRun {
 		return &lambda.InvokeOutput{StatusCode: new(int32(204))}, nil
 	}
 	f := s.pick(t)
 	// A caller who goes away does not stop the function; its timeout bounds it.
-	res, err := s.run(context.WithoutCancel(c.Context()), f, fleet.Event{RequestID: c.RequestID(), ARN: t.named, ClientContext: client, Payload: in.Payload})
+	res, err := s.run(context.WithoutCancel(c.Context()), f, fleet.Event{RequestID: c.RequestID(), ARN: t.named, ClientContext: client, TenantID: wire.Val(in.TenantId), Payload: in.Payload})
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +97,12 @@ func (s *Service) run(ctx context.Context, f *fleet.Function, e fleet.Event) (fl
 	if full, ok := errors.AsType[*fleet.ThrottledError](err); ok {
 		return res, throttled(full.Reason)
 	}
+	if wrong, ok := errors.AsType[*fleet.TenantError](err); ok {
+		return res, tenantRefusal(wrong.Wanted)
+	}
+	if moved, ok := errors.AsType[*runtimes.MovedError](err); ok {
+		return res, awserr.New("InvalidRuntimeException", 502, "%s", moved.Error())
+	}
 	if missing, ok := errors.AsType[*runtimes.MissingError](err); ok {
 		return res, awserr.New("InvalidRuntimeException", 502, "%s", missing.Error())
 	}
@@ -110,8 +119,8 @@ func checkInvoke(in *lambda.InvokeInput) (client string, err error) {
 	if len(in.Payload) > 0 && !json.Valid(in.Payload) {
 		return "", badContent("Could not parse request body into json: Could not parse payload into json")
 	}
-	if in.DurableExecutionName != nil || in.TenantId != nil {
-		return "", notBuilt("Invoking with a durable execution or a tenant")
+	if in.DurableExecutionName != nil {
+		return "", notBuilt("Invoking with a durable execution")
 	}
 	raw := wire.Val(in.ClientContext)
 	if raw == "" {

@@ -204,7 +204,10 @@ func (s *Service) deleteLayerVersion(c *gate.Call, in *lambda.DeleteLayerVersion
 		if err := s.release(tx, v.Code); err != nil {
 			return nil, err
 		}
-		_, err = s.t.layerVers.Delete(tx, k.key(in.VersionNumber))
+		if _, err := s.t.layerVers.Delete(tx, k.key(in.VersionNumber)); err != nil {
+			return nil, err
+		}
+		_, err = s.t.layerPolicy.Delete(tx, k.key(in.VersionNumber))
 		return out, err
 	})
 }

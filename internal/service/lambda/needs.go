@@ -170,6 +170,9 @@ func (s *Service) needCreate(a *gate.Ask, in *lambda.CreateFunctionInput) ([]gat
 	if len(in.Layers) > 0 {
 		keys["lambda:Layer"] = in.Layers
 	}
+	if in.CodeSigningConfigArn != nil {
+		keys["lambda:CodeSigningConfigArn"] = []string{*in.CodeSigningConfigArn}
+	}
 	needs := []gate.Need{{Action: "lambda:CreateFunction", Resource: r.functionKey.arn(""), Account: r.Account, Keys: keys}}
 	if len(in.Tags) > 0 {
 		needs = append(needs, gate.Need{Action: "lambda:TagResource", Resource: r.functionKey.arn(""), Account: r.Account, Keys: keys})
@@ -178,7 +181,11 @@ func (s *Service) needCreate(a *gate.Ask, in *lambda.CreateFunctionInput) ([]gat
 		needs = append(needs, openRoutes(r, open))
 	}
 	pass, err := passRole(r.functionKey, in.Role)
-	return append(append(needs, pass), readLayers(in.Layers)...), err
+	if err != nil {
+		return nil, err
+	}
+	layers, err := s.readLayers(a, in.Layers)
+	return slices.Concat(needs, []gate.Need{pass}, layers), err
 }
 
 // needConfigure wants the function, and what its new configuration refers to.
@@ -202,7 +209,8 @@ func (s *Service) needConfigure(a *gate.Ask, in *lambda.UpdateFunctionConfigurat
 		}
 		needs = append(needs, pass)
 	}
-	return append(needs, readLayers(in.Layers)...), nil
+	layers, err := s.readLayers(a, in.Layers)
+	return append(needs, layers...), err
 }
 
 // passRole wants the role to be passed to Lambda; a function's role is of its own account.
@@ -213,18 +221,6 @@ func passRole(f functionKey, role string) (gate.Need, error) {
 	}
 	return gate.Need{Action: "iam:PassRole", Resource: role, Account: f.Account,
 		Keys: map[string][]string{"iam:PassedToService": {"lambda.amazonaws.com"}, "iam:AssociatedResourceArn": {f.arn("")}}}, nil
-}
-
-func readLayers(arns []string) []gate.Need {
-	var needs []gate.Need
-	for _, l := range arns {
-		n := gate.Need{Action: "lambda:GetLayerVersion", Resource: l}
-		if p, err := name.ParseLayer(l); err == nil {
-			n.Account = p.Account
-		}
-		needs = append(needs, n)
-	}
-	return needs
 }
 
 // needAddPermission lets policies limit whom a function is opened to.
@@ -250,15 +246,22 @@ func (s *Service) needTag(a *gate.Ask, in *lambda.TagResourceInput) ([]gate.Need
 	n.Keys = gate.RequestTags(in.Tags)
 	needs := []gate.Need{n}
 	open := declared(in.Tags)
-	if err != nil || len(open) == 0 {
+	if _, given := in.Tags[tagIsolation]; err != nil || len(open) == 0 && !given {
 		return needs, err
 	}
 	err = a.View(func(tx *store.Tx) error {
+		needs = needs[:1]
 		f, _, err := s.t.functions.Get(tx, r.key())
 		had := declared(f.Tags)
 		if slices.ContainsFunc(open, func(text string) bool { return !slices.Contains(had, text) }) { // a deployment puts all of its tags again
 			needs = append(needs, openRoutes(r, open))
 		}
+		needs = append(needs, relaxed(r, f, func(tag string) (string, bool) {
+			if v, given := in.Tags[tag]; given {
+				return v, true
+			}
+			return f.Tags[tag], true
+		})...)
 		return err
 	})
 	return needs, err
@@ -277,6 +280,15 @@ func (s *Service) needUntag(a *gate.Ask, in *lambda.UntagResourceInput) ([]gate.
 		return nil, err
 	}
 	n, err := s.need(a, "lambda:UntagResource", r)
+	if err != nil {
+		return nil, err
+	}
 	n.Keys = map[string][]string{"aws:TagKeys": in.TagKeys}
-	return []gate.Need{n}, err
+	needs := []gate.Need{n}
+	err = a.View(func(tx *store.Tx) error {
+		f, _, err := s.t.functions.Get(tx, r.key())
+		needs = append(needs[:1], relaxed(r, f, func(tag string) (string, bool) { return f.Tags[tag], !slices.Contains(in.TagKeys, tag) })...)
+		return err
+	})
+	return needs, err
 }

@@ -3,6 +3,7 @@ package lambda
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,8 +32,13 @@ type Deps struct {
 	// Runtime reports whether functions of a runtime can start on this machine; its error says what
 	// to do.
 	Runtime func(ctx context.Context, name string) error
-	Arch    string // this machine's processor: "x86_64" or "arm64"
-	Roles   Roles
+	// RuntimeVersion names the version of a runtime that this machine has
+	// (runtimes.Runtime.VersionID); nil: nobody knows.
+	RuntimeVersion func(ctx context.Context, name string) (string, error)
+	// Publishers are the signing profiles whose signatures can be held against their keys; nil: none.
+	Publishers Publishers
+	Arch       string // this machine's processor: "x86_64" or "arm64"
+	Roles      Roles
 	// Alone: no other process works on the store, so that what another had claimed is nobody's.
 	Alone bool
 	// Chance gives a number from 0 up to 1, for weighted aliases.
@@ -73,13 +79,14 @@ type Service struct {
 	roles       roleCache
 	journal     *journal
 	courier     *courier
-	waitingMost int64 // events of one function that may wait
+	waitingMost int64         // events of one function that may wait
+	wishing     chan struct{} // what is to be held ready may have changed
 	delivering  sync.WaitGroup
 }
 
 // New makes the service. Run does its background work.
 func New(d Deps) *Service {
-	s := &Service{Deps: d, t: newTables(), courier: newCourier(), waitingMost: maxWaiting}
+	s := &Service{Deps: d, t: newTables(), courier: newCourier(), waitingMost: maxWaiting, wishing: make(chan struct{}, 1)}
 	s.targets.byName = map[reference]*target{}
 	s.roles.held = map[Assumption]*held{}
 	s.journal = &journal{caller: s.logsOf, report: s.report, now: d.Clock.Now, streams: map[fleet.Stream]*stream{}}
@@ -93,7 +100,7 @@ func (s *Service) Unit() gate.Unit {
 
 // Ops is the table: operation, access, needs, handler.
 func (s *Service) Ops() []gate.Op {
-	return append(s.asyncOps(), []gate.Op{
+	return append(slices.Concat(s.asyncOps(), s.planeOps()), []gate.Op{
 		gate.On(lambda.OpCreateFunction, gate.Write, s.needCreate, s.createFunction),
 		gate.On(lambda.OpGetFunction, gate.Read, onFunction(s, "lambda:GetFunction", func(in *lambda.GetFunctionInput) named { return named{in.FunctionName, in.Qualifier} }), s.getFunction),
 		gate.On(lambda.OpGetFunctionConfiguration, gate.Read, onFunction(s, "lambda:GetFunctionConfiguration", func(in *lambda.GetFunctionConfigurationInput) named { return named{in.FunctionName, in.Qualifier} }), s.getFunctionConfiguration),
@@ -123,8 +130,8 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(lambda.OpListFunctionUrlConfigs, gate.Read, onFunction(s, "lambda:ListFunctionUrlConfigs", func(in *lambda.ListFunctionUrlConfigsInput) named { return named{in.FunctionName, nil} }), s.listURLs),
 
 		gate.On(lambda.OpPublishLayerVersion, gate.Write, onLayer("lambda:PublishLayerVersion", func(in *lambda.PublishLayerVersionInput) (string, int64) { return in.LayerName, 0 }), s.publishLayerVersion),
-		gate.On(lambda.OpGetLayerVersion, gate.Read, onLayer("lambda:GetLayerVersion", func(in *lambda.GetLayerVersionInput) (string, int64) { return in.LayerName, in.VersionNumber }), s.getLayerVersion),
-		gate.On(lambda.OpGetLayerVersionByArn, gate.Read, onLayer("lambda:GetLayerVersion", func(in *lambda.GetLayerVersionByArnInput) (string, int64) { return in.Arn, 0 }), s.getLayerVersionByARN),
+		gate.On(lambda.OpGetLayerVersion, gate.Read, onSharedLayer(s, func(in *lambda.GetLayerVersionInput) (string, int64) { return in.LayerName, in.VersionNumber }), s.getLayerVersion),
+		gate.On(lambda.OpGetLayerVersionByArn, gate.Read, onSharedLayer(s, func(in *lambda.GetLayerVersionByArnInput) (string, int64) { return in.Arn, 0 }), s.getLayerVersionByARN),
 		gate.On(lambda.OpListLayerVersions, gate.Read, onEverything[lambda.ListLayerVersionsInput]("lambda:ListLayerVersions"), s.listLayerVersions),
 		gate.On(lambda.OpListLayers, gate.Read, onEverything[lambda.ListLayersInput]("lambda:ListLayers"), s.listLayers),
 		gate.On(lambda.OpDeleteLayerVersion, gate.Write, onLayer("lambda:DeleteLayerVersion", func(in *lambda.DeleteLayerVersionInput) (string, int64) { return in.LayerName, in.VersionNumber }), s.deleteLayerVersion),
@@ -136,7 +143,6 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(lambda.OpPutFunctionConcurrency, gate.Write, onFunction(s, "lambda:PutFunctionConcurrency", func(in *lambda.PutFunctionConcurrencyInput) named { return named{in.FunctionName, nil} }), s.putConcurrency),
 		gate.On(lambda.OpGetFunctionConcurrency, gate.Read, onFunction(s, "lambda:GetFunctionConcurrency", func(in *lambda.GetFunctionConcurrencyInput) named { return named{in.FunctionName, nil} }), s.getConcurrency),
 		gate.On(lambda.OpDeleteFunctionConcurrency, gate.Write, onFunction(s, "lambda:DeleteFunctionConcurrency", func(in *lambda.DeleteFunctionConcurrencyInput) named { return named{in.FunctionName, nil} }), s.deleteConcurrency),
-		gate.On(lambda.OpGetFunctionCodeSigningConfig, gate.Read, onFunction(s, "lambda:GetFunctionCodeSigningConfig", func(in *lambda.GetFunctionCodeSigningConfigInput) named { return named{in.FunctionName, nil} }), s.getCodeSigning),
 		gate.On(lambda.OpGetAccountSettings, gate.Read, onEverything[lambda.GetAccountSettingsInput]("lambda:GetAccountSettings"), s.getAccountSettings),
 	}...)
 }

@@ -33,13 +33,23 @@ const (
 // fetched is an archive that has been read, checked and unpacked.
 type fetched struct {
 	packageUse
-	ref *blob.Ref // nil where the archive is kept already
+	ref    *blob.Ref // nil where the archive is kept already
+	signed *signedPackage
 }
 
 // fetch reads an archive, unpacks it and writes it down, so that a transaction may refer to it.
 // It happens before the transaction: what is never referred to is swept.
 func (s *Service) fetch(c *gate.Call, src source) (fetched, error) {
+	return s.fetchSigned(c, src, nil)
+}
+
+// fetchSigned is fetch for code that must be signed as conf wants, if that is given.
+func (s *Service) fetchSigned(c *gate.Call, src source, conf *signingConfig) (fetched, error) {
 	zip, err := src.read(c)
+	if err != nil {
+		return fetched{}, err
+	}
+	signed, err := s.verify(c, conf, bytes.NewReader(zip), int64(len(zip)))
 	if err != nil {
 		return fetched{}, err
 	}
@@ -51,7 +61,7 @@ func (s *Service) fetch(c *gate.Call, src source) (fetched, error) {
 	}
 	p.Unzipped = info.Unzipped
 	ref, err := s.Blobs.Put(c.Context(), bytes.NewReader(zip), -1)
-	return fetched{p, &ref}, err
+	return fetched{p, &ref, signed}, err
 }
 
 func refusedArchive(err error) error {

@@ -38,6 +38,11 @@ type function struct {
 	Next     int64  // number of the next version
 	Reserved *int32 // concurrency
 	Tags     map[string]string
+
+	Provisioned int32  `json:",omitempty"` // concurrency of all its configurations together
+	Tenancy     string `json:",omitempty"` // perTenant, or "" where environments are not kept apart
+	Recursion   string `json:",omitempty"` // "Allow", or "" for Terminate
+	Signing     string `json:",omitempty"` // ARN of its code signing configuration
 }
 
 // version is one version's code and configuration; number 0 is $LATEST.
@@ -61,6 +66,10 @@ type version struct {
 	Layers      []layerUse
 	Code        packageUse
 	Modified    time.Time
+
+	Snap     bool           `json:",omitempty"` // SnapStart for published versions
+	Runtimes runtimePolicy  `json:",omitzero"`
+	Signed   *signedPackage `json:",omitempty"` // by whom its code was signed
 }
 
 // packageUse is a package as a version or layer refers to it.
@@ -157,6 +166,10 @@ type tables struct {
 	reserved    store.Table[reservations]
 	queue       queue
 	async       parts[invokeConfig]
+	provisioned parts[provision]
+	snaps       parts[snap]
+	layerPolicy store.Table[permissions]
+	signing     store.Table[signingConfig]
 }
 
 // parts is a table of what belongs to functions, under their keys and a qualifier or number. Its Put
@@ -200,6 +213,11 @@ func newTables() tables {
 		reserved:  store.NewTable[reservations](space, "reserved"),
 		queue:     newQueue(),
 		async:     parts[invokeConfig]{store.NewTable[invokeConfig](space, "eventInvokeConfigs"), functions},
+
+		provisioned: parts[provision]{store.NewTable[provision](space, "provisioned"), functions},
+		snaps:       parts[snap]{store.NewTable[snap](space, "snaps"), functions},
+		layerPolicy: store.NewTable[permissions](space, "layerPolicies"),
+		signing:     store.NewTable[signingConfig](space, "signingConfigs"),
 	}
 }
 

@@ -16,6 +16,7 @@ type queued struct {
 	Function      string // its ID: a later function of the same name is another
 	RequestID     string
 	ClientContext string
+	TenantID      string `json:",omitempty"`
 	Accepted      time.Time
 	Size          int // of the body, in bytes
 	Failures      int // of the function

@@ -34,6 +34,9 @@ func checkTags(tags map[string]string) error {
 			return invalid("Tag values must have at most %d characters.", maxTagValue)
 		}
 	}
+	if err := checkIsolation(tags); err != nil {
+		return err
+	}
 	_, err := ways(tags)
 	return err
 }
@@ -46,7 +49,7 @@ func (s *Service) retag(c *gate.Call, resource string, change func(map[string]st
 	if err != nil {
 		return err
 	}
-	return c.Update(func(tx *store.Tx) error {
+	err = c.Update(func(tx *store.Tx) error {
 		f, err := s.t.find(tx, reference{k, ""})
 		if err != nil {
 			return err
@@ -62,6 +65,8 @@ func (s *Service) retag(c *gate.Call, resource string, change func(map[string]st
 		f.Tags = tags
 		return s.t.functions.Put(tx, k.key(), f)
 	})
+	s.nudgeReady(err)
+	return err
 }
 
 func (s *Service) tagResource(c *gate.Call, in *lambda.TagResourceInput) (*lambda.TagResourceOutput, error) {

@@ -160,6 +160,10 @@ func (s *Service) runnable(tx *store.Tx, t *target, n int64) (*fleet.Function, e
 	if len(f.Ways) > 0 {
 		f.Revision += " " + strings.Join(declared(t.fn.Tags), " ") // instances with other ways out end
 	}
+	v.stay(f)
+	if err := s.confine(tx, t.fn, v, f); err != nil {
+		return nil, err
+	}
 	for i, use := range v.packages() {
 		a, ok, err := s.t.archives.Get(tx, archiveKey(use.SHA256))
 		if err != nil || !ok {

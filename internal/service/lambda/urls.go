@@ -112,6 +112,9 @@ func (s *Service) createURL(c *gate.Call, in *lambda.CreateFunctionUrlConfigInpu
 		if err != nil {
 			return nil, err
 		}
+		if f.Tenancy != "" {
+			return nil, invalid("Function URLs are not supported for functions with tenant isolation.")
+		}
 		if has, err := s.t.urls.Has(tx, r.key(r.Qualifier)); err != nil {
 			return nil, err
 		} else if has {

@@ -21,7 +21,7 @@ func (s *Service) publishVersion(c *gate.Call, in *lambda.PublishVersionInput) (
 		return nil, notBuilt("PublishTo")
 	}
 	revision := s.IDs.UUID()
-	return gate.Commit(c, func(tx *store.Tx) (*lambda.FunctionConfiguration, error) {
+	out, err := gate.Commit(c, func(tx *store.Tx) (*lambda.FunctionConfiguration, error) {
 		if err := s.t.current(tx, k, in.RevisionId); err != nil {
 			return nil, err
 		}
@@ -44,8 +44,12 @@ func (s *Service) publishVersion(c *gate.Call, in *lambda.PublishVersionInput) (
 		if err != nil {
 			return nil, err
 		}
-		return configuration(k, made, env, made.qualifier()), nil
+		shown := configuration(k, made, env, made.qualifier())
+		f.showTenancy(shown)
+		return shown, nil
 	})
+	s.nudgeReady(err)
+	return out, err
 }
 
 // publish makes a version of v, $LATEST, or gives the last one where nothing has changed since.
@@ -67,6 +71,11 @@ func (s *Service) publish(tx *store.Tx, f *function, v version, env map[string]s
 	if err := s.t.again(tx, v.packages()...); err != nil {
 		return v, err
 	}
+	if v.Snap {
+		if err := s.t.snaps.Put(tx, *f, v.Number, snap{v.Number}); err != nil {
+			return v, err
+		}
+	}
 	return v, s.t.versions.Put(tx, *f, v.Number, v)
 }
 
@@ -79,7 +88,7 @@ func unchanged(published, latest version) bool {
 
 // runs is the rest of what decides how a version behaves.
 func (v version) runs() string {
-	return fmt.Sprintf("%q", []any{v.Runtime, v.Handler, v.Role, v.Timeout, v.Memory, v.Tmp, v.Arch, v.Tracing, v.LogGroup, v.LogFormat, v.LogLevel})
+	return fmt.Sprintf("%q", []any{v.Runtime, v.Handler, v.Role, v.Timeout, v.Memory, v.Tmp, v.Arch, v.Tracing, v.LogGroup, v.LogFormat, v.LogLevel, v.Snap})
 }
 
 func (s *Service) listVersions(c *gate.Call, in *lambda.ListVersionsByFunctionInput) (*lambda.ListVersionsByFunctionOutput, error) {
@@ -130,19 +139,20 @@ func (s *Service) deleteVersion(tx *store.Tx, f function, r reference) error {
 	if err != nil {
 		return err
 	}
-	var aliases []string
-	for e, err := range s.t.aliases.Scan(tx, r.key(), store.Range{}) {
-		if err != nil {
-			return err
-		}
-		if e.Value.Version == n || e.Value.Other == n {
-			aliases = append(aliases, e.Value.Name)
-		}
+	aliases, err := s.t.pointed(tx, r.functionKey, n)
+	if err != nil {
+		return err
 	}
 	if len(aliases) > 0 {
 		return conflict("Unable to delete version because the following aliases reference it: %v", aliases)
 	}
 	if err := s.release(tx, v.packages()...); err != nil {
+		return err
+	}
+	if f, err = s.t.unprovision(tx, f, r.Qualifier); err != nil {
+		return err
+	}
+	if err := s.t.snaps.Delete(tx, f, n); err != nil {
 		return err
 	}
 	if err := s.t.versions.Delete(tx, f, n); err != nil {

@@ -1,0 +1,46 @@
+package lambda
+
+import (
+	"cmp"
+
+	"github.com/bastide-cloud/bastide/internal/api/lambda"
+	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/store"
+)
+
+// What becomes of a function that calls itself again and again.
+const (
+	loopTerminate = "Terminate"
+	loopAllow     = "Allow"
+)
+
+func (s *Service) putRecursion(c *gate.Call, in *lambda.PutFunctionRecursionConfigInput) (*lambda.PutFunctionRecursionConfigOutput, error) {
+	k, err := latest(c, in.FunctionName)
+	if err != nil {
+		return nil, err
+	}
+	return gate.Commit(c, func(tx *store.Tx) (*lambda.PutFunctionRecursionConfigOutput, error) {
+		f, err := s.t.find(tx, reference{k, ""})
+		if err != nil {
+			return nil, err
+		}
+		if f.Recursion = in.RecursiveLoop; f.Recursion == loopTerminate {
+			f.Recursion = ""
+		}
+		return &lambda.PutFunctionRecursionConfigOutput{RecursiveLoop: &in.RecursiveLoop}, s.t.functions.Put(tx, f.key(), f)
+	})
+}
+
+func (s *Service) getRecursion(c *gate.Call, in *lambda.GetFunctionRecursionConfigInput) (*lambda.GetFunctionRecursionConfigOutput, error) {
+	k, err := latest(c, in.FunctionName)
+	if err != nil {
+		return nil, err
+	}
+	out := &lambda.GetFunctionRecursionConfigOutput{}
+	err = c.View(func(tx *store.Tx) error {
+		f, err := s.t.find(tx, reference{k, ""})
+		out.RecursiveLoop = new(cmp.Or(f.Recursion, loopTerminate))
+		return err
+	})
+	return out, err
+}
