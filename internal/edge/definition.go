@@ -110,6 +110,7 @@ type integration struct {
 	payload  string // 1.0, 2.0, "rest", "url"
 	timeout  time.Duration
 	caller   bool // the function is invoked as who calls the API; REST only
+	streams  bool // its answer is passed on while it runs; function URLs only
 	mock     *mock
 	server   *server
 }

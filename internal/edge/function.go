@@ -59,16 +59,15 @@ func (x *exchange) perform(c *gate.Call) (*response, error) {
 	if i.caller && x.route.kind != "AWS_IAM" {
 		return nil, x.fail(internal, errors.New("there is no signed caller to invoke the function as"))
 	}
+	if i.streams {
+		return x.stream(c.Context(), c, event)
+	}
 	ctx, cancel := context.WithTimeout(c.Context(), i.timeout)
 	defer cancel()
 	out, err := x.call(ctx, x.client(c), i.function, event)
 	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil, x.fail(timedOut, err)
-	case x.url && err != nil && awserr.Wrap(err).Kind == awserr.AccessDenied:
-		return nil, err // the caller's own refusal, not the integration's
 	case err != nil:
-		return nil, x.fail(reasonOf(err), err)
+		return nil, x.notCalled(ctx, err)
 	case out.FunctionError != nil:
 		return nil, x.fail(failure, errors.New("the function failed: "+wire.Val(out.FunctionError)))
 	}
@@ -77,6 +76,17 @@ func (x *exchange) perform(c *gate.Call) (*response, error) {
 		return nil, x.fail(malformed, err)
 	}
 	return answer, nil
+}
+
+// notCalled is why the function did not answer at all.
+func (x *exchange) notCalled(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return x.fail(timedOut, err)
+	case x.url && awserr.Wrap(err).Kind == awserr.AccessDenied:
+		return err // the caller's own refusal, not the integration's
+	}
+	return x.fail(reasonOf(err), err)
 }
 
 func (x *exchange) client(c *gate.Call) gate.Client {

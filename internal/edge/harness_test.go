@@ -172,8 +172,11 @@ type caller struct {
 func (f *functions) through(c gate.Client) wire.Caller { return caller{f, c} }
 
 func (c caller) Call(ctx context.Context, op *wire.Operation, in any) (any, error) {
+	if op == lambda.OpInvokeWithResponseStream {
+		return c.stream(ctx, in.(*lambda.InvokeWithResponseStreamInput))
+	}
 	if op != lambda.OpInvoke {
-		return nil, errors.New("only Invoke is here")
+		return nil, errors.New("only the invocations are here")
 	}
 	i := in.(*lambda.InvokeInput)
 	f := c.f

@@ -11,6 +11,7 @@ type response struct {
 	header http.Header
 	body   []byte
 	cors   bool // it has its CORS headers
+	flow   *flowing
 }
 
 // write sends the answer with the headers that every answer of its kind of API has.
@@ -36,6 +37,10 @@ func (out *response) write(w http.ResponseWriter, x *exchange) {
 		}
 	}
 	noBody := out.status == http.StatusNoContent || out.status == http.StatusNotModified || out.status < 200
+	if out.flow != nil {
+		out.flowOut(w, x, !noBody && x.r.Method != http.MethodHead)
+		return
+	}
 	if !noBody {
 		h.Set("Content-Length", strconv.Itoa(len(out.body)))
 	}

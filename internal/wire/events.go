@@ -38,7 +38,7 @@ func writeEvents(w http.ResponseWriter, status int, p *plan.Struct, s plan.Event
 	for {
 		v, err := s.NextEvent()
 		if err == io.EOF {
-			return conn.SetWriteDeadline(time.Time{})
+			return deadline(conn, time.Time{})
 		}
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrCutOff, err)
@@ -46,7 +46,7 @@ func writeEvents(w http.ResponseWriter, status int, p *plan.Struct, s plan.Event
 		if buf, err = appendEvent(buf[:0], p, v); err != nil {
 			return err
 		}
-		if err := conn.SetWriteDeadline(time.Now().Add(eventStall)); err != nil {
+		if err := deadline(conn, time.Now().Add(eventStall)); err != nil {
 			return err
 		}
 		if _, err := w.Write(buf); err != nil {
@@ -56,6 +56,14 @@ func writeEvents(w http.ResponseWriter, status int, p *plan.Struct, s plan.Event
 			return err
 		}
 	}
+}
+
+// deadline bounds the next write where the connection can do that.
+func deadline(conn *http.ResponseController, at time.Time) error {
+	if err := conn.SetWriteDeadline(at); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
 }
 
 // appendEvent writes one event: the member of the union that is there.
