@@ -31,6 +31,11 @@ func (c Client) CreateCodeSigningConfig(ctx context.Context, in *CreateCodeSigni
 	return wire.Call[CreateCodeSigningConfigOutput](ctx, c.Caller, OpCreateCodeSigningConfig, in)
 }
 
+// CreateEventSourceMapping calls the operation; a failure is an *awserr.Error.
+func (c Client) CreateEventSourceMapping(ctx context.Context, in *CreateEventSourceMappingInput) (*CreateEventSourceMappingOutput, error) {
+	return wire.Call[CreateEventSourceMappingOutput](ctx, c.Caller, OpCreateEventSourceMapping, in)
+}
+
 // CreateFunction calls the operation; a failure is an *awserr.Error.
 func (c Client) CreateFunction(ctx context.Context, in *CreateFunctionInput) (*CreateFunctionOutput, error) {
 	return wire.Call[CreateFunctionOutput](ctx, c.Caller, OpCreateFunction, in)
@@ -49,6 +54,11 @@ func (c Client) DeleteAlias(ctx context.Context, in *DeleteAliasInput) (*DeleteA
 // DeleteCodeSigningConfig calls the operation; a failure is an *awserr.Error.
 func (c Client) DeleteCodeSigningConfig(ctx context.Context, in *DeleteCodeSigningConfigInput) (*DeleteCodeSigningConfigOutput, error) {
 	return wire.Call[DeleteCodeSigningConfigOutput](ctx, c.Caller, OpDeleteCodeSigningConfig, in)
+}
+
+// DeleteEventSourceMapping calls the operation; a failure is an *awserr.Error.
+func (c Client) DeleteEventSourceMapping(ctx context.Context, in *DeleteEventSourceMappingInput) (*DeleteEventSourceMappingOutput, error) {
+	return wire.Call[DeleteEventSourceMappingOutput](ctx, c.Caller, OpDeleteEventSourceMapping, in)
 }
 
 // DeleteFunction calls the operation; a failure is an *awserr.Error.
@@ -99,6 +109,11 @@ func (c Client) GetAlias(ctx context.Context, in *GetAliasInput) (*GetAliasOutpu
 // GetCodeSigningConfig calls the operation; a failure is an *awserr.Error.
 func (c Client) GetCodeSigningConfig(ctx context.Context, in *GetCodeSigningConfigInput) (*GetCodeSigningConfigOutput, error) {
 	return wire.Call[GetCodeSigningConfigOutput](ctx, c.Caller, OpGetCodeSigningConfig, in)
+}
+
+// GetEventSourceMapping calls the operation; a failure is an *awserr.Error.
+func (c Client) GetEventSourceMapping(ctx context.Context, in *GetEventSourceMappingInput) (*GetEventSourceMappingOutput, error) {
+	return wire.Call[GetEventSourceMappingOutput](ctx, c.Caller, OpGetEventSourceMapping, in)
 }
 
 // GetFunction calls the operation; a failure is an *awserr.Error.
@@ -184,6 +199,11 @@ func (c Client) ListAliases(ctx context.Context, in *ListAliasesInput) (*ListAli
 // ListCodeSigningConfigs calls the operation; a failure is an *awserr.Error.
 func (c Client) ListCodeSigningConfigs(ctx context.Context, in *ListCodeSigningConfigsInput) (*ListCodeSigningConfigsOutput, error) {
 	return wire.Call[ListCodeSigningConfigsOutput](ctx, c.Caller, OpListCodeSigningConfigs, in)
+}
+
+// ListEventSourceMappings calls the operation; a failure is an *awserr.Error.
+func (c Client) ListEventSourceMappings(ctx context.Context, in *ListEventSourceMappingsInput) (*ListEventSourceMappingsOutput, error) {
+	return wire.Call[ListEventSourceMappingsOutput](ctx, c.Caller, OpListEventSourceMappings, in)
 }
 
 // ListFunctionEventInvokeConfigs calls the operation; a failure is an *awserr.Error.
@@ -299,6 +319,11 @@ func (c Client) UpdateAlias(ctx context.Context, in *UpdateAliasInput) (*UpdateA
 // UpdateCodeSigningConfig calls the operation; a failure is an *awserr.Error.
 func (c Client) UpdateCodeSigningConfig(ctx context.Context, in *UpdateCodeSigningConfigInput) (*UpdateCodeSigningConfigOutput, error) {
 	return wire.Call[UpdateCodeSigningConfigOutput](ctx, c.Caller, OpUpdateCodeSigningConfig, in)
+}
+
+// UpdateEventSourceMapping calls the operation; a failure is an *awserr.Error.
+func (c Client) UpdateEventSourceMapping(ctx context.Context, in *UpdateEventSourceMappingInput) (*UpdateEventSourceMappingOutput, error) {
+	return wire.Call[UpdateEventSourceMappingOutput](ctx, c.Caller, OpUpdateEventSourceMapping, in)
 }
 
 // UpdateFunctionCode calls the operation; a failure is an *awserr.Error.

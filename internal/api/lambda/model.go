@@ -23,10 +23,12 @@ var Service = wire.NewService(wire.Service{
 		OpAddPermission,
 		OpCreateAlias,
 		OpCreateCodeSigningConfig,
+		OpCreateEventSourceMapping,
 		OpCreateFunction,
 		OpCreateFunctionUrlConfig,
 		OpDeleteAlias,
 		OpDeleteCodeSigningConfig,
+		OpDeleteEventSourceMapping,
 		OpDeleteFunction,
 		OpDeleteFunctionCodeSigningConfig,
 		OpDeleteFunctionConcurrency,
@@ -37,6 +39,7 @@ var Service = wire.NewService(wire.Service{
 		OpGetAccountSettings,
 		OpGetAlias,
 		OpGetCodeSigningConfig,
+		OpGetEventSourceMapping,
 		OpGetFunction,
 		OpGetFunctionCodeSigningConfig,
 		OpGetFunctionConcurrency,
@@ -54,6 +57,7 @@ var Service = wire.NewService(wire.Service{
 		OpInvokeWithResponseStream,
 		OpListAliases,
 		OpListCodeSigningConfigs,
+		OpListEventSourceMappings,
 		OpListFunctionEventInvokeConfigs,
 		OpListFunctionUrlConfigs,
 		OpListFunctions,
@@ -77,6 +81,7 @@ var Service = wire.NewService(wire.Service{
 		OpUntagResource,
 		OpUpdateAlias,
 		OpUpdateCodeSigningConfig,
+		OpUpdateEventSourceMapping,
 		OpUpdateFunctionCode,
 		OpUpdateFunctionConfiguration,
 		OpUpdateFunctionEventInvokeConfig,
@@ -85,19 +90,15 @@ var Service = wire.NewService(wire.Service{
 	Unserved: []wire.Unserved{
 		{Name: "CheckpointDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/checkpoint"},
 		{Name: "CreateCapacityProvider", Method: "POST", URI: "/2025-11-30/capacity-providers"},
-		{Name: "CreateEventSourceMapping", Method: "POST", URI: "/2015-03-31/event-source-mappings"},
 		{Name: "DeleteCapacityProvider", Method: "DELETE", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
-		{Name: "DeleteEventSourceMapping", Method: "DELETE", URI: "/2015-03-31/event-source-mappings/{UUID}"},
 		{Name: "GetCapacityProvider", Method: "GET", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
 		{Name: "GetDurableExecution", Method: "GET", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}"},
 		{Name: "GetDurableExecutionHistory", Method: "GET", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/history"},
 		{Name: "GetDurableExecutionState", Method: "GET", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/state?CheckpointToken"},
-		{Name: "GetEventSourceMapping", Method: "GET", URI: "/2015-03-31/event-source-mappings/{UUID}"},
 		{Name: "GetFunctionScalingConfig", Method: "GET", URI: "/2025-11-30/functions/{FunctionName}/function-scaling-config?Qualifier"},
 		{Name: "InvokeAsync", Method: "POST", URI: "/2014-11-13/functions/{FunctionName}/invoke-async"},
 		{Name: "ListCapacityProviders", Method: "GET", URI: "/2025-11-30/capacity-providers"},
 		{Name: "ListDurableExecutionsByFunction", Method: "GET", URI: "/2025-12-01/functions/{FunctionName}/durable-executions"},
-		{Name: "ListEventSourceMappings", Method: "GET", URI: "/2015-03-31/event-source-mappings"},
 		{Name: "ListFunctionVersionsByCapacityProvider", Method: "GET", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}/function-versions"},
 		{Name: "PutFunctionScalingConfig", Method: "PUT", URI: "/2025-11-30/functions/{FunctionName}/function-scaling-config?Qualifier"},
 		{Name: "SendDurableExecutionCallbackFailure", Method: "POST", URI: "/2025-12-01/durable-execution-callbacks/{CallbackId}/fail"},
@@ -105,7 +106,6 @@ var Service = wire.NewService(wire.Service{
 		{Name: "SendDurableExecutionCallbackSuccess", Method: "POST", URI: "/2025-12-01/durable-execution-callbacks/{CallbackId}/succeed"},
 		{Name: "StopDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/stop"},
 		{Name: "UpdateCapacityProvider", Method: "PUT", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
-		{Name: "UpdateEventSourceMapping", Method: "PUT", URI: "/2015-03-31/event-source-mappings/{UUID}"},
 	},
 })
 
@@ -157,6 +157,18 @@ var OpCreateCodeSigningConfig = &wire.Operation{
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException},
 }
 
+// OpCreateEventSourceMapping is the operation CreateEventSourceMapping.
+var OpCreateEventSourceMapping = &wire.Operation{
+	Name:   "CreateEventSourceMapping",
+	Method: "POST",
+	URI:    "/2015-03-31/event-source-mappings",
+	Status: 202,
+	In:     reflect.TypeFor[CreateEventSourceMappingInput](),
+	Out:    reflect.TypeFor[CreateEventSourceMappingOutput](),
+	NewIn:  func() any { return new(CreateEventSourceMappingInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
 // OpCreateFunction is the operation CreateFunction.
 var OpCreateFunction = &wire.Operation{
 	Name:      "CreateFunction",
@@ -204,6 +216,18 @@ var OpDeleteCodeSigningConfig = &wire.Operation{
 	Out:    reflect.TypeFor[DeleteCodeSigningConfigOutput](),
 	NewIn:  func() any { return new(DeleteCodeSigningConfigInput) },
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceConflictException, errServiceException, errResourceNotFoundException},
+}
+
+// OpDeleteEventSourceMapping is the operation DeleteEventSourceMapping.
+var OpDeleteEventSourceMapping = &wire.Operation{
+	Name:   "DeleteEventSourceMapping",
+	Method: "DELETE",
+	URI:    "/2015-03-31/event-source-mappings/{UUID}",
+	Status: 202,
+	In:     reflect.TypeFor[DeleteEventSourceMappingInput](),
+	Out:    reflect.TypeFor[DeleteEventSourceMappingOutput](),
+	NewIn:  func() any { return new(DeleteEventSourceMappingInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceInUseException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
 }
 
 // OpDeleteFunction is the operation DeleteFunction.
@@ -324,6 +348,18 @@ var OpGetCodeSigningConfig = &wire.Operation{
 	Out:    reflect.TypeFor[GetCodeSigningConfigOutput](),
 	NewIn:  func() any { return new(GetCodeSigningConfigInput) },
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errResourceNotFoundException},
+}
+
+// OpGetEventSourceMapping is the operation GetEventSourceMapping.
+var OpGetEventSourceMapping = &wire.Operation{
+	Name:   "GetEventSourceMapping",
+	Method: "GET",
+	URI:    "/2015-03-31/event-source-mappings/{UUID}",
+	Status: 200,
+	In:     reflect.TypeFor[GetEventSourceMappingInput](),
+	Out:    reflect.TypeFor[GetEventSourceMappingOutput](),
+	NewIn:  func() any { return new(GetEventSourceMappingInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
 }
 
 // OpGetFunction is the operation GetFunction.
@@ -530,6 +566,18 @@ var OpListCodeSigningConfigs = &wire.Operation{
 	Out:    reflect.TypeFor[ListCodeSigningConfigsOutput](),
 	NewIn:  func() any { return new(ListCodeSigningConfigsInput) },
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException},
+}
+
+// OpListEventSourceMappings is the operation ListEventSourceMappings.
+var OpListEventSourceMappings = &wire.Operation{
+	Name:   "ListEventSourceMappings",
+	Method: "GET",
+	URI:    "/2015-03-31/event-source-mappings",
+	Status: 200,
+	In:     reflect.TypeFor[ListEventSourceMappingsInput](),
+	Out:    reflect.TypeFor[ListEventSourceMappingsOutput](),
+	NewIn:  func() any { return new(ListEventSourceMappingsInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
 }
 
 // OpListFunctionEventInvokeConfigs is the operation ListFunctionEventInvokeConfigs.
@@ -809,6 +857,18 @@ var OpUpdateCodeSigningConfig = &wire.Operation{
 	Errors: []wire.ErrorShape{errInvalidParameterValueException, errServiceException, errResourceNotFoundException},
 }
 
+// OpUpdateEventSourceMapping is the operation UpdateEventSourceMapping.
+var OpUpdateEventSourceMapping = &wire.Operation{
+	Name:   "UpdateEventSourceMapping",
+	Method: "PUT",
+	URI:    "/2015-03-31/event-source-mappings/{UUID}",
+	Status: 202,
+	In:     reflect.TypeFor[UpdateEventSourceMappingInput](),
+	Out:    reflect.TypeFor[UpdateEventSourceMappingOutput](),
+	NewIn:  func() any { return new(UpdateEventSourceMappingInput) },
+	Errors: []wire.ErrorShape{errInvalidParameterValueException, errResourceInUseException, errResourceConflictException, errServiceException, errTooManyRequestsException, errResourceNotFoundException},
+}
+
 // OpUpdateFunctionCode is the operation UpdateFunctionCode.
 var OpUpdateFunctionCode = &wire.Operation{
 	Name:      "UpdateFunctionCode",
@@ -891,6 +951,7 @@ var (
 	errRecursiveInvocationException                              = wire.ErrorShape{Name: "RecursiveInvocationException", Code: "RecursiveInvocationException", Status: 400}
 	errRequestTooLargeException                                  = wire.ErrorShape{Name: "RequestTooLargeException", Code: "RequestTooLargeException", Status: 413}
 	errResourceConflictException                                 = wire.ErrorShape{Name: "ResourceConflictException", Code: "ResourceConflictException", Status: 409}
+	errResourceInUseException                                    = wire.ErrorShape{Name: "ResourceInUseException", Code: "ResourceInUseException", Status: 400}
 	errResourceNotFoundException                                 = wire.ErrorShape{Name: "ResourceNotFoundException", Code: "ResourceNotFoundException", Status: 404}
 	errResourceNotReadyException                                 = wire.ErrorShape{Name: "ResourceNotReadyException", Code: "ResourceNotReadyException", Status: 502}
 	errS3FilesMountConnectivityException                         = wire.ErrorShape{Name: "S3FilesMountConnectivityException", Code: "S3FilesMountConnectivityException", Status: 408}

@@ -44,11 +44,20 @@ type UntagResourceOutput struct{}
 // CreateAliasOutput is a shape that several operations share.
 type CreateAliasOutput = AliasConfiguration
 
+// CreateEventSourceMappingOutput is a shape that several operations share.
+type CreateEventSourceMappingOutput = EventSourceMappingConfiguration
+
 // CreateFunctionOutput is a shape that several operations share.
 type CreateFunctionOutput = FunctionConfiguration
 
+// DeleteEventSourceMappingOutput is a shape that several operations share.
+type DeleteEventSourceMappingOutput = EventSourceMappingConfiguration
+
 // GetAliasOutput is a shape that several operations share.
 type GetAliasOutput = AliasConfiguration
+
+// GetEventSourceMappingOutput is a shape that several operations share.
+type GetEventSourceMappingOutput = EventSourceMappingConfiguration
 
 // GetFunctionConfigurationOutput is a shape that several operations share.
 type GetFunctionConfigurationOutput = FunctionConfiguration
@@ -73,6 +82,9 @@ type PutFunctionEventInvokeConfigOutput = FunctionEventInvokeConfig
 
 // UpdateAliasOutput is a shape that several operations share.
 type UpdateAliasOutput = AliasConfiguration
+
+// UpdateEventSourceMappingOutput is a shape that several operations share.
+type UpdateEventSourceMappingOutput = EventSourceMappingConfiguration
 
 // UpdateFunctionCodeOutput is a shape that several operations share.
 type UpdateFunctionCodeOutput = FunctionConfiguration
@@ -156,6 +168,12 @@ type AllowedPublishers struct {
 	SigningProfileVersionArns []string `wire:"SigningProfileVersionArns" opt:"required" min:"1" max:"20" e.pattern:"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}(-gov)?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)"`
 }
 
+// AmazonManagedKafkaEventSourceConfig is a shape of the model.
+type AmazonManagedKafkaEventSourceConfig struct {
+	ConsumerGroupId      *string                    `wire:"ConsumerGroupId" min:"1" max:"200" pattern:"[a-zA-Z0-9-\\/*:_+=.@-]*"`
+	SchemaRegistryConfig *KafkaSchemaRegistryConfig `wire:"SchemaRegistryConfig"`
+}
+
 // CapacityProviderConfig is a shape of the model.
 type CapacityProviderConfig struct {
 	LambdaManagedInstancesCapacityProviderConfig *LambdaManagedInstancesCapacityProviderConfig `wire:"LambdaManagedInstancesCapacityProviderConfig" opt:"required"`
@@ -211,6 +229,38 @@ type CreateCodeSigningConfigInput struct {
 // CreateCodeSigningConfigOutput is the model's CreateCodeSigningConfigResponse.
 type CreateCodeSigningConfigOutput struct {
 	CodeSigningConfig *CodeSigningConfig `wire:"CodeSigningConfig" opt:"required"`
+}
+
+// CreateEventSourceMappingInput is the model's CreateEventSourceMappingRequest.
+type CreateEventSourceMappingInput struct {
+	EventSourceArn                      *string                              `wire:"EventSourceArn" pattern:"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}(-gov)?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)"`
+	FunctionName                        string                               `wire:"FunctionName" opt:"required" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
+	Enabled                             *bool                                `wire:"Enabled"`
+	BatchSize                           *int32                               `wire:"BatchSize" min:"1" max:"10000"`
+	FilterCriteria                      *FilterCriteria                      `wire:"FilterCriteria"`
+	MaximumBatchingWindowInSeconds      *int32                               `wire:"MaximumBatchingWindowInSeconds" min:"0" max:"300"`
+	ParallelizationFactor               *int32                               `wire:"ParallelizationFactor" min:"1" max:"10"`
+	StartingPosition                    *string                              `wire:"StartingPosition" enum:"TRIM_HORIZON|LATEST|AT_TIMESTAMP"`
+	StartingPositionTimestamp           *time.Time                           `wire:"StartingPositionTimestamp"`
+	DestinationConfig                   *DestinationConfig                   `wire:"DestinationConfig"`
+	MaximumRecordAgeInSeconds           *int32                               `wire:"MaximumRecordAgeInSeconds" min:"-1" max:"604800"`
+	BisectBatchOnFunctionError          *bool                                `wire:"BisectBatchOnFunctionError"`
+	MaximumRetryAttempts                *int32                               `wire:"MaximumRetryAttempts" min:"-1" max:"10000"`
+	Tags                                map[string]string                    `wire:"Tags"`
+	TumblingWindowInSeconds             *int32                               `wire:"TumblingWindowInSeconds" min:"0" max:"900"`
+	Topics                              []string                             `wire:"Topics" min:"1" max:"1" e.min:"1" e.max:"249" e.pattern:"[^.]([a-zA-Z0-9\\-_.]+)"`
+	Queues                              []string                             `wire:"Queues" min:"1" max:"1" e.min:"1" e.max:"1000" e.pattern:"[\\s\\S]*"`
+	SourceAccessConfigurations          []SourceAccessConfiguration          `wire:"SourceAccessConfigurations" max:"22"`
+	SelfManagedEventSource              *SelfManagedEventSource              `wire:"SelfManagedEventSource"`
+	FunctionResponseTypes               []string                             `wire:"FunctionResponseTypes" max:"1" e.enum:"ReportBatchItemFailures"`
+	AmazonManagedKafkaEventSourceConfig *AmazonManagedKafkaEventSourceConfig `wire:"AmazonManagedKafkaEventSourceConfig"`
+	SelfManagedKafkaEventSourceConfig   *SelfManagedKafkaEventSourceConfig   `wire:"SelfManagedKafkaEventSourceConfig"`
+	ScalingConfig                       *ScalingConfig                       `wire:"ScalingConfig"`
+	DocumentDBEventSourceConfig         *DocumentDBEventSourceConfig         `wire:"DocumentDBEventSourceConfig"`
+	KMSKeyArn                           *string                              `wire:"KMSKeyArn" pattern:"(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()"`
+	MetricsConfig                       *EventSourceMappingMetricsConfig     `wire:"MetricsConfig"`
+	LoggingConfig                       *EventSourceMappingLoggingConfig     `wire:"LoggingConfig"`
+	ProvisionedPollerConfig             *ProvisionedPollerConfig             `wire:"ProvisionedPollerConfig"`
 }
 
 // CreateFunctionInput is the model's CreateFunctionRequest.
@@ -284,6 +334,11 @@ type DeleteCodeSigningConfigInput struct {
 type DeleteCodeSigningConfigOutput struct {
 }
 
+// DeleteEventSourceMappingInput is the model's DeleteEventSourceMappingRequest.
+type DeleteEventSourceMappingInput struct {
+	UUID string `wire:"UUID" in:"uri" opt:"required"`
+}
+
 // DeleteFunctionCodeSigningConfigInput is the model's DeleteFunctionCodeSigningConfigRequest.
 type DeleteFunctionCodeSigningConfigInput struct {
 	FunctionName string `wire:"FunctionName" in:"uri" opt:"required" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
@@ -335,6 +390,13 @@ type DestinationConfig struct {
 	OnFailure *OnFailure `wire:"OnFailure"`
 }
 
+// DocumentDBEventSourceConfig is a shape of the model.
+type DocumentDBEventSourceConfig struct {
+	DatabaseName   *string `wire:"DatabaseName" min:"1" max:"63" pattern:"[^ /\\.$\\x22]*"`
+	CollectionName *string `wire:"CollectionName" min:"1" max:"57"`
+	FullDocument   *string `wire:"FullDocument" enum:"UpdateLookup|Default"`
+}
+
 // DurableConfig is a shape of the model.
 type DurableConfig struct {
 	RetentionPeriodInDays *int32 `wire:"RetentionPeriodInDays" min:"1" max:"90"`
@@ -363,10 +425,73 @@ type EphemeralStorage struct {
 	Size int32 `wire:"Size" opt:"required" min:"512" max:"10240"`
 }
 
+// EventSourceMappingConfiguration is a shape of the model.
+type EventSourceMappingConfiguration struct {
+	UUID                                *string                              `wire:"UUID"`
+	StartingPosition                    *string                              `wire:"StartingPosition"`
+	StartingPositionTimestamp           *time.Time                           `wire:"StartingPositionTimestamp"`
+	BatchSize                           *int32                               `wire:"BatchSize"`
+	MaximumBatchingWindowInSeconds      *int32                               `wire:"MaximumBatchingWindowInSeconds"`
+	ParallelizationFactor               *int32                               `wire:"ParallelizationFactor"`
+	EventSourceArn                      *string                              `wire:"EventSourceArn"`
+	FilterCriteria                      *FilterCriteria                      `wire:"FilterCriteria"`
+	FunctionArn                         *string                              `wire:"FunctionArn"`
+	LastModified                        *time.Time                           `wire:"LastModified"`
+	LastProcessingResult                *string                              `wire:"LastProcessingResult"`
+	State                               *string                              `wire:"State"`
+	StateTransitionReason               *string                              `wire:"StateTransitionReason"`
+	DestinationConfig                   *DestinationConfig                   `wire:"DestinationConfig"`
+	Topics                              []string                             `wire:"Topics"`
+	Queues                              []string                             `wire:"Queues"`
+	SourceAccessConfigurations          []SourceAccessConfiguration          `wire:"SourceAccessConfigurations"`
+	SelfManagedEventSource              *SelfManagedEventSource              `wire:"SelfManagedEventSource"`
+	MaximumRecordAgeInSeconds           *int32                               `wire:"MaximumRecordAgeInSeconds"`
+	BisectBatchOnFunctionError          *bool                                `wire:"BisectBatchOnFunctionError"`
+	MaximumRetryAttempts                *int32                               `wire:"MaximumRetryAttempts"`
+	TumblingWindowInSeconds             *int32                               `wire:"TumblingWindowInSeconds"`
+	FunctionResponseTypes               []string                             `wire:"FunctionResponseTypes"`
+	AmazonManagedKafkaEventSourceConfig *AmazonManagedKafkaEventSourceConfig `wire:"AmazonManagedKafkaEventSourceConfig"`
+	SelfManagedKafkaEventSourceConfig   *SelfManagedKafkaEventSourceConfig   `wire:"SelfManagedKafkaEventSourceConfig"`
+	ScalingConfig                       *ScalingConfig                       `wire:"ScalingConfig"`
+	DocumentDBEventSourceConfig         *DocumentDBEventSourceConfig         `wire:"DocumentDBEventSourceConfig"`
+	KMSKeyArn                           *string                              `wire:"KMSKeyArn"`
+	FilterCriteriaError                 *FilterCriteriaError                 `wire:"FilterCriteriaError"`
+	EventSourceMappingArn               *string                              `wire:"EventSourceMappingArn"`
+	MetricsConfig                       *EventSourceMappingMetricsConfig     `wire:"MetricsConfig"`
+	LoggingConfig                       *EventSourceMappingLoggingConfig     `wire:"LoggingConfig"`
+	ProvisionedPollerConfig             *ProvisionedPollerConfig             `wire:"ProvisionedPollerConfig"`
+}
+
+// EventSourceMappingLoggingConfig is a shape of the model.
+type EventSourceMappingLoggingConfig struct {
+	SystemLogLevel *string `wire:"SystemLogLevel" enum:"DEBUG|INFO|WARN"`
+}
+
+// EventSourceMappingMetricsConfig is a shape of the model.
+type EventSourceMappingMetricsConfig struct {
+	Metrics []string `wire:"Metrics" max:"3" e.enum:"EventCount|ErrorCount|KafkaMetrics"`
+}
+
 // FileSystemConfig is a shape of the model.
 type FileSystemConfig struct {
 	Arn            string `wire:"Arn" opt:"required" max:"256" pattern:"arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:access-point/fsap-[a-f0-9]{17}$|^arn:aws[-a-z]*:s3files:[0-9a-z-:]+:file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}"`
 	LocalMountPath string `wire:"LocalMountPath" opt:"required" max:"160" pattern:"/mnt/[a-zA-Z0-9-_.]+"`
+}
+
+// Filter is a shape of the model.
+type Filter struct {
+	Pattern *string `wire:"Pattern" max:"4096" pattern:".*"`
+}
+
+// FilterCriteria is a shape of the model.
+type FilterCriteria struct {
+	Filters []Filter `wire:"Filters"`
+}
+
+// FilterCriteriaError is a shape of the model.
+type FilterCriteriaError struct {
+	ErrorCode *string `wire:"ErrorCode"`
+	Message   *string `wire:"Message"`
 }
 
 // FunctionCode is a shape of the model.
@@ -476,6 +601,11 @@ type GetCodeSigningConfigInput struct {
 // GetCodeSigningConfigOutput is the model's GetCodeSigningConfigResponse.
 type GetCodeSigningConfigOutput struct {
 	CodeSigningConfig *CodeSigningConfig `wire:"CodeSigningConfig" opt:"required"`
+}
+
+// GetEventSourceMappingInput is the model's GetEventSourceMappingRequest.
+type GetEventSourceMappingInput struct {
+	UUID string `wire:"UUID" in:"uri" opt:"required"`
 }
 
 // GetFunctionCodeSigningConfigInput is the model's GetFunctionCodeSigningConfigRequest.
@@ -708,6 +838,25 @@ type InvokeWithResponseStreamResponseEvent struct {
 	InvokeComplete *InvokeWithResponseStreamCompleteEvent `wire:"InvokeComplete"`
 }
 
+// KafkaSchemaRegistryAccessConfig is a shape of the model.
+type KafkaSchemaRegistryAccessConfig struct {
+	Type *string `wire:"Type" enum:"BASIC_AUTH|CLIENT_CERTIFICATE_TLS_AUTH|SERVER_ROOT_CA_CERTIFICATE"`
+	URI  *string `wire:"URI" pattern:"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}(-gov)?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)"`
+}
+
+// KafkaSchemaRegistryConfig is a shape of the model.
+type KafkaSchemaRegistryConfig struct {
+	SchemaRegistryURI       *string                           `wire:"SchemaRegistryURI" min:"1" max:"10000" pattern:"[a-zA-Z0-9-\\/*:_+=.@-]*"`
+	EventRecordFormat       *string                           `wire:"EventRecordFormat" enum:"JSON|SOURCE"`
+	AccessConfigs           []KafkaSchemaRegistryAccessConfig `wire:"AccessConfigs"`
+	SchemaValidationConfigs []KafkaSchemaValidationConfig     `wire:"SchemaValidationConfigs"`
+}
+
+// KafkaSchemaValidationConfig is a shape of the model.
+type KafkaSchemaValidationConfig struct {
+	Attribute *string `wire:"Attribute" enum:"KEY|VALUE"`
+}
+
 // LambdaManagedInstancesCapacityProviderConfig is a shape of the model.
 type LambdaManagedInstancesCapacityProviderConfig struct {
 	CapacityProviderArn                   string   `wire:"CapacityProviderArn" opt:"required" min:"1" max:"140" pattern:"arn:aws[a-zA-Z-]*:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:capacity-provider:[a-zA-Z0-9-_]+"`
@@ -782,6 +931,20 @@ type ListCodeSigningConfigsInput struct {
 type ListCodeSigningConfigsOutput struct {
 	NextMarker         *string             `wire:"NextMarker"`
 	CodeSigningConfigs []CodeSigningConfig `wire:"CodeSigningConfigs"`
+}
+
+// ListEventSourceMappingsInput is the model's ListEventSourceMappingsRequest.
+type ListEventSourceMappingsInput struct {
+	EventSourceArn *string `wire:"EventSourceArn" in:"querystring" pattern:"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}(-gov)?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)"`
+	FunctionName   *string `wire:"FunctionName" in:"querystring" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
+	Marker         *string `wire:"Marker" in:"querystring"`
+	MaxItems       *int32  `wire:"MaxItems" in:"querystring" min:"1" max:"10000"`
+}
+
+// ListEventSourceMappingsOutput is the model's ListEventSourceMappingsResponse.
+type ListEventSourceMappingsOutput struct {
+	NextMarker          *string                           `wire:"NextMarker"`
+	EventSourceMappings []EventSourceMappingConfiguration `wire:"EventSourceMappings"`
 }
 
 // ListFunctionEventInvokeConfigsInput is the model's ListFunctionEventInvokeConfigsRequest.
@@ -931,6 +1094,13 @@ type ProvisionedConcurrencyConfigListItem struct {
 	LastModified                             *string `wire:"LastModified"`
 }
 
+// ProvisionedPollerConfig is a shape of the model.
+type ProvisionedPollerConfig struct {
+	MinimumPollers  *int32  `wire:"MinimumPollers" min:"1" max:"200"`
+	MaximumPollers  *int32  `wire:"MaximumPollers" min:"1" max:"2000"`
+	PollerGroupName *string `wire:"PollerGroupName" max:"128" pattern:"[a-zA-Z0-9-_]*"`
+}
+
 // PublishLayerVersionInput is the model's PublishLayerVersionRequest.
 type PublishLayerVersionInput struct {
 	LayerName               string                    `wire:"LayerName" in:"uri" opt:"required" min:"1" max:"140" pattern:"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+"`
@@ -1061,6 +1231,22 @@ type RuntimeVersionError struct {
 	Message   *string `wire:"Message" opt:"sensitive"`
 }
 
+// ScalingConfig is a shape of the model.
+type ScalingConfig struct {
+	MaximumConcurrency *int32 `wire:"MaximumConcurrency" min:"2" max:"1000"`
+}
+
+// SelfManagedEventSource is a shape of the model.
+type SelfManagedEventSource struct {
+	Endpoints map[string][]string `wire:"Endpoints" min:"1" max:"2" k.enum:"KAFKA_BOOTSTRAP_SERVERS" e.min:"1" e.max:"10" e.e.min:"1" e.e.max:"300" e.e.pattern:"(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\\-]*[a-zA-Z0-9])\\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\\-]*[A-Za-z0-9]):[0-9]{1,5}"`
+}
+
+// SelfManagedKafkaEventSourceConfig is a shape of the model.
+type SelfManagedKafkaEventSourceConfig struct {
+	ConsumerGroupId      *string                    `wire:"ConsumerGroupId" min:"1" max:"200" pattern:"[a-zA-Z0-9-\\/*:_+=.@-]*"`
+	SchemaRegistryConfig *KafkaSchemaRegistryConfig `wire:"SchemaRegistryConfig"`
+}
+
 // SnapStart is a shape of the model.
 type SnapStart struct {
 	ApplyOn *string `wire:"ApplyOn" enum:"PublishedVersions|None"`
@@ -1070,6 +1256,12 @@ type SnapStart struct {
 type SnapStartResponse struct {
 	ApplyOn            *string `wire:"ApplyOn"`
 	OptimizationStatus *string `wire:"OptimizationStatus"`
+}
+
+// SourceAccessConfiguration is a shape of the model.
+type SourceAccessConfiguration struct {
+	Type *string `wire:"Type" enum:"BASIC_AUTH|VPC_SUBNET|VPC_SECURITY_GROUP|SASL_SCRAM_512_AUTH|SASL_SCRAM_256_AUTH|VIRTUAL_HOST|CLIENT_CERTIFICATE_TLS_AUTH|SERVER_ROOT_CA_CERTIFICATE"`
+	URI  *string `wire:"URI" min:"1" max:"200" pattern:"[a-zA-Z0-9-\\/*:_+=.@-]*"`
 }
 
 // TagResourceInput is the model's TagResourceRequest.
@@ -1126,6 +1318,32 @@ type UpdateCodeSigningConfigInput struct {
 // UpdateCodeSigningConfigOutput is the model's UpdateCodeSigningConfigResponse.
 type UpdateCodeSigningConfigOutput struct {
 	CodeSigningConfig *CodeSigningConfig `wire:"CodeSigningConfig" opt:"required"`
+}
+
+// UpdateEventSourceMappingInput is the model's UpdateEventSourceMappingRequest.
+type UpdateEventSourceMappingInput struct {
+	UUID                                string                               `wire:"UUID" in:"uri" opt:"required"`
+	FunctionName                        *string                              `wire:"FunctionName" min:"1" max:"256" pattern:"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"`
+	Enabled                             *bool                                `wire:"Enabled"`
+	BatchSize                           *int32                               `wire:"BatchSize" min:"1" max:"10000"`
+	FilterCriteria                      *FilterCriteria                      `wire:"FilterCriteria"`
+	MaximumBatchingWindowInSeconds      *int32                               `wire:"MaximumBatchingWindowInSeconds" min:"0" max:"300"`
+	DestinationConfig                   *DestinationConfig                   `wire:"DestinationConfig"`
+	MaximumRecordAgeInSeconds           *int32                               `wire:"MaximumRecordAgeInSeconds" min:"-1" max:"604800"`
+	BisectBatchOnFunctionError          *bool                                `wire:"BisectBatchOnFunctionError"`
+	MaximumRetryAttempts                *int32                               `wire:"MaximumRetryAttempts" min:"-1" max:"10000"`
+	ParallelizationFactor               *int32                               `wire:"ParallelizationFactor" min:"1" max:"10"`
+	SourceAccessConfigurations          []SourceAccessConfiguration          `wire:"SourceAccessConfigurations" max:"22"`
+	TumblingWindowInSeconds             *int32                               `wire:"TumblingWindowInSeconds" min:"0" max:"900"`
+	FunctionResponseTypes               []string                             `wire:"FunctionResponseTypes" max:"1" e.enum:"ReportBatchItemFailures"`
+	ScalingConfig                       *ScalingConfig                       `wire:"ScalingConfig"`
+	AmazonManagedKafkaEventSourceConfig *AmazonManagedKafkaEventSourceConfig `wire:"AmazonManagedKafkaEventSourceConfig"`
+	SelfManagedKafkaEventSourceConfig   *SelfManagedKafkaEventSourceConfig   `wire:"SelfManagedKafkaEventSourceConfig"`
+	DocumentDBEventSourceConfig         *DocumentDBEventSourceConfig         `wire:"DocumentDBEventSourceConfig"`
+	KMSKeyArn                           *string                              `wire:"KMSKeyArn" pattern:"(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()"`
+	MetricsConfig                       *EventSourceMappingMetricsConfig     `wire:"MetricsConfig"`
+	LoggingConfig                       *EventSourceMappingLoggingConfig     `wire:"LoggingConfig"`
+	ProvisionedPollerConfig             *ProvisionedPollerConfig             `wire:"ProvisionedPollerConfig"`
 }
 
 // UpdateFunctionCodeInput is the model's UpdateFunctionCodeRequest.

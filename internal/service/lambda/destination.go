@@ -18,6 +18,9 @@ import (
 	"github.com/bastide-cloud/bastide/internal/store"
 )
 
+// recordTime is how records write times.
+const recordTime = "2006-01-02T15:04:05.000Z"
+
 // maxLoop is how often a function may run in one chain of events. Source: AWS Lambda Developer Guide,
 // "Use Lambda recursive loop detection": about 16 times.
 const maxLoop = 16
@@ -61,7 +64,7 @@ func (a *attempt) word(condition string) (*queued, []byte) {
 	if to == "" {
 		return nil, nil
 	}
-	w := invocation{Version: "1.0", Timestamp: a.s.Clock.Now().UTC().Format("2006-01-02T15:04:05.000Z"), RequestPayload: document(a.body, "{}")}
+	w := invocation{Version: "1.0", Timestamp: a.s.Clock.Now().UTC().Format(recordTime), RequestPayload: document(a.body, "{}")}
 	w.RequestContext.RequestID, w.RequestContext.Condition, w.RequestContext.Count = a.q.RequestID, condition, a.count()
 	w.RequestContext.FunctionARN = a.q.functionKey.arn(qualified(a.q.Qualifier))
 	if a.out != nil {

@@ -15,7 +15,7 @@ import (
 // (images, file systems, dead-letter queues, provisioned concurrency …) are not listed: a template
 // that has one is refused with its place before anything is made.
 func (s *Service) Resources() []gate.Resource {
-	return append(asyncResources(), []gate.Resource{
+	return append(s.asyncResources(), []gate.Resource{
 		{Type: "AWS::Lambda::Function", Attributes: []string{"Arn", "SnapStartResponse.ApplyOn", "SnapStartResponse.OptimizationStatus"},
 			Properties: []string{"FunctionName", "Code", "Code.ZipFile", "Code.S3Bucket", "Code.S3Key", "Code.S3ObjectVersion", "Runtime", "Handler", "Role",
 				"Description", "Timeout", "MemorySize", "Environment", "Layers", "Architectures", "PackageType", "EphemeralStorage", "EphemeralStorage.Size",

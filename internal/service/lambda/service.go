@@ -39,6 +39,10 @@ type Deps struct {
 	Publishers Publishers
 	Arch       string // this machine's processor: "x86_64" or "arm64"
 	Roles      Roles
+	// Queues and Streams open event sources, by the service in their ARNs; what is in neither cannot be
+	// mapped.
+	Queues  map[string]QueueSource
+	Streams map[string]StreamSource
 	// Alone: no other process works on the store, so that what another had claimed is nobody's.
 	Alone bool
 	// Chance gives a number from 0 up to 1, for weighted aliases.
@@ -79,6 +83,7 @@ type Service struct {
 	roles       roleCache
 	journal     *journal
 	courier     *courier
+	mapped      *mapped
 	waitingMost int64         // events of one function that may wait
 	wishing     chan struct{} // what is to be held ready may have changed
 	delivering  sync.WaitGroup
@@ -86,7 +91,7 @@ type Service struct {
 
 // New makes the service. Run does its background work.
 func New(d Deps) *Service {
-	s := &Service{Deps: d, t: newTables(), courier: newCourier(), waitingMost: maxWaiting, wishing: make(chan struct{}, 1)}
+	s := &Service{Deps: d, t: newTables(), courier: newCourier(), mapped: newMapped(), waitingMost: maxWaiting, wishing: make(chan struct{}, 1)}
 	s.targets.byName = map[reference]*target{}
 	s.roles.held = map[Assumption]*held{}
 	s.journal = &journal{caller: s.logsOf, report: s.report, now: d.Clock.Now, streams: map[fleet.Stream]*stream{}}
@@ -100,7 +105,7 @@ func (s *Service) Unit() gate.Unit {
 
 // Ops is the table: operation, access, needs, handler.
 func (s *Service) Ops() []gate.Op {
-	return append(slices.Concat(s.asyncOps(), s.planeOps()), []gate.Op{
+	return append(slices.Concat(s.asyncOps(), s.mappingOps(), s.planeOps()), []gate.Op{
 		gate.On(lambda.OpCreateFunction, gate.Write, s.needCreate, s.createFunction),
 		gate.On(lambda.OpGetFunction, gate.Read, onFunction(s, "lambda:GetFunction", func(in *lambda.GetFunctionInput) named { return named{in.FunctionName, in.Qualifier} }), s.getFunction),
 		gate.On(lambda.OpGetFunctionConfiguration, gate.Read, onFunction(s, "lambda:GetFunctionConfiguration", func(in *lambda.GetFunctionConfigurationInput) named { return named{in.FunctionName, in.Qualifier} }), s.getFunctionConfiguration),

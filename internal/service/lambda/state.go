@@ -165,6 +165,7 @@ type tables struct {
 	archives    store.Table[archive]
 	reserved    store.Table[reservations]
 	queue       queue
+	mappings    mappings
 	async       parts[invokeConfig]
 	provisioned parts[provision]
 	snaps       parts[snap]
@@ -212,6 +213,7 @@ func newTables() tables {
 		archives:  store.NewTable[archive](space, "archives"),
 		reserved:  store.NewTable[reservations](space, "reserved"),
 		queue:     newQueue(),
+		mappings:  newMappings(),
 		async:     parts[invokeConfig]{store.NewTable[invokeConfig](space, "eventInvokeConfigs"), functions},
 
 		provisioned: parts[provision]{store.NewTable[provision](space, "provisioned"), functions},
