@@ -188,9 +188,9 @@ func updateMappingResource(ctx context.Context, m gate.Making, id string, _, aft
 		ParallelizationFactor: in.ParallelizationFactor, MaximumRetryAttempts: in.MaximumRetryAttempts, MaximumRecordAgeInSeconds: in.MaximumRecordAgeInSeconds,
 		BisectBatchOnFunctionError: in.BisectBatchOnFunctionError, DestinationConfig: in.DestinationConfig, ScalingConfig: in.ScalingConfig}
 	kind := sourceKinds()[serviceOf(*in.EventSourceArn)]
-	orElse(&up.Enabled, true)
-	orElse(&up.BatchSize, kind.batch)
-	orElse(&up.MaximumBatchingWindowInSeconds, 0)
+	byDefault(&up.Enabled, true)
+	byDefault(&up.BatchSize, kind.batch)
+	byDefault(&up.MaximumBatchingWindowInSeconds, 0)
 	if up.FilterCriteria == nil {
 		up.FilterCriteria = &lambda.FilterCriteria{}
 	}
@@ -198,10 +198,10 @@ func updateMappingResource(ctx context.Context, m gate.Making, id string, _, aft
 		up.FunctionResponseTypes = []string{}
 	}
 	if kind.stream {
-		orElse(&up.ParallelizationFactor, 1)
-		orElse(&up.MaximumRetryAttempts, -1)
-		orElse(&up.MaximumRecordAgeInSeconds, -1)
-		orElse(&up.BisectBatchOnFunctionError, false)
+		byDefault(&up.ParallelizationFactor, 1)
+		byDefault(&up.MaximumRetryAttempts, -1)
+		byDefault(&up.MaximumRecordAgeInSeconds, -1)
+		byDefault(&up.BisectBatchOnFunctionError, false)
 		if up.DestinationConfig == nil {
 			up.DestinationConfig = &lambda.DestinationConfig{}
 		}
@@ -219,7 +219,7 @@ func updateMappingResource(ctx context.Context, m gate.Making, id string, _, aft
 	return madeMapping(out), settled(ctx, c, id)
 }
 
-func orElse[T any](p **T, v T) {
+func byDefault[T any](p **T, v T) {
 	if *p == nil {
 		*p = &v
 	}
