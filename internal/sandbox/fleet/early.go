@@ -160,6 +160,7 @@ func delivery(ready, spec sandbox.Spec) (sandbox.Delivery, bool) {
 		argv = nil
 	} else {
 		argv = append(slices.Clone(argv), waitWord)
+		spec.Held = false // it has not begun either before it is told its function
 	}
 	// whatever else a specification says must be so from the start
 	spec.ID, spec.Late, spec.Store, spec.Argv, spec.Env, spec.Dir = ready.ID, ready.Late, ready.Store, argv, ready.Env, ready.Dir
@@ -184,13 +185,15 @@ func (i *instance) occupy(ctx context.Context, r *pool.Ready, d sandbox.Delivery
 		return fail(err)
 	}
 	if r.Channel != nil {
-		if err := r.Channel.SetUp(ctx, runtimes.TaskRoot, spec.Env); err != nil {
+		begin := func(ctx context.Context) error { return r.Channel.SetUp(ctx, runtimes.TaskRoot, spec.Env) }
+		if spec.Held { // its extensions go first
+			i.ext.begin = begin
+		} else if err := begin(ctx); err != nil {
 			return fail(err)
 		}
 		i.worker = r.Channel
 	}
-	journal := i.report.journal
-	output, err := runtimeapi.NewOutput(r.Output, func(event []byte) { journal.line(string(event)) })
+	output, err := runtimeapi.NewOutput(r.Output, i.write())
 	if err != nil {
 		return fail(err)
 	}

@@ -111,9 +111,9 @@ func (fn *Function) notExecuted(err error, program string) error {
 
 // notLaunched answers for an image whose program cannot be started.
 func (i *instance) notLaunched(ev Event, e *entryError) Outcome {
-	i.report.start(ev.RequestID)
+	i.report.start(ev)
 	i.report.journal.line(e.log)
-	i.report.end(ev.RequestID, measures{status: "error", errorType: e.kind})
+	i.report.end(ev, measures{status: "error", errorType: e.kind})
 	r := runtimeapi.Failure(e.kind, "RequestId: "+ev.RequestID+" Error: "+e.words)
 	return Outcome{Payload: r.Payload, FunctionError: "Unhandled", LogTail: i.report.journal.end(), Cold: true}
 }

@@ -58,7 +58,7 @@ func TestImageFunction(t *testing.T) {
 		`["env","LAMBDA_TASK_ROOT"]`:                    `"/var/task"`,
 		`["env","SSL_CERT_FILE"]`:                       `"` + bundlePath + `"`,
 		`["env","AWS_ACCESS_KEY_ID"]`:                   `"ASIAimg"`,
-		`["read","/etc/hosts"]`:                         `"127.0.0.1 localhost\\n"`,
+		`["read","/etc/hosts"]`:                         `"127.0.0.1 localhost sandbox.localdomain sandbox.local sandbox\\n"`,
 		`["read","/etc/resolv.conf"]`:                   `"nameserver 127.0.0.1\\n.*"`,
 		`["write","/srv/x"]`:                            `".*(read-only file system|permission denied)"`,
 		`["write","/tmp/x"]`:                            `"ok"`,

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/sandbox"
+	"github.com/bastide-cloud/bastide/internal/sandbox/extension"
 	"github.com/bastide-cloud/bastide/internal/sandbox/runtimeapi"
 	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
 )
@@ -41,6 +42,7 @@ type instance struct {
 	worker  runtimeapi.Worker
 	output  *runtimeapi.Output
 	report  report
+	ext     *extensions
 	expires time.Time // of the credentials inside
 	outside *outside
 
@@ -58,6 +60,7 @@ type instance struct {
 	timer  *time.Timer
 	armed  bool // the timer runs
 	closed bool
+	reason string // that it ends for, where that is known before
 }
 
 // rest is how deep an instance sleeps.
@@ -86,7 +89,7 @@ func (f *Fleet) start(ctx context.Context, g *group, fn *Function) (*instance, e
 	i := &instance{fleet: f, group: g, fn: fn, expires: creds.Expires, ended: make(chan struct{}), connections: make(chan struct{}, maxConnections)}
 	id := f.deps.IDs.Lower(12)
 	stream := f.deps.Clock.Now().UTC().Format("2006/01/02/") + "[" + fn.Version + "]" + f.streamID()
-	i.report = report{&journal{sink: f.deps.Logs, clock: f.deps.Clock, stream: Stream{fn.Account, fn.Region, fn.LogGroup, stream, fn.ARN, fn.Role}}, fn}
+	i.report = report{&journal{sink: f.deps.Logs, clock: f.deps.Clock, stream: Stream{fn.Account, fn.Region, fn.LogGroup, stream, fn.ARN, fn.Role}}, fn, nil}
 	i.report.initStart(rt)
 	if i.outside, err = newOutside(fn.Ways); err != nil {
 		return i, err
@@ -97,6 +100,8 @@ func (f *Fleet) start(ctx context.Context, g *group, fn *Function) (*instance, e
 	}
 	spec.Doors = append(spec.Doors, i.outside.specs()...)
 	spec.ID, spec.Env = "f-"+id, fn.environ(rt, creds, stream, f.deps.APIPort)
+	i.extend(&spec, fn, rt)
+	i.report.initBegins(rt, id)
 	begun := f.deps.Clock.Now()
 	if err := i.enter(ctx, spec, rt); err != nil {
 		return i, fn.notExecuted(err, spec.Argv[0])
@@ -106,6 +111,7 @@ func (f *Fleet) start(ctx context.Context, g *group, fn *Function) (*instance, e
 		err = i.bound()
 	}
 	i.initTime = f.deps.Clock.Now().Sub(begun)
+	i.report.initialised(i.initTime, err)
 	return i, err
 }
 
@@ -134,6 +140,7 @@ func (f *Fleet) sandboxOf(fn *Function, rt *runtimes.Runtime, launch runtimes.La
 			{Name: doorTLS, Network: "tcp", Address: "127.0.0.1:443"},
 			{Name: doorDNS, Network: "udp", Address: "127.0.0.1:53"},
 			{Name: doorWatch, Network: "watch"},
+			{Name: doorRuntime, Network: "tcp", Address: runtimeAPI},
 		},
 	}
 	if fn.Image != nil {
@@ -141,16 +148,13 @@ func (f *Fleet) sandboxOf(fn *Function, rt *runtimes.Runtime, launch runtimes.La
 			return s, err
 		}
 	}
-	if !rt.Channel() {
-		s.Doors = append(s.Doors, sandbox.DoorSpec{Name: doorRuntime, Network: "tcp", Address: runtimeAPI})
-	}
 	return s, nil
 }
 
 // What functions find of the network's configuration.
 const (
 	resolverFile = "nameserver 127.0.0.1\noptions timeout:1 attempts:2\n"
-	hostsFile    = "127.0.0.1 localhost\n"
+	hostsFile    = "127.0.0.1 localhost " + extension.Hosts + "\n"
 )
 
 // root is the runtime's image with the few files of /etc that programs look for.
@@ -187,8 +191,7 @@ func (i *instance) open(ctx context.Context, spec sandbox.Spec) error {
 	if c := box.Channel(); c != nil {
 		i.worker = runtimeapi.NewChannel(c)
 	}
-	journal := i.report.journal
-	i.output, err = runtimeapi.NewOutput(r, func(event []byte) { journal.line(string(event)) })
+	i.output, err = runtimeapi.NewOutput(r, i.write())
 	if err != nil {
 		err = errors.Join(err, i.box.Kill(), r.Close())
 		i.box = nil
@@ -196,12 +199,23 @@ func (i *instance) open(ctx context.Context, spec sandbox.Spec) error {
 	return err
 }
 
+// write takes what the function writes.
+func (i *instance) write() func([]byte) {
+	journal, telemetry := i.report.journal, i.ext.set.Telemetry()
+	return func(event []byte) {
+		line := string(event)
+		journal.line(line)
+		telemetry.Function(line)
+	}
+}
+
 // serve attaches what stands behind the doors.
 func (i *instance) serve(rt *runtimes.Runtime) {
 	doors, deps := i.box.Doors(), i.fleet.deps
 	if !rt.Channel() {
-		i.worker = runtimeapi.ServeHTTP(doors[doorRuntime].Listener)
+		i.worker = runtimeapi.NewHTTP()
 	}
+	go extension.Serve(doors[doorRuntime].Listener, i.ext)
 	go deps.Serve(*i.fn, doors[doorAPI].Listener)
 	go deps.Serve(*i.fn, tls.NewListener(doors[doorTLS].Listener, deps.CA.ServerConfig()))
 	i.lead(doors)
@@ -214,6 +228,7 @@ func (i *instance) follow() {
 	i.output.Flush()
 	_ = i.output.Close() // it was only read
 	_ = i.worker.Close() // lets a waiting Invoke go
+	i.ext.close()
 	i.report.journal.flush()
 	close(i.ended)
 	i.fleet.gone(i)
@@ -224,8 +239,17 @@ func (i *instance) follow() {
 func (i *instance) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, initLimit+i.fn.Timeout)
 	defer cancel()
-	err := i.worker.Ready(ctx)
+	if err := i.ext.launch(ctx); err != nil {
+		return err
+	}
+	guarded, release := i.ext.set.Guard(ctx)
+	err := i.worker.Ready(guarded)
+	release()
 	i.output.Flush()
+	i.report.runtimeReady(err)
+	if err == nil {
+		err = i.ext.initialised(ctx)
+	}
 	return err
 }
 
@@ -296,22 +320,12 @@ func (i *instance) wake() bool {
 	case <-i.ended:
 		return false
 	default:
-		return !i.closed
+		return !i.closed && !i.ext.spoiled()
 	}
 }
 
-// close ends the instance and returns when nothing is left of it.
-func (i *instance) close() error {
-	i.mu.Lock()
-	i.closed = true
-	if i.timer != nil {
-		i.timer.Stop()
-	}
-	i.mu.Unlock()
-	err := i.box.Kill()
-	<-i.ended
-	return err
-}
+// close ends the instance, which nobody needs any more, and returns when nothing is left of it.
+func (i *instance) close() error { return i.end(spindown) }
 
 // entryError is a custom runtime without a program, or an image whose program cannot be started; kind
 // and log are what Lambda calls and writes of the latter.

@@ -21,6 +21,7 @@ type Event struct {
 	// Sink takes the answer, streamed or not, while the function makes it; the Outcome has then an
 	// error's document at most. Nil: the Outcome has the answer.
 	Sink Sink
+	Tail bool // Outcome.LogTail is wanted whole, which extensions may delay
 }
 
 // Outcome is how an invocation went.
@@ -46,14 +47,21 @@ func (f *Fleet) Invoke(ctx context.Context, fn Function, ev Event) (Outcome, err
 	if err != nil {
 		return Outcome{}, err
 	}
-	defer f.leave(&fn, l)
+	handed := false // to the instance, which leaves when its extensions are done too
+	leave := func() { f.leave(&fn, l) }
+	defer func() {
+		if !handed {
+			leave()
+		}
+	}()
 	i, g, err := f.take(&fn, of)
 	if err != nil {
 		return Outcome{}, err
 	}
 	if i != nil {
 		i.report.journal.begin()
-		return i.run(ev, 0), nil
+		handed = true
+		return i.run(ev, 0, leave), nil
 	}
 	for range startTries {
 		if i, err = f.start(context.WithoutCancel(ctx), g, &fn); !errors.Is(err, sandbox.ErrCutShort) {
@@ -66,7 +74,8 @@ func (f *Fleet) Invoke(ctx context.Context, fn Function, ev Event) (Outcome, err
 		f.started(nil)
 	}
 	if err == nil {
-		return i.run(ev, i.initTime), nil
+		handed = true
+		return i.run(ev, i.initTime, leave), nil
 	}
 	f.done(g)
 	if i == nil || i.box == nil {
@@ -92,38 +101,43 @@ func (i *instance) noEntry(ev Event, err error) (Outcome, error) {
 func (i *instance) failedStart(ev Event, err error) (Outcome, error) {
 	var res runtimeapi.Result
 	m := measures{init: 0, status: "error"}
-	if e, ok := errors.AsType[*runtimeapi.InitError](err); ok {
+	if f := i.ext.set.Failure(); f != nil {
+		i.report.initFailed(i.initTime, f.Type)
+		i.report.start(ev)
+		res = i.report.failed(ev.RequestID, f)
+	} else if e, ok := errors.AsType[*runtimeapi.InitError](err); ok {
 		res = runtimeapi.Result{Payload: e.Payload, Failed: true, ErrorType: e.Type}
-		_ = i.close() // it is of no more use
+		i.finish() // it is of no more use
 		i.report.initFailed(i.initTime, res.ErrorType)
-		i.report.start(ev.RequestID)
+		i.report.start(ev)
 	} else {
-		i.report.start(ev.RequestID)
+		i.report.start(ev)
 		res, m.status = i.broken(ev, err)
 	}
-	m.errorType, m.peak = res.ErrorType, i.exit.Peak
-	i.report.end(ev.RequestID, m)
+	m.errorType, m.peak = res.ErrorType, i.lastPeak()
+	i.report.end(ev, m)
+	i.endFor(m.status)
 	return Outcome{Payload: res.Payload, FunctionError: "Unhandled", LogTail: i.report.journal.end(), Cold: true}, nil
 }
 
-// run serves one event on a ready instance and gives the instance back.
-func (i *instance) run(ev Event, initTime time.Duration) Outcome {
+// run serves one event on a ready instance and gives the instance back, which leave tells of.
+func (i *instance) run(ev Event, initTime time.Duration, leave func()) Outcome {
 	clock := i.fleet.deps.Clock
-	i.report.start(ev.RequestID)
+	i.report.start(ev)
 	begun := clock.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), i.fn.Timeout)
-	res, err := i.serveEvent(ctx, runtimeapi.Invocation{
+	j := i.join(ctx, ev, begun)
+	res, err := i.serveEvent(j.context(ctx), runtimeapi.Invocation{
 		RequestID: ev.RequestID, Deadline: begun.Add(i.fn.Timeout), ARN: ev.ARN, TraceID: ev.TraceID,
 		ClientContext: ev.ClientContext, Identity: ev.Identity, TenantID: ev.TenantID, Payload: ev.Payload,
 	}, ev.Sink)
-	cancel()
 	m := measures{duration: clock.Now().Sub(begun), init: initTime, status: "success"}
 	i.output.Flush()
 	if err != nil {
-		if res, m.status = i.broken(ev, err); m.status == "timeout" {
+		if res, m.status = i.broken(ev, err); m.status == timeout {
 			m.duration = i.fn.Timeout
 		}
-		m.peak = i.exit.Peak
+		m.peak = i.lastPeak()
 	} else {
 		m.peak = i.memoryPeak(begun, m.duration)
 	}
@@ -134,9 +148,15 @@ func (i *instance) run(ev Event, initTime time.Duration) Outcome {
 			m.status = "error"
 		}
 	}
-	i.report.end(ev.RequestID, m)
+	keep := err == nil && !res.Spent
+	if j != nil {
+		return j.conclude(m, out, keep, func() { cancel(); leave() })
+	}
+	cancel()
+	i.report.end(ev, m)
 	out.LogTail = i.report.journal.end()
-	i.fleet.put(i, m.duration, err == nil && !res.Spent)
+	i.fleet.put(i, m.duration, keep)
+	leave()
 	return out
 }
 
@@ -159,12 +179,15 @@ func (i *instance) memoryPeak(begun time.Time, took time.Duration) int64 {
 
 // broken ends an instance that gave no answer and says what became of it.
 func (i *instance) broken(ev Event, err error) (runtimeapi.Result, string) {
+	if f := i.ext.set.Failure(); f != nil {
+		return i.report.failed(ev.RequestID, f), "error"
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		_ = i.close() // with its whole tree of processes
-		return i.report.timedOut(ev.RequestID, i.fn.Timeout), "timeout"
+		i.finish() // with its whole tree of processes
+		return i.report.timedOut(ev.RequestID, i.fn.Timeout), timeout
 	}
 	if errors.Is(err, errTooLong) {
-		_ = i.close() // as above
+		i.finish() // as above
 		return tooLong(), "error"
 	}
 	// The stream ends a moment before the process does; one that closed it and lives on is ended.
@@ -174,8 +197,10 @@ func (i *instance) broken(ev Event, err error) (runtimeapi.Result, string) {
 	select {
 	case <-i.ended:
 		exit = i.exit
+	case <-i.ext.gone:
+		exit.Code, exit.Signal = i.ext.how.Code, i.ext.how.Signal
 	case <-grace.C:
-		_ = i.close() // as above
+		i.finish() // as above
 	}
 	return i.report.ended(ev.RequestID, exit), "error"
 }

@@ -63,6 +63,13 @@ func (j *journal) end() []byte {
 	return append([]byte{}, j.tail[max(0, len(j.tail)-tailBytes):]...)
 }
 
+// sofar is the tail of an invocation that goes on.
+func (j *journal) sofar() []byte {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return append([]byte{}, j.tail[max(0, len(j.tail)-tailBytes):]...)
+}
+
 // late delivers what has waited.
 func (j *journal) late() {
 	j.mu.Lock()

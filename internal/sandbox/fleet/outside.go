@@ -13,6 +13,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/base/way"
 	"github.com/bastide-cloud/bastide/internal/sandbox"
 	"github.com/bastide-cloud/bastide/internal/sandbox/ca"
+	"github.com/bastide-cloud/bastide/internal/sandbox/extension"
 )
 
 // Limits of what one function declares and uses. Doors are sockets that travel in one frame, beside
@@ -143,7 +144,7 @@ func (o *outside) lookup(host string) (netip.Addr, error) {
 	if at, ok := o.named[host]; ok {
 		return at, nil
 	}
-	if ca.Covers(host) || host == "localhost" || strings.HasSuffix(host, ".localhost") {
+	if slices.Contains(strings.Fields(extension.Hosts), host) || ca.Covers(host) || host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return loopback, nil
 	}
 	if !way.IsName(host) || way.IsMetadata(host) || !slices.ContainsFunc(o.ways, func(w way.Way) bool { return w.Names(host) }) {

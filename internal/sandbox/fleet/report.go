@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/sandbox"
-	"github.com/bastide-cloud/bastide/internal/sandbox/bootstrap"
+	"github.com/bastide-cloud/bastide/internal/sandbox/extension"
 	"github.com/bastide-cloud/bastide/internal/sandbox/runtimeapi"
 	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
 )
@@ -19,16 +19,25 @@ import (
 type report struct {
 	journal *journal
 	fn      *Function
+	set     *extension.Set // nil before there is one
+}
+
+// telemetry is where extensions hear of what is reported, nil where none listens.
+func (r report) telemetry() *extension.Telemetry {
+	if r.set == nil || !r.set.Telemetry().Listening() {
+		return nil
+	}
+	return r.set.Telemetry()
 }
 
 func (r report) json() bool { return strings.EqualFold(r.fn.LogFormat, "JSON") }
 
 // event writes a platform event of the JSON format.
-func (r report) event(kind string, record map[string]any) {
+func (r report) event(kind string, record any) {
 	body, err := json.Marshal(struct {
-		Time   string         `json:"time"`
-		Type   string         `json:"type"`
-		Record map[string]any `json:"record"`
+		Time   string `json:"time"`
+		Type   string `json:"type"`
+		Record any    `json:"record"`
 	}{r.journal.clock.Now().UTC().Format("2006-01-02T15:04:05.000Z"), "platform." + kind, record})
 	if err == nil { // texts and numbers always marshal
 		r.journal.line(string(body))
@@ -39,13 +48,7 @@ func (r report) initStart(rt *runtimes.Runtime) {
 	if r.fn.Image != nil {
 		return // it has no runtime that Lambda could tell the version of
 	}
-	name := rt.Name
-	switch rt.Family {
-	case bootstrap.Node:
-		name = "nodejs:" + rt.Full
-	case bootstrap.Python:
-		name = "python:" + rt.Full
-	}
+	name := runtimeVersion(rt)
 	if r.json() {
 		r.event("initStart", map[string]any{"initializationType": r.fn.initType(), "phase": "init", "runtimeVersion": name,
 			"functionName": r.fn.Name, "functionVersion": r.fn.Version})
@@ -63,7 +66,11 @@ func (r report) initFailed(d time.Duration, errorType string) {
 	r.journal.line(fmt.Sprintf("INIT_REPORT Init Duration: %.2f ms\tPhase: init\tStatus: error\tError Type: %s", ms(d), errorType))
 }
 
-func (r report) start(requestID string) {
+func (r report) start(ev Event) {
+	requestID := ev.RequestID
+	if t := r.telemetry(); t != nil {
+		t.Platform(extension.KindStart, extension.Start{RequestID: requestID, Version: r.fn.Version, Tracing: extension.TracingOf(ev.TraceID)})
+	}
 	if r.json() {
 		r.event("start", map[string]any{"requestId": requestID, "version": r.fn.Version})
 		return
@@ -77,13 +84,20 @@ type measures struct {
 	peak           int64         // bytes
 	status         string        // "success", "timeout", "error"
 	errorType      string
+	spans          []extension.Span
 }
 
 // end writes the last lines of an invocation.
-func (r report) end(requestID string, m measures) {
+func (r report) end(ev Event, m measures) {
+	requestID := ev.RequestID
 	// Lambda bills the start of an instance too, since August 2025.
 	billed := int64(math.Ceil(ms(m.duration + m.init)))
 	used := (m.peak + 1<<20 - 1) >> 20
+	if t := r.telemetry(); t != nil {
+		t.Platform(extension.KindReport, extension.Report{RequestID: requestID, Status: m.status, ErrorType: m.errorType,
+			Metrics: extension.Metrics{Duration: ms(m.duration), Billed: billed, MemoryMB: r.fn.MemoryMB, MaxMemoryMB: used, InitDuration: ms(m.init)},
+			Spans:   m.spans, Tracing: extension.TracingOf(ev.TraceID)})
+	}
 	if r.json() {
 		metrics := map[string]any{"durationMs": ms(m.duration), "billedDurationMs": billed, "memorySizeMB": r.fn.MemoryMB, "maxMemoryUsedMB": used}
 		if m.init > 0 {

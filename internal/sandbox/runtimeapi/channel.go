@@ -157,6 +157,14 @@ func (c *Channel) broken(f frame) error {
 	return c.spent
 }
 
+// Yield asks the guest to wait for its events, from now on, in a way that lets the rest of its program
+// go on meanwhile: node's otherwise waits in a call that keeps its event loop from turning. It may be
+// called while an invocation runs, for which it is no event.
+func (c *Channel) Yield() error {
+	_, err := c.stream.Write(appendHeader(nil, kindYield, 0, 0))
+	return err
+}
+
 // Close ends the stream; an Invoke that waits returns ErrGone.
 func (c *Channel) Close() error { return c.stream.Close() }
 

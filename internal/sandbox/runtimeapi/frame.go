@@ -23,6 +23,7 @@ type kind byte
 const (
 	kindSetUp     kind = 'U' // host → guest: what a guest that was started early is told, see SetUp
 	kindInvoke    kind = 'I' // host → guest
+	kindYield     kind = 'Y' // host → guest: wait for events in a way that lets other work go on, see Yield
 	kindWaiting   kind = 'W' // guest → host: it waits for a set-up; empty
 	kindReady     kind = 'H' // guest → host: the handler is loaded; empty
 	kindInitError kind = 'F' // guest → host: an error document

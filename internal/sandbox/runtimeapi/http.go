@@ -22,7 +22,8 @@ import (
 // Closing is the only way in which it learns that the guest died; whoever watches the process
 // calls Close.
 type HTTP struct {
-	server *http.Server
+	mux    *http.ServeMux
+	server *http.Server  // nil if it is somebody else's
 	turn   chan struct{} // holds one token: taken for a whole Ready or Invoke
 	ready  chan struct{} // closed by the first request for an invocation
 	closed chan struct{} // closed by Close
@@ -56,18 +57,9 @@ type exchange struct {
 
 // ServeHTTP starts to serve on l and takes it over.
 func ServeHTTP(l net.Listener) *HTTP {
-	h := &HTTP{
-		turn: make(chan struct{}, 1), ready: make(chan struct{}), closed: make(chan struct{}),
-		events: make(chan *exchange), state: stateStarting, initDone: make(chan struct{}),
-	}
-	mux := http.NewServeMux()
-	const v = "/2018-06-01/runtime/"
-	mux.HandleFunc("GET "+v+"invocation/next", h.next)
-	mux.HandleFunc("POST "+v+"invocation/{id}/response", h.response)
-	mux.HandleFunc("POST "+v+"invocation/{id}/error", h.failure)
-	mux.HandleFunc("POST "+v+"init/error", h.initError)
+	h := NewHTTP()
 	h.server = &http.Server{
-		Handler:           mux,
+		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		MaxHeaderBytes:    1 << 20, // the cause of an error travels in a header
 		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
@@ -75,6 +67,29 @@ func ServeHTTP(l net.Listener) *HTTP {
 	go func() { _ = h.server.Serve(l) }() // ends with ErrServerClosed, by Close
 	return h
 }
+
+// NewHTTP is a Worker that somebody else serves: it answers the paths below Prefix. Closing it lets its
+// waiters go and leaves the listener alone, which others may answer on too.
+func NewHTTP() *HTTP {
+	h := &HTTP{
+		turn: make(chan struct{}, 1), ready: make(chan struct{}), closed: make(chan struct{}),
+		events: make(chan *exchange), state: stateStarting, initDone: make(chan struct{}),
+	}
+	mux := http.NewServeMux()
+	const v = Prefix + "runtime/"
+	mux.HandleFunc("GET "+v+"invocation/next", h.next)
+	mux.HandleFunc("POST "+v+"invocation/{id}/response", h.response)
+	mux.HandleFunc("POST "+v+"invocation/{id}/error", h.failure)
+	mux.HandleFunc("POST "+v+"init/error", h.initError)
+	h.mux = mux
+	return h
+}
+
+// Prefix is what the Runtime API's paths begin with.
+const Prefix = "/2018-06-01/"
+
+// ServeHTTP implements http.Handler.
+func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
 // Ready waits for the guest's first request for an invocation.
 func (h *HTTP) Ready(ctx context.Context) error {
@@ -143,6 +158,9 @@ func (h *HTTP) Close() error {
 		close(h.closed)
 	}
 	h.mu.Unlock()
+	if h.server == nil {
+		return nil
+	}
 	return h.server.Close()
 }
 

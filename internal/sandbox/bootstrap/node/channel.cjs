@@ -9,7 +9,7 @@ const FD = 3;
 const HEADER = 9;
 const CHUNK = 64 * 1024;
 
-exports.KIND = { invoke: 0x49, waiting: 0x57, ready: 0x48, initError: 0x46, response: 0x52, error: 0x45, fatal: 0x58,
+exports.KIND = { invoke: 0x49, yield: 0x59, waiting: 0x57, ready: 0x48, initError: 0x46, response: 0x52, error: 0x45, fatal: 0x58,
   head: 0x53, chunk: 0x43, end: 0x5a };
 exports.MAX_PAYLOAD = 6 * 1024 * 1024 + 100;
 const MAX_ERROR = 250 * 1024;
@@ -60,11 +60,20 @@ exports.atLast = function atLast(end) {
   if (!later) end();
 };
 
-// nextFrame waits for a frame. The host sends one and then waits for its answer, so that nothing
-// follows the frame's last byte.
+// yielding says that Bastide has asked to wait for events by the event loop: somebody in this process
+// has work between them, such as an internal extension or a handler of SIGTERM.
+let yielding = false;
+
+// nextFrame waits for a frame; undefined says that waiting is the event loop's from now on. The host
+// sends an event and then waits for its answer, so that nothing follows the frame's last byte.
 function nextFrame() {
   let buffer = input;
   const have = readAtLeast(buffer, 0, HEADER);
+  if (buffer[4] === exports.KIND.yield) {
+    yielding = true;
+    early = Buffer.from(buffer.subarray(HEADER, have));
+    return undefined;
+  }
   const end = HEADER + buffer.readUInt32BE(0);
   if (end > buffer.length) {
     buffer = Buffer.allocUnsafeSlow(end);
@@ -72,6 +81,39 @@ function nextFrame() {
   }
   readAtLeast(buffer, have, end);
   return { buffer, end };
+}
+
+// early are bytes that were read together with the frame before them.
+let early = Buffer.alloc(0);
+
+// frameByLoop waits for a frame by the event loop.
+function frameByLoop(callback) {
+  let buffer = input;
+  let have = early.copy(buffer);
+  early = Buffer.alloc(0);
+  const read = () => fs.read(FD, buffer, have, buffer.length - have, null, (error, n) => {
+    if (error || n === 0) process.reallyExit(0); // as in readAtLeast
+    have += n;
+    look();
+  });
+  const look = () => {
+    while (have >= HEADER && buffer[4] === exports.KIND.yield) {
+      buffer.copyWithin(0, HEADER, have);
+      have -= HEADER;
+    }
+    const end = have < HEADER ? HEADER : HEADER + buffer.readUInt32BE(0);
+    if (have >= HEADER && have >= end) {
+      callback({ buffer, end });
+      return;
+    }
+    if (end > buffer.length) {
+      const grown = Buffer.allocUnsafeSlow(end);
+      buffer.copy(grown, 0, 0, have);
+      buffer = grown;
+    }
+    read();
+  };
+  look();
 }
 
 // setUp waits for what a runtime that was started before its function was known is told: the working
@@ -87,8 +129,15 @@ exports.setUp = function setUp() {
   return { dir: texts[0], env: texts.slice(1) };
 };
 
-exports.nextInvocation = function nextInvocation() {
-  const { buffer, end } = nextFrame();
+// nextInvocation gives the next event to a callback: at once when it has waited itself, or by the event
+// loop.
+exports.nextInvocation = function nextInvocation(callback) {
+  const frame = yielding ? undefined : nextFrame();
+  if (frame) callback(invocation(frame));
+  else frameByLoop((got) => callback(invocation(got)));
+};
+
+function invocation({ buffer, end }) {
   const seq = buffer.readUInt32BE(5);
   const deadline = buffer.readUInt32BE(HEADER) * 0x100000000 + buffer.readUInt32BE(HEADER + 4);
   let at = HEADER + 8;
@@ -101,7 +150,7 @@ exports.nextInvocation = function nextInvocation() {
     seq, deadline, requestId: text(), arn: text(), traceId: text(), clientContext: text(),
     identity: text(), tenantId: text(), payload: buffer.toString('utf8', at, end),
   };
-};
+}
 
 exports.send = function send(kind, seq, text) {
   const length = Buffer.byteLength(text, 'utf8');

@@ -103,7 +103,10 @@ async function stream(handler, inv) {
 }
 
 function run(handler) {
-  const inv = channel.nextInvocation();
+  channel.nextInvocation((inv) => begin(handler, inv));
+}
+
+function begin(handler, inv) {
   const { current } = logging;
   current.seq = inv.seq;
   current.requestId = inv.requestId;
