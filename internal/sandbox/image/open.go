@@ -114,7 +114,7 @@ func (l *Local) Top() []byte { return l.top }
 
 // Manifest implements Source.
 func (l *Local) Manifest(_ context.Context, digest string) ([]byte, error) {
-	if digest == "" || digest == digestOf(l.top) {
+	if digest == "" || digest == DigestOf(l.top) {
 		return l.top, nil
 	}
 	h, err := v1.NewHash(digest)

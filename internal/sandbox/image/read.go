@@ -112,13 +112,14 @@ func Read(ctx context.Context, src Source, pinned string, want Platform) (*Image
 }
 
 func same(raw []byte, digest, what string) error {
-	if got := digestOf(raw); got != digest {
+	if got := DigestOf(raw); got != digest {
 		return refuse("its %s has the digest %s, not %s", what, got, digest)
 	}
 	return nil
 }
 
-func digestOf(b []byte) string {
+// DigestOf is the digest of a manifest, configuration or archive.
+func DigestOf(b []byte) string {
 	sum := sha256.Sum256(b)
 	return algorithm + hex.EncodeToString(sum[:])
 }
@@ -195,7 +196,7 @@ func readManifest(ctx context.Context, src Source, raw []byte, want Platform) (*
 	if !slices.Contains([]types.MediaType{types.OCIConfigJSON, types.DockerConfigJSON}, m.Config.MediaType) {
 		return nil, refuse("it is an artifact of the type %q, not a container image", m.Config.MediaType)
 	}
-	img := &Image{Digest: digestOf(raw), Manifest: raw}
+	img := &Image{Digest: DigestOf(raw), Manifest: raw}
 	if img.Layers, err = layersOf(m); err != nil {
 		return nil, err
 	}

@@ -217,7 +217,7 @@ func TestBrokenManifestsAreRefused(t *testing.T) {
 		"another digest":    {func(m map[string]any) { layer(m)["digest"] = "sha512:" + strings.Repeat("00", 64) }, "SHA-256"},
 		"a huge layer":      {func(m map[string]any) { layer(m)["size"] = int64(maxBytes) + 1 }, "says that it has"},
 		"a negative layer":  {func(m map[string]any) { layer(m)["size"] = -1 }, "says that it has"},
-		"another config":    {func(m map[string]any) { m["config"].(map[string]any)["digest"] = digestOf(nil) }, "its configuration has the digest"},
+		"another config":    {func(m map[string]any) { m["config"].(map[string]any)["digest"] = DigestOf(nil) }, "its configuration has the digest"},
 		"a huge config":     {func(m map[string]any) { m["config"].(map[string]any)["size"] = maxConfig + 1 }, "its configuration says"},
 		"two layers of one": {func(m map[string]any) { m["layers"] = append(m["layers"].([]any), layer(m)) }, "its configuration is of 1 layers"},
 	} {
@@ -230,12 +230,12 @@ func TestBrokenManifestsAreRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = Read(ctx, made{"": changed, confName.String(): conf, digestOf(nil): conf}, "", Here())
+		_, err = Read(ctx, made{"": changed, confName.String(): conf, DigestOf(nil): conf}, "", Here())
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || !errors.As(err, new(*Error))) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, err := Read(ctx, made{digestOf(nil): raw}, digestOf(nil), Here()); err == nil || !strings.Contains(err.Error(), "its manifest has the digest") {
+	if _, err := Read(ctx, made{DigestOf(nil): raw}, DigestOf(nil), Here()); err == nil || !strings.Contains(err.Error(), "its manifest has the digest") {
 		t.Errorf("another manifest than the pinned one: %v", err)
 	}
 }
@@ -267,7 +267,7 @@ func TestRegistry(t *testing.T) {
 	if want, _ := img.Digest(); got.Digest != want.String() {
 		t.Errorf("%s, want %s", got.Digest, want)
 	}
-	for _, absent := range []string{host + "/team/app:2", host + "/other:1", host + "/team/app@" + digestOf(nil)} {
+	for _, absent := range []string{host + "/team/app:2", host + "/other:1", host + "/team/app@" + DigestOf(nil)} {
 		ref, err := ParseReference(absent)
 		if err != nil {
 			t.Fatal(err)
@@ -359,7 +359,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:00","size":1}]}`), conf)
 	f.Fuzz(func(t *testing.T, manifest, config []byte) {
 		img, err := Read(ctx, everything{manifest, config}, "", Here())
-		if err == nil && (len(img.Layers) == 0 || !ValidDigest(img.Layers[0].DiffID) || img.Digest != digestOf(manifest)) {
+		if err == nil && (len(img.Layers) == 0 || !ValidDigest(img.Layers[0].DiffID) || img.Digest != DigestOf(manifest)) {
 			t.Fatalf("%+v", img)
 		}
 	})

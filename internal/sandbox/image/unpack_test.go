@@ -182,15 +182,15 @@ func TestCompressedLayers(t *testing.T) {
 	} {
 		var b bytes.Buffer
 		pack(&b)
-		good := Layer{Digest: digestOf(b.Bytes()), DiffID: digestOf(plain), Size: int64(b.Len())}
+		good := Layer{Digest: DigestOf(b.Bytes()), DiffID: DigestOf(plain), Size: int64(b.Len())}
 		for what, c := range map[string]struct {
 			layer Layer
 			bytes int64
 			want  string
 		}{
 			"as it is":      {good, 1 << 20, ""},
-			"other digest":  {Layer{Digest: digestOf(nil), DiffID: good.DiffID, Size: good.Size}, 1 << 20, "of the digest"},
-			"other content": {Layer{Digest: good.Digest, DiffID: digestOf(nil), Size: good.Size}, 1 << 20, "uncompressed has the digest"},
+			"other digest":  {Layer{Digest: DigestOf(nil), DiffID: good.DiffID, Size: good.Size}, 1 << 20, "of the digest"},
+			"other content": {Layer{Digest: good.Digest, DiffID: DigestOf(nil), Size: good.Size}, 1 << 20, "uncompressed has the digest"},
 			"longer":        {Layer{Digest: good.Digest, DiffID: good.DiffID, Size: good.Size - 1}, 1 << 20, "longer than"},
 			"shorter":       {Layer{Digest: good.Digest, DiffID: good.DiffID, Size: good.Size + 1}, 1 << 20, "bytes of the digest"},
 			"a bomb":        {good, 5000, "larger than 5000 bytes"},
@@ -265,7 +265,7 @@ func FuzzUnpack(f *testing.F) {
 		}
 		img, blobs := &Image{}, map[string][]byte{}
 		for _, b := range [][]byte{first, second} {
-			d := digestOf(b)
+			d := DigestOf(b)
 			img.Layers, blobs[d] = append(img.Layers, Layer{d, d, int64(len(b))}), b
 		}
 		_, err := Unpack(ctx, img, in, Limits{Bytes: 1 << 16, Entries: 100}, func(l Layer) (io.ReadCloser, error) {

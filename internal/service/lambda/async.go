@@ -253,14 +253,21 @@ func (s *Service) extend(ctx context.Context, g *gate.Gate) error {
 
 // sweep removes unpacked packages that no version and no layer refers to any more.
 func (s *Service) sweep(ctx context.Context, g *gate.Gate) error {
-	used := map[string]bool{}
+	used, images := map[string]bool{}, map[string]bool{}
 	err := job(g, "", "").View(ctx, func(tx *store.Tx) error {
 		clear(used)
+		clear(images)
 		for e, err := range s.t.archives.Scan(tx, store.Key{}, store.Range{}) {
 			if err != nil {
 				return err
 			}
 			used[e.Key.Text(0)] = true
+		}
+		for e, err := range s.t.images.images.Scan(tx, store.Key{}, store.Range{}) {
+			if err != nil {
+				return err
+			}
+			images[e.Key.Text(0)] = true
 		}
 		return nil
 	})
@@ -269,5 +276,6 @@ func (s *Service) sweep(ctx context.Context, g *gate.Gate) error {
 	}
 	s.journal.forget()
 	_, err = s.Code.Sweep(s.Clock.Now(), func(sha string) bool { return used[sha] })
-	return err
+	_, ierr := s.Images.Sweep(s.Clock.Now(), func(sha string) bool { return images[sha] })
+	return errors.Join(err, ierr)
 }

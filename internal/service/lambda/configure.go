@@ -26,6 +26,8 @@ type wishes struct {
 	Tracing                             *lambda.TracingConfig
 	Logging                             *lambda.LoggingConfig
 	Snap                                *lambda.SnapStart
+	Package                             *string
+	Image                               *lambda.ImageConfig
 	Unbuilt                             unbuilt
 }
 
@@ -35,8 +37,6 @@ type unbuilt struct {
 	DeadLetter *lambda.DeadLetterConfig
 	KMSKey     *string
 	Files      []lambda.FileSystemConfig
-	Image      *lambda.ImageConfig
-	Package    *string
 	Capacity   *lambda.CapacityProviderConfig
 	Durable    *lambda.DurableConfig
 	PublishTo  *string
@@ -52,7 +52,6 @@ func (u unbuilt) refuse() error {
 		{u.DeadLetter != nil && wire.Val(u.DeadLetter.TargetArn) != "", "DeadLetterConfig"},
 		{wire.Val(u.KMSKey) != "", "KMSKeyArn"},
 		{len(u.Files) > 0, "FileSystemConfigs"},
-		{u.Image != nil || wire.Val(u.Package) == "Image", "PackageType Image"},
 		{u.Capacity != nil, "CapacityProviderConfig"},
 		{u.Durable != nil, "DurableConfig"},
 		{u.PublishTo != nil, "PublishTo"},
@@ -108,6 +107,9 @@ func (w wishes) apply(k functionKey, v *version) error {
 	}
 	if w.Snap != nil {
 		v.Snap = wire.Val(w.Snap.ApplyOn) == snapPublished
+	}
+	if err := w.applyImage(v); err != nil {
+		return err
 	}
 	return w.check(k, v)
 }
@@ -168,6 +170,9 @@ func (w wishes) check(k functionKey, v *version) error {
 // checkRuntime wants a runtime that Bastide runs; one that Lambda has retired is refused in
 // Lambda's words.
 func checkRuntime(v *version) error {
+	if v.Image != nil {
+		return nil // it brings its own
+	}
 	if v.Runtime == "" || v.Handler == "" {
 		return invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
 	}
@@ -261,6 +266,9 @@ func (t *tables) resolveLayers(tx *store.Tx, arns []string) ([]layerUse, error) 
 
 // checkSize holds the quota of a function together with its layers.
 func checkSize(v version) error {
+	if v.Image != nil {
+		return nil // it has a quota of its own, which unpacking holds
+	}
 	total := v.Code.Unzipped
 	for _, l := range v.Layers {
 		total += l.Unzipped
@@ -274,7 +282,7 @@ func checkSize(v version) error {
 // checkMachine wants a runtime that this machine has, so that a deployment fails rather than the
 // first call.
 func (s *Service) checkMachine(c *gate.Call, name string) error {
-	if s.Runtime == nil {
+	if s.Runtime == nil || name == "" { // an image brings its own
 		return nil
 	}
 	if err := s.Runtime(c.Context(), name); err != nil {

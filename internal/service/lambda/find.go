@@ -139,6 +139,7 @@ func configuration(k functionKey, v version, env map[string]string, qualifier st
 	for _, l := range v.Layers {
 		c.Layers = append(c.Layers, lambda.Layer{Arn: new(l.ARN), CodeSize: new(l.Size)})
 	}
+	v.Image.show(c, v.Code)
 	return c
 }
 

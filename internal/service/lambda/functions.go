@@ -24,9 +24,14 @@ func (s *Service) createFunction(c *gate.Call, in *lambda.CreateFunctionInput) (
 		LogGroup: "/aws/lambda/" + k.Name, LogFormat: "Text", Revision: s.IDs.UUID(), Modified: c.Now()}
 	w := wishes{Runtime: in.Runtime, Handler: in.Handler, Role: &in.Role, Description: in.Description, Timeout: in.Timeout, Memory: in.MemorySize,
 		Environment: in.Environment, Layers: in.Layers, Tmp: in.EphemeralStorage, Tracing: in.TracingConfig, Logging: in.LoggingConfig, Snap: in.SnapStart,
-		Unbuilt: unbuilt{in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.FileSystemConfigs, in.ImageConfig, in.PackageType,
+		Package: in.PackageType, Image: in.ImageConfig,
+		Unbuilt: unbuilt{in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.FileSystemConfigs,
 			in.CapacityProviderConfig, in.DurableConfig, in.PublishTo}}
 	if err := w.apply(k, &v); err != nil {
+		return nil, err
+	}
+	src := codeSource(in.Code)
+	if err := src.suits(v, "creating"); err != nil {
 		return nil, err
 	}
 	if err := s.checkArch(in.Architectures); err != nil {
@@ -54,7 +59,7 @@ func (s *Service) createFunction(c *gate.Call, in *lambda.CreateFunctionInput) (
 	if err != nil {
 		return nil, err
 	}
-	code, err := s.fetchSigned(c, codeSource(in.Code), conf)
+	code, err := s.fetchSigned(c, src, conf)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +89,7 @@ func (s *Service) put(tx *store.Tx, f function, v version, code fetched, w wishe
 		env = w.Environment.Variables
 	}
 	var err error
-	v.Code, v.Signed = code.packageUse, code.signed
+	v = v.with(code)
 	if v.Layers, err = s.t.resolveLayers(tx, w.Layers); err != nil {
 		return nil, err
 	}
@@ -157,7 +162,7 @@ func (s *Service) getFunction(c *gate.Call, in *lambda.GetFunctionInput) (*lambd
 	if err != nil {
 		return nil, err
 	}
-	out := &lambda.GetFunctionOutput{Code: &lambda.FunctionCodeLocation{RepositoryType: new("S3")}}
+	out := &lambda.GetFunctionOutput{}
 	var shown version
 	err = c.View(func(tx *store.Tx) error {
 		f, v, err := s.t.qualified(tx, r)
@@ -168,7 +173,7 @@ func (s *Service) getFunction(c *gate.Call, in *lambda.GetFunctionInput) (*lambd
 		out.Configuration = configuration(r.functionKey, v, env, r.Qualifier)
 		shown = v
 		f.showTenancy(out.Configuration)
-		out.Tags = f.Tags
+		out.Code, out.Tags = v.Image.location(), f.Tags
 		if f.Reserved != nil {
 			out.Concurrency = &lambda.Concurrency{ReservedConcurrentExecutions: f.Reserved}
 		}
@@ -262,14 +267,21 @@ func (s *Service) updateFunctionCode(c *gate.Call, in *lambda.UpdateFunctionCode
 	if err := s.checkArch(in.Architectures); err != nil {
 		return nil, err
 	}
-	if err := c.View(func(tx *store.Tx) error { return s.t.current(tx, r, in.RevisionId) }); err != nil {
+	src := source{in.ZipFile, in.S3Bucket, in.S3Key, in.S3ObjectVersion, in.ImageUri, in.SourceKMSKeyArn}
+	if err := c.View(func(tx *store.Tx) error {
+		_, v, err := s.t.qualified(tx, reference{r, ""})
+		if err == nil {
+			err = errors.Join(s.t.current(tx, r, in.RevisionId), src.suits(v, "updating"))
+		}
+		return err
+	}); err != nil {
 		return nil, err
 	}
 	to, err := s.updating(c, r, nil)
 	if err != nil {
 		return nil, err
 	}
-	code, err := s.fetchSigned(c, source{in.ZipFile, in.S3Bucket, in.S3Key, in.S3ObjectVersion, in.ImageUri, in.SourceKMSKeyArn}, to.conf)
+	code, err := s.fetchSigned(c, src, to.conf)
 	if err != nil {
 		return nil, err
 	}
@@ -286,9 +298,9 @@ func (s *Service) updateFunctionCode(c *gate.Call, in *lambda.UpdateFunctionCode
 			return nil, err
 		}
 		old := v.Code
-		v.Signed = code.signed
 		v.Runtimes.settle(to.machine)
-		v.Code, v.Revision, v.Modified = code.packageUse, revision, c.Now()
+		v = v.with(code)
+		v.Revision, v.Modified = revision, c.Now()
 		if err := checkSize(v); err != nil {
 			return nil, err
 		}
@@ -364,7 +376,8 @@ func (s *Service) updateFunctionConfiguration(c *gate.Call, in *lambda.UpdateFun
 	}
 	w := wishes{Runtime: in.Runtime, Handler: in.Handler, Role: in.Role, Description: in.Description, Timeout: in.Timeout, Memory: in.MemorySize,
 		Environment: in.Environment, Layers: in.Layers, Tmp: in.EphemeralStorage, Tracing: in.TracingConfig, Logging: in.LoggingConfig, Snap: in.SnapStart,
-		Unbuilt: unbuilt{in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.FileSystemConfigs, in.ImageConfig, nil,
+		Image: in.ImageConfig,
+		Unbuilt: unbuilt{in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.FileSystemConfigs,
 			in.CapacityProviderConfig, in.DurableConfig, nil}}
 	if err := c.View(func(tx *store.Tx) error { return s.t.current(tx, k, in.RevisionId) }); err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -77,6 +78,10 @@ func rigOn(t testing.TB, db *store.DB, clk *clock.Manual) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	images, err := pack.OpenStore(filepath.Join(t.TempDir(), "images"), "boot")
+	if err != nil {
+		t.Fatal(err)
+	}
 	code, err := pack.OpenStore(t.TempDir(), "boot")
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +89,7 @@ func rigOn(t testing.TB, db *store.DB, clk *clock.Manual) *rig {
 	r := &rig{TB: t, db: db, clock: clk, dir: newDirectory(t), trail: &trail{table: store.NewTable[string]("trail", "records")},
 		runner: &runner{}, book: &book{groups: map[string]bool{}, streams: map[string][]string{}}}
 	r.roles = &roles{book: r.book, clock: clk}
-	r.service = New(Deps{Clock: clk, Sealer: sealer, Blobs: db.Blobs(), Code: code, Changes: func() uint64 { return db.Changes(space) },
+	r.service = New(Deps{Clock: clk, Sealer: sealer, Blobs: db.Blobs(), Code: code, Images: images, Changes: func() uint64 { return db.Changes(space) },
 		Runner: r.runner, Arch: "x86_64", Roles: r.roles, Chance: func() float64 { return r.chance },
 		URL: func(id string) string { return "http://" + id + ".lambda-url.localhost:4566/" }, Log: slog.New(slog.DiscardHandler)})
 	r.gate, err = gate.New(gate.Deps{Store: db, Trail: r.trail, Directory: r.dir, Principals: r.dir, Clock: clk, IDs: ids.Source{}}, r.service.Unit())

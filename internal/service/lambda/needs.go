@@ -180,6 +180,7 @@ func (s *Service) needCreate(a *gate.Ask, in *lambda.CreateFunctionInput) ([]gat
 	if open := declared(in.Tags); len(open) > 0 {
 		needs = append(needs, openRoutes(r, open))
 	}
+	needs = append(needs, s.pullImage(r, codeSource(in.Code).Image)...)
 	pass, err := passRole(r.functionKey, in.Role)
 	if err != nil {
 		return nil, err

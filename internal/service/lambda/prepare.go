@@ -24,7 +24,9 @@ func (s *Service) prepare(ctx context.Context, g *gate.Gate) error {
 			if err != nil {
 				return err
 			}
-			names[e.Value.Runtime] = true
+			if e.Value.Image == nil {
+				names[e.Value.Runtime] = true
+			}
 		}
 		return nil
 	})

@@ -12,17 +12,17 @@ import (
 )
 
 // Resources are the CloudFormation resource types of the service. Properties of what is not built
-// (images, file systems, dead-letter queues, provisioned concurrency …) are not listed: a template
+// (file systems, dead-letter queues, provisioned concurrency …) are not listed: a template
 // that has one is refused with its place before anything is made.
 func (s *Service) Resources() []gate.Resource {
 	return append(s.asyncResources(), []gate.Resource{
 		{Type: "AWS::Lambda::Function", Attributes: []string{"Arn", "SnapStartResponse.ApplyOn", "SnapStartResponse.OptimizationStatus"},
-			Properties: []string{"FunctionName", "Code", "Code.ZipFile", "Code.S3Bucket", "Code.S3Key", "Code.S3ObjectVersion", "Runtime", "Handler", "Role",
+			Properties: []string{"FunctionName", "Code", "Code.ZipFile", "Code.S3Bucket", "Code.S3Key", "Code.S3ObjectVersion", "Code.ImageUri", "ImageConfig", "ImageConfig.EntryPoint", "ImageConfig.Command", "ImageConfig.WorkingDirectory", "Runtime", "Handler", "Role",
 				"Description", "Timeout", "MemorySize", "Environment", "Layers", "Architectures", "PackageType", "EphemeralStorage", "EphemeralStorage.Size",
 				"TracingConfig", "TracingConfig.Mode", "SnapStart", "SnapStart.ApplyOn",
 				"LoggingConfig", "LoggingConfig.LogFormat", "LoggingConfig.LogGroup", "LoggingConfig.ApplicationLogLevel", "LoggingConfig.SystemLogLevel",
 				"ReservedConcurrentExecutions", "Tags", "Tags.Key", "Tags.Value"},
-			Unbuilt: map[string]map[string]string{"PackageType": {"Image": "PackageType Image is not built"}, "SnapStart.ApplyOn": {"PublishedVersions": "SnapStart is not built"},
+			Unbuilt: map[string]map[string]string{"SnapStart.ApplyOn": {"PublishedVersions": "SnapStart is not built"},
 				"TracingConfig.Mode": {"Active": "TracingConfig with mode Active (AWS X-Ray) is not built"}},
 			Lacks:   s.lacksOfFunction,
 			Replace: []string{"FunctionName", "PackageType"}, Create: createFunctionResource, Update: updateFunctionResource, Delete: deleteFunctionResource},

@@ -11,6 +11,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/api/lambda"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/gate"
+	"github.com/bastide-cloud/bastide/internal/wire"
 )
 
 // spec is a function as a template describes it.
@@ -38,6 +39,9 @@ func readFunction(props map[string]any, name string) (*spec, error) {
 	if v := r.group(props, "SnapStart"); v != nil {
 		in.SnapStart = &lambda.SnapStart{ApplyOn: r.text(v, "ApplyOn")}
 	}
+	if g := r.group(props, "ImageConfig"); g != nil {
+		in.ImageConfig = &lambda.ImageConfig{EntryPoint: r.texts(g, "EntryPoint"), Command: r.texts(g, "Command"), WorkingDirectory: r.text(g, "WorkingDirectory")}
+	}
 	if n := r.number(r.group(props, "EphemeralStorage"), "Size"); n != nil {
 		in.EphemeralStorage = &lambda.EphemeralStorage{Size: *n}
 	}
@@ -51,7 +55,7 @@ func readFunction(props map[string]any, name string) (*spec, error) {
 // index. Source: CloudFormation User Guide, AWS::Lambda::Function Code, "ZipFile".
 func (r *reader) code(props map[string]any) *lambda.FunctionCode {
 	g := r.group(props, "Code")
-	c := &lambda.FunctionCode{S3Bucket: r.text(g, "S3Bucket"), S3Key: r.text(g, "S3Key"), S3ObjectVersion: r.text(g, "S3ObjectVersion")}
+	c := &lambda.FunctionCode{S3Bucket: r.text(g, "S3Bucket"), S3Key: r.text(g, "S3Key"), S3ObjectVersion: r.text(g, "S3ObjectVersion"), ImageUri: r.text(g, "ImageUri")}
 	text := r.text(g, "ZipFile")
 	if text == nil {
 		return c
@@ -131,7 +135,7 @@ func updateFunctionResource(ctx context.Context, m gate.Making, id string, befor
 	if !reflect.DeepEqual(was.create.Code, want.create.Code) || !reflect.DeepEqual(was.create.Architectures, want.create.Architectures) {
 		code := want.create.Code
 		if _, err := c.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{FunctionName: id, ZipFile: code.ZipFile, S3Bucket: code.S3Bucket, S3Key: code.S3Key,
-			S3ObjectVersion: code.S3ObjectVersion, Architectures: want.create.Architectures}); err != nil {
+			S3ObjectVersion: code.S3ObjectVersion, ImageUri: code.ImageUri, Architectures: want.create.Architectures}); err != nil {
 			return gate.Made{}, err
 		}
 	}
@@ -164,7 +168,12 @@ func (s *spec) configuration(id string) *lambda.UpdateFunctionConfigurationInput
 	if out.MemorySize == nil {
 		out.MemorySize = new(int32(defaultMemory))
 	}
-	if out.Layers == nil {
+	switch image := wire.Val(in.PackageType) == packageImage; {
+	case image:
+		if out.ImageConfig = in.ImageConfig; out.ImageConfig == nil {
+			out.ImageConfig = &lambda.ImageConfig{}
+		}
+	case out.Layers == nil:
 		out.Layers = []string{}
 	}
 	if out.EphemeralStorage == nil {

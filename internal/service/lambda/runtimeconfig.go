@@ -44,7 +44,7 @@ func runtimeID(text string) (string, error) {
 
 // machineVersion is the version of a runtime that this machine has; "" where nobody knows.
 func (s *Service) machineVersion(ctx context.Context, runtime string) (string, error) {
-	if s.RuntimeVersion == nil {
+	if s.RuntimeVersion == nil || runtime == "" { // an image brings its own
 		return "", nil
 	}
 	return s.RuntimeVersion(ctx, runtime)
@@ -169,6 +169,9 @@ func (s *Service) managed(c *gate.Call, n named) (reference, version, error) {
 		_, v, err = s.t.qualified(tx, r)
 		return err
 	})
+	if err == nil && v.Image != nil {
+		err = invalid("Runtime management configuration is not supported for functions whose PackageType is %s.", packageImage)
+	}
 	return r, v, err
 }
 

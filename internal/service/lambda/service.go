@@ -25,6 +25,9 @@ type Deps struct {
 	Sealer *sealing.Sealer
 	Blobs  *store.Blobs
 	Code   *pack.Store
+	Images *pack.Store // trees of container images
+	// Registries are those that images may be fetched from; nil: none.
+	Registries Registries
 	// Changes counts the commits to the service's space, as store.DB.Changes does: a copy made at
 	// one count is fresh while the count stays.
 	Changes func() uint64
@@ -110,7 +113,7 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(lambda.OpGetFunction, gate.Read, onFunction(s, "lambda:GetFunction", func(in *lambda.GetFunctionInput) named { return named{in.FunctionName, in.Qualifier} }), s.getFunction),
 		gate.On(lambda.OpGetFunctionConfiguration, gate.Read, onFunction(s, "lambda:GetFunctionConfiguration", func(in *lambda.GetFunctionConfigurationInput) named { return named{in.FunctionName, in.Qualifier} }), s.getFunctionConfiguration),
 		gate.On(lambda.OpListFunctions, gate.Read, onEverything[lambda.ListFunctionsInput]("lambda:ListFunctions"), s.listFunctions),
-		gate.On(lambda.OpUpdateFunctionCode, gate.Write, onFunction(s, "lambda:UpdateFunctionCode", func(in *lambda.UpdateFunctionCodeInput) named { return named{in.FunctionName, nil} }), s.updateFunctionCode),
+		gate.On(lambda.OpUpdateFunctionCode, gate.Write, s.needUpdateCode, s.updateFunctionCode),
 		gate.On(lambda.OpUpdateFunctionConfiguration, gate.Write, s.needConfigure, s.updateFunctionConfiguration),
 		gate.On(lambda.OpDeleteFunction, gate.Write, onFunction(s, "lambda:DeleteFunction", func(in *lambda.DeleteFunctionInput) named { return named{in.FunctionName, in.Qualifier} }), s.deleteFunction),
 		gate.On(lambda.OpInvoke, gate.Invoke, s.needInvoke, s.invoke),

@@ -193,7 +193,7 @@ func (s *Service) verifyLayers(c *gate.Call, conf *signingConfig, arns []string)
 			if err != nil || !ok {
 				return orElse(err, errGone)
 			}
-			blobs = append(blobs, needed{u.packageUse, a.Blob.ID})
+			blobs = append(blobs, needed{packageUse: u.packageUse, blob: a.Blob.ID})
 		}
 		return nil
 	})

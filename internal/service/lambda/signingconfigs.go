@@ -251,7 +251,10 @@ func (s *Service) putSigned(c *gate.Call, in *lambda.PutFunctionCodeSigningConfi
 		return nil, err
 	}
 	return gate.Commit(c, func(tx *store.Tx) (*lambda.PutFunctionCodeSigningConfigOutput, error) {
-		f, err := s.t.find(tx, reference{k, ""})
+		f, v, err := s.t.qualified(tx, reference{k, ""})
+		if err == nil && v.Image != nil {
+			err = notSignable()
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -35,6 +35,7 @@ type fetched struct {
 	packageUse
 	ref    *blob.Ref // nil where the archive is kept already
 	signed *signedPackage
+	image  *fetchedImage // in place of an archive
 }
 
 // fetch reads an archive, unpacks it and writes it down, so that a transaction may refer to it.
@@ -45,6 +46,12 @@ func (s *Service) fetch(c *gate.Call, src source) (fetched, error) {
 
 // fetchSigned is fetch for code that must be signed as conf wants, if that is given.
 func (s *Service) fetchSigned(c *gate.Call, src source, conf *signingConfig) (fetched, error) {
+	if src.Image != nil && conf != nil {
+		return fetched{}, notSignable()
+	}
+	if src.Image != nil {
+		return s.fetchImage(c, *src.Image)
+	}
 	zip, err := src.read(c)
 	if err != nil {
 		return fetched{}, err
@@ -61,7 +68,7 @@ func (s *Service) fetchSigned(c *gate.Call, src source, conf *signingConfig) (fe
 	}
 	p.Unzipped = info.Unzipped
 	ref, err := s.Blobs.Put(c.Context(), bytes.NewReader(zip), -1)
-	return fetched{p, &ref, signed}, err
+	return fetched{packageUse: p, ref: &ref, signed: signed}, err
 }
 
 func refusedArchive(err error) error {
@@ -77,8 +84,6 @@ func refusedArchive(err error) error {
 func (src source) read(c *gate.Call) ([]byte, error) {
 	inS3 := src.Bucket != nil || src.Key != nil || src.Version != nil
 	switch {
-	case src.Image != nil:
-		return nil, notBuilt("PackageType Image")
 	case src.KMSKey != nil && *src.KMSKey != "":
 		return nil, notBuilt("SourceKMSKeyArn")
 	case src.Zip != nil && inS3:
@@ -118,6 +123,9 @@ func (src source) get(c *gate.Call) ([]byte, error) {
 
 // keep makes the archive one that rows refer to, once more.
 func (s *Service) keep(tx *store.Tx, f fetched) error {
+	if f.image != nil {
+		return s.keepImage(tx, f)
+	}
 	a, ok, err := s.t.archives.Get(tx, archiveKey(f.SHA256))
 	if err != nil {
 		return err
@@ -135,6 +143,12 @@ func (s *Service) keep(tx *store.Tx, f fetched) error {
 // again refers once more to archives that are referred to already.
 func (t *tables) again(tx *store.Tx, uses ...packageUse) error {
 	for _, u := range uses {
+		if u.Image {
+			if err := t.againImage(tx, u); err != nil {
+				return err
+			}
+			continue
+		}
 		a, ok, err := t.archives.Get(tx, archiveKey(u.SHA256))
 		if err != nil {
 			return err
@@ -153,6 +167,12 @@ func (t *tables) again(tx *store.Tx, uses ...packageUse) error {
 // release ends references to archives; the last one gives the blob up.
 func (s *Service) release(tx *store.Tx, uses ...packageUse) error {
 	for _, u := range uses {
+		if u.Image {
+			if err := s.releaseImage(tx, u); err != nil {
+				return err
+			}
+			continue
+		}
 		a, ok, err := s.t.archives.Get(tx, archiveKey(u.SHA256))
 		if err != nil {
 			return err

@@ -65,6 +65,7 @@ type version struct {
 	EnvHash     []byte // HMAC of it, to see whether anything changed
 	Layers      []layerUse
 	Code        packageUse
+	Image       *imageUse `json:",omitempty"` // in place of a runtime, handler and layers
 	Modified    time.Time
 
 	Snap     bool           `json:",omitempty"` // SnapStart for published versions
@@ -74,9 +75,10 @@ type version struct {
 
 // packageUse is a package as a version or layer refers to it.
 type packageUse struct {
-	SHA256   string // of the archive, hex
+	SHA256   string // of the archive, or of an image's manifest, hex
 	Size     int64  // of the archive
 	Unzipped int64
+	Image    bool `json:",omitempty"`
 }
 
 type layerUse struct {
@@ -163,6 +165,7 @@ type tables struct {
 	layers      store.Table[layer]
 	layerVers   store.Table[layerVersion]
 	archives    store.Table[archive]
+	images      imageTables
 	reserved    store.Table[reservations]
 	queue       queue
 	mappings    mappings
@@ -211,6 +214,7 @@ func newTables() tables {
 		layers:    store.NewTable[layer](space, "layers"),
 		layerVers: store.NewTable[layerVersion](space, "layerVersions"),
 		archives:  store.NewTable[archive](space, "archives"),
+		images:    newImageTables(),
 		reserved:  store.NewTable[reservations](space, "reserved"),
 		queue:     newQueue(),
 		mappings:  newMappings(),

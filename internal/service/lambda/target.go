@@ -37,7 +37,9 @@ type target struct {
 
 type needed struct {
 	packageUse
-	blob string
+	blob   string
+	layers []keptLayer       // of an image, lowest first
+	image  map[string]string // and their blobs, by digest
 }
 
 // targets are the copies. They are bounded; a full map is emptied, for it is only a copy.
@@ -165,11 +167,19 @@ func (s *Service) runnable(tx *store.Tx, t *target, n int64) (*fleet.Function, e
 		return nil, err
 	}
 	for i, use := range v.packages() {
+		if use.Image {
+			n, err := s.runnableImage(tx, v, f)
+			if err != nil {
+				return nil, fmt.Errorf("lambda: the image of %s: %w", k.arn(v.qualifier()), err)
+			}
+			t.missing = append(t.missing, n)
+			continue
+		}
 		a, ok, err := s.t.archives.Get(tx, archiveKey(use.SHA256))
 		if err != nil || !ok {
 			return nil, fmt.Errorf("lambda: an archive of %s is gone: %w", k.arn(v.qualifier()), err)
 		}
-		t.missing = append(t.missing, needed{use, a.Blob.ID})
+		t.missing = append(t.missing, needed{packageUse: use, blob: a.Blob.ID})
 		dir, _ := s.Code.Dir(use.SHA256)
 		if i == 0 {
 			f.Code = dir
@@ -184,6 +194,12 @@ func (s *Service) runnable(tx *store.Tx, t *target, n int64) (*fleet.Function, e
 // archives, and go with a restart of the machine.
 func (s *Service) unpackAll(ctx context.Context, t *target) error {
 	for _, n := range t.missing {
+		if n.Image {
+			if err := s.unpackImage(ctx, n.SHA256, n.layers, n.image); err != nil {
+				return fmt.Errorf("lambda: unpacking an image again: %w", err)
+			}
+			continue
+		}
 		if s.Code.Has(n.SHA256) {
 			continue
 		}

@@ -88,7 +88,7 @@ func unchanged(published, latest version) bool {
 
 // runs is the rest of what decides how a version behaves.
 func (v version) runs() string {
-	return fmt.Sprintf("%q", []any{v.Runtime, v.Handler, v.Role, v.Timeout, v.Memory, v.Tmp, v.Arch, v.Tracing, v.LogGroup, v.LogFormat, v.LogLevel, v.Snap})
+	return fmt.Sprintf("%q", []any{v.Runtime, v.Handler, v.Role, v.Timeout, v.Memory, v.Tmp, v.Arch, v.Tracing, v.LogGroup, v.LogFormat, v.LogLevel, v.Snap, v.Image.launch()})
 }
 
 func (s *Service) listVersions(c *gate.Call, in *lambda.ListVersionsByFunctionInput) (*lambda.ListVersionsByFunctionOutput, error) {

@@ -98,6 +98,24 @@ func (s *Store) Add(r io.ReaderAt, size int64, sha string, lim Limits) (Info, er
 	if s.Has(sha) {
 		return Check(r, size, lim)
 	}
+	return s.Fill(sha, func(dir string) (Info, error) {
+		info, err := Unpack(r, size, dir, lim)
+		if err == nil {
+			err = seal(dir)
+		}
+		return info, err
+	})
+}
+
+// Fill makes sure that what sha names is there: fill writes it, read-only, into an empty folder, unless
+// somebody else has or is about to. The Info is fill's; of what was there already it is zero.
+func (s *Store) Fill(sha string, fill func(dir string) (Info, error)) (Info, error) {
+	if !validHash(sha) {
+		return Info{}, fmt.Errorf("pack: %q is no hash", sha)
+	}
+	if s.Has(sha) {
+		return Info{}, nil
+	}
 	s.mu.Lock()
 	f, ok := s.flights[sha]
 	if !ok {
@@ -110,7 +128,7 @@ func (s *Store) Add(r io.ReaderAt, size int64, sha string, lim Limits) (Info, er
 		<-f.done
 		return f.info, f.err
 	}
-	f.info, f.err = s.unpack(r, size, sha, lim)
+	f.info, f.err = s.fill(sha, fill)
 	s.mu.Lock()
 	delete(s.flights, sha)
 	s.mu.Unlock()
@@ -118,7 +136,7 @@ func (s *Store) Add(r io.ReaderAt, size int64, sha string, lim Limits) (Info, er
 	return f.info, f.err
 }
 
-func (s *Store) unpack(r io.ReaderAt, size int64, sha string, lim Limits) (info Info, err error) {
+func (s *Store) fill(sha string, fill func(dir string) (Info, error)) (info Info, err error) {
 	tmp, err := os.MkdirTemp(s.dir, unfinished)
 	if err != nil {
 		return Info{}, err
@@ -128,10 +146,7 @@ func (s *Store) unpack(r io.ReaderAt, size int64, sha string, lim Limits) (info 
 			err = errors.Join(err, remove(tmp))
 		}
 	}()
-	if info, err = Unpack(r, size, tmp, lim); err != nil {
-		return Info{}, err
-	}
-	if err = seal(tmp); err != nil {
+	if info, err = fill(tmp); err != nil {
 		return Info{}, err
 	}
 	final := filepath.Join(s.dir, sha)
