@@ -21,6 +21,8 @@ func (s *serverFlags) bind(cmd *cobra.Command) {
 	f.StringSliceVar(&s.Hosts, "host", nil, "a name or address that other machines call this server by; others are refused")
 	f.StringSliceVar(&s.Integrations, "allow-integration", nil, "origin of an HTTP server that integrations may call though it is on this machine or a private network, as http://127.0.0.1:3000")
 	f.StringSliceVar(&s.Issuers, "allow-issuer", nil, "origin of a token issuer that may be fetched though it is on this machine, as http://127.0.0.1:9099")
+	f.StringSliceVar(&s.Registries, "registry", nil, "a registry that images of functions may be fetched from, as ghcr.io; hosts that it sends to for tokens and layers too")
+	f.StringVar(&s.RegistryConfig, "registry-config", "", "file with the credentials of registries, as docker login writes it")
 }
 
 func (s *serverFlags) config(f *flags) app.Config {

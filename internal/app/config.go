@@ -27,6 +27,8 @@ type Config struct {
 	Hosts           []string // names and addresses that other machines call this server by
 	Issuers         []string // origins of token issuers that may be fetched though they are on this machine
 	Integrations    []string // origins of HTTP servers that integrations may call though they are on this machine or a private network
+	Registries      []string // hosts of registries that images of functions may be fetched from
+	RegistryConfig  string   // file with their credentials, as docker login writes it
 }
 
 // Defaults.

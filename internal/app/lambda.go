@@ -34,6 +34,14 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	images, err := pack.OpenStore(filepath.Join(data, "images"), bootID())
+	if err != nil {
+		return nil, err
+	}
+	fetching, err := s.registries()
+	if err != nil {
+		return nil, err
+	}
 	authority, err := ca.New(s.clock)
 	if err != nil {
 		return nil, err
@@ -65,7 +73,7 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 		return nil, err
 	}
 	r.instances = runner.Count
-	service = lambda.New(lambda.Deps{IDs: s.ids, Clock: s.clock, Sealer: s.sealer, Blobs: s.db.Blobs(), Code: code, Arch: processor(),
+	service = lambda.New(lambda.Deps{IDs: s.ids, Clock: s.clock, Sealer: s.sealer, Blobs: s.db.Blobs(), Code: code, Images: images, Registries: fetching, Arch: processor(),
 		Changes: func() uint64 { return s.db.Changes("lambda") }, Runner: runner, Runtime: available, RuntimeVersion: have.VersionOf, Roles: executionRoles{s}, Alone: true, Chance: rand.Float64, URL: s.functionURL, Log: s.log})
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return service.Run(ctx, s.gate) })
 	r.jobs = append(r.jobs, func(ctx context.Context) error {

@@ -59,6 +59,15 @@ func ParseReference(text string) (Reference, error) {
 	return r, nil
 }
 
+// RegistryHost is a registry's host, with its port where it has one, as references name it.
+func RegistryHost(text string) (string, error) {
+	r, err := name.NewRegistry(text)
+	if err != nil || !hostForm.MatchString(text) {
+		return "", errors.New("it is no host such as ghcr.io or localhost:5000")
+	}
+	return r.RegistryStr(), nil
+}
+
 // String is the reference as it was written.
 func (r Reference) String() string { return r.text }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/bastide-cloud/bastide/internal/api/lambda"
 	"github.com/bastide-cloud/bastide/internal/gate"
@@ -30,6 +31,9 @@ type fetchedImage struct {
 	blobs  []blob.Ref // of the layers
 }
 
+// fetchTime bounds the reading of an image: 10 GB at 10 MB/s take less.
+const fetchTime = 20 * time.Minute
+
 // fetchImage resolves a reference, writes the image's layers down and unpacks it, before the
 // transaction, as fetch does with archives. Every byte is read from where the reference leads, even
 // of layers that are kept already: who only knows a digest gets nothing by it.
@@ -42,24 +46,26 @@ func (s *Service) fetchImage(c *gate.Call, uri string) (fetched, error) {
 	if err != nil {
 		return fetched{}, err
 	}
-	img, err := image.Read(c.Context(), src, ref.Digest, image.Here())
+	ctx, cancel := context.WithTimeout(c.Context(), fetchTime)
+	defer cancel()
+	img, err := image.Read(ctx, src, ref.Digest, image.Here())
 	if err != nil {
 		return fetched{}, refusedImage(uri, err)
 	}
 	f := fetched{image: &fetchedImage{use: imageUse{URI: uri, Resolved: ref.Name() + "@" + img.Digest, Launch: img.Launch}}}
 	f.packageUse = packageUse{SHA256: strings.TrimPrefix(img.Digest, "sha256:"), Size: img.Size(), Image: true}
 	for _, l := range img.Layers {
-		b, err := s.takeLayer(c.Context(), src, l)
+		b, err := s.takeLayer(ctx, src, l)
 		if err != nil {
 			return fetched{}, refusedImage(uri, err)
 		}
 		f.image.layers, f.image.blobs = append(f.image.layers, keptLayer{l.Digest, l.DiffID, l.Size}), append(f.image.blobs, b)
 	}
-	opening := map[string]string{}
+	blobs := map[string]blob.Ref{}
 	for n, l := range f.image.layers {
-		opening[l.Digest] = f.image.blobs[n].ID
+		blobs[l.Digest] = f.image.blobs[n]
 	}
-	return f, refusedImage(uri, s.unpackImage(c.Context(), f.SHA256, f.image.layers, opening))
+	return f, refusedImage(uri, s.unpackImage(ctx, f.SHA256, f.image.layers, blobs))
 }
 
 // takeLayer writes a layer down and holds it against its digest.
@@ -80,14 +86,18 @@ func (s *Service) takeLayer(ctx context.Context, src image.Source, l image.Layer
 
 // unpackImage makes sure that an image's tree is on the disk. Whoever asked first may go away: others
 // wait for the same tree, and who asks again finds it.
-func (s *Service) unpackImage(ctx context.Context, sha string, layers []keptLayer, blobs map[string]string) error {
+func (s *Service) unpackImage(ctx context.Context, sha string, layers []keptLayer, blobs map[string]blob.Ref) error {
 	img := &image.Image{}
 	for _, l := range layers {
 		img.Layers = append(img.Layers, image.Layer{Digest: l.Digest, DiffID: l.DiffID, Size: l.Size})
 	}
 	_, err := s.Images.Fill(sha, func(dir string) (pack.Info, error) {
 		info, err := image.Unpack(context.WithoutCancel(ctx), img, dir, image.Standard(), func(l image.Layer) (io.ReadCloser, error) {
-			return s.Blobs.Open(blobs[l.Digest])
+			b := blobs[l.Digest]
+			if b.Content != "" { // small, and not kept yet
+				return io.NopCloser(strings.NewReader(b.Content)), nil
+			}
+			return s.Blobs.Open(b.ID)
 		})
 		return pack.Info{Unzipped: info.Bytes, Files: info.Entries}, err
 	})
@@ -99,6 +109,8 @@ func (src source) suits(v version, doing string) error {
 	switch {
 	case v.Image != nil && (src.Image == nil || *src.Image == "" || src.Zip != nil || src.Bucket != nil || src.Key != nil):
 		return invalid("Please provide ImageUri when %s a function with packageType %s.", doing, packageImage)
+	case v.Image != nil && wire.Val(src.KMSKey) != "":
+		return invalid("Please don't provide SourceKMSKeyArn when the intended function PackageType is %s.", packageImage)
 	case v.Image == nil && src.Image != nil && doing == "creating":
 		return invalid("Please provide a source for function code.")
 	case v.Image == nil && src.Image != nil:
@@ -248,7 +260,7 @@ func (s *Service) releaseLayer(tx *store.Tx, digest string) error {
 
 // runnableImage gives a function that is to run its image, and what must be unpacked for it.
 func (s *Service) runnableImage(tx *store.Tx, v version, f *fleet.Function) (needed, error) {
-	n := needed{packageUse: v.Code, image: map[string]string{}}
+	n := needed{packageUse: v.Code, image: map[string]blob.Ref{}}
 	row, ok, err := s.t.images.images.Get(tx, imageKey(v.Code.SHA256))
 	if err == nil && !ok {
 		err = errGone
@@ -265,7 +277,7 @@ func (s *Service) runnableImage(tx *store.Tx, v version, f *fleet.Function) (nee
 		if err != nil {
 			return n, err
 		}
-		n.image[l.Digest] = b.Blob.ID
+		n.image[l.Digest] = b.Blob
 	}
 	dir, _ := s.Images.Dir(v.Code.SHA256)
 	f.Image = &fleet.Image{Dir: dir, Launch: v.Image.launch()}

@@ -14,6 +14,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/service/lambda/name"
 	"github.com/bastide-cloud/bastide/internal/service/lambda/pack"
 	"github.com/bastide-cloud/bastide/internal/store"
+	"github.com/bastide-cloud/bastide/internal/store/blob"
 )
 
 // target is everything that an Invoke of one reference needs, read once and used while it is
@@ -38,8 +39,8 @@ type target struct {
 type needed struct {
 	packageUse
 	blob   string
-	layers []keptLayer       // of an image, lowest first
-	image  map[string]string // and their blobs, by digest
+	layers []keptLayer         // of an image, lowest first
+	image  map[string]blob.Ref // and their blobs, by digest
 }
 
 // targets are the copies. They are bounded; a full map is emptied, for it is only a copy.
