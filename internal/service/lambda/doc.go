@@ -2,14 +2,16 @@
 // sandboxes under their own roles.
 //
 // What it promises of AWS: functions from zip archives (inline or from S3, read with the caller's
-// permissions), checked and unpacked before the call returns, so that a function is Active at once;
+// permissions) and from container images (of the registries that are declared, or loaded into the
+// account's own store; their digest is settled when code is given), checked and unpacked before the
+// call returns, so that a function is Active at once;
 // published versions, aliases with weighted routing, layers, tags, reserved concurrency; resource
 // policies for each qualifier, enforced; function URLs of AWS_IAM and NONE with CORS, which package
 // edge answers, buffered and streamed; Invoke (RequestResponse, DryRun, and Event with two retries for up to six hours,
 // surviving a crash) and InvokeWithResponseStream; START, END, REPORT and the function's output in its log group, written with its
 // role's permissions; revision ids.
 //
-// What it does not: images, VPCs, file systems, dead-letter queues, customer-managed keys, code
+// What it does not: VPCs, file systems, dead-letter queues, customer-managed keys, code
 // signing, SnapStart, durable functions, tenants, capacity providers, system log levels, event source
 // mappings, provisioned concurrency, and
 // X-Ray (tracing mode Active); asking for one of them is refused. GetFunction gives no Code.Location:
