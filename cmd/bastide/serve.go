@@ -16,6 +16,9 @@ func (s *serverFlags) bind(cmd *cobra.Command) {
 	f.StringVar(&s.Account, "account", app.DefaultAccount, "the management account, twelve digits")
 	f.BoolVar(&s.OpenCredentials, "open-credentials", false, "take every access key for the administrator's (loopback only; for conformance suites)")
 	f.StringSliceVar(&s.Waive, "waive", nil, "sandbox layers to do without, by the names that bastide doctor gives")
+	s.Pool, s.PoolMemory = app.DefaultPool, app.DefaultPoolMemory
+	f.Var((*poolSize)(&s.Pool), "pool", "sandboxes to keep ready for functions' first calls, or off")
+	f.Var((*megabytes)(&s.PoolMemory), "pool-memory", "memory in MB that ready sandboxes may hold")
 	f.StringVar(&s.TLSCert, "tls-cert", "", "serve TLS with this certificate")
 	f.StringVar(&s.TLSKey, "tls-key", "", "the certificate's key")
 	f.StringSliceVar(&s.Hosts, "host", nil, "a name or address that other machines call this server by; others are refused")

@@ -23,6 +23,8 @@ type Config struct {
 	Region          string   // for what names none
 	OpenCredentials bool     // every access key is the administrator
 	Waive           []string // sandbox layers to do without, by name
+	Pool            int      // sandboxes that are kept ready for functions' first events; 0: none
+	PoolMemory      int64    // bytes that they may hold
 	TLSCert, TLSKey string   // serve TLS with these files too
 	Hosts           []string // names and addresses that other machines call this server by
 	Issuers         []string // origins of token issuers that may be fetched though they are on this machine
@@ -36,6 +38,9 @@ const (
 	DefaultListen  = "127.0.0.1:4566" // the port that the ecosystem's wrappers use
 	DefaultAccount = "123456789012"
 	DefaultRegion  = "us-east-1"
+
+	DefaultPool       = 8
+	DefaultPoolMemory = 256 << 20
 )
 
 // DefaultData is ~/.bastide.
@@ -47,6 +52,9 @@ func DefaultData() string {
 	return filepath.Join(home, ".bastide")
 }
 
+// maxPool bounds the ready sandboxes: each has processes, descriptors and a cgroup.
+const maxPool = 1000
+
 var accountForm = regexp.MustCompile(`^[0-9]{12}$`)
 
 // check finds settings that cannot be.
@@ -56,6 +64,10 @@ func (c Config) check() error {
 		return errors.New("--data names no directory")
 	case !accountForm.MatchString(c.Account):
 		return fmt.Errorf("--account %q is not twelve digits", c.Account)
+	case c.Pool < 0 || c.Pool > maxPool:
+		return fmt.Errorf("--pool %d is not between 0 and %d", c.Pool, maxPool)
+	case c.Pool > 0 && c.PoolMemory < 16<<20:
+		return errors.New("--pool-memory is less than one ready sandbox may take, 16 MB; --pool off keeps none")
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key go together")
 	}

@@ -54,6 +54,7 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 	var service *lambda.Service
 	runner, err := fleet.New(fleet.Deps{
 		Driver: s.driver(), Runtimes: ready{have}, Logs: logsTo{&service}, CA: authority, Clock: s.clock, IDs: s.ids, Dir: filepath.Join(data, "fleet"),
+		Pool: s.cfg.Pool, PoolMemory: s.cfg.PoolMemory, Store: filepath.Join(data, "code"),
 		Credentials: func(ctx context.Context, f fleet.Function) (fleet.Credentials, error) {
 			c, err := service.Session(ctx, f)
 			return fleet.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: c.Expiration}, err
@@ -72,8 +73,8 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.instances = runner.Count
-	service = lambda.New(lambda.Deps{IDs: s.ids, Clock: s.clock, Sealer: s.sealer, Blobs: s.db.Blobs(), Code: code, Images: images, Registries: fetching, Arch: processor(),
+	r.instances, r.pool = runner.Count, runner.Pool
+	service = lambda.New(lambda.Deps{Expect: runner.Expect, IDs: s.ids, Clock: s.clock, Sealer: s.sealer, Blobs: s.db.Blobs(), Code: code, Images: images, Registries: fetching, Arch: processor(),
 		Changes: func() uint64 { return s.db.Changes("lambda") }, Runner: runner, Runtime: available, RuntimeVersion: have.VersionOf, Roles: executionRoles{s}, Alone: true, Chance: rand.Float64, URL: s.functionURL, Log: s.log})
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return service.Run(ctx, s.gate) })
 	r.jobs = append(r.jobs, func(ctx context.Context) error {

@@ -18,6 +18,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/front"
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/identity"
+	"github.com/bastide-cloud/bastide/internal/sandbox/pool"
 	"github.com/bastide-cloud/bastide/internal/service/apigateway"
 	"github.com/bastide-cloud/bastide/internal/service/apigatewayv2"
 	"github.com/bastide-cloud/bastide/internal/service/bastide"
@@ -38,6 +39,7 @@ type rooms struct {
 	jobs      []func(context.Context) error
 	stop      func()
 	instances func() (living, resting int)
+	pool      func() pool.Stats
 
 	directory *iam.Directory
 	edge      *edge.Edge

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bastide-cloud/bastide/internal/sandbox/pool"
 	"github.com/bastide-cloud/bastide/internal/service/bastide"
 )
 
@@ -21,6 +22,7 @@ func (s *Server) Status(context.Context) (bastide.Status, error) {
 		st.Services = append(st.Services, u.Model.ID)
 	}
 	st.Instances, st.Idle = s.rooms.instances()
+	st.Pool = poolStatus(s.rooms.pool())
 	open, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return st, fmt.Errorf("status: %w", err)
@@ -44,6 +46,50 @@ func resident() (int64, error) {
 	return pages * int64(os.Getpagesize()), err
 }
 
+func poolStatus(p pool.Stats) bastide.Pool {
+	out := bastide.Pool{Size: p.Size, Ready: p.Ready, Starting: p.Starting, Memory: p.MemoryBytes, Held: p.Held,
+		Hits: p.Hits, Misses: p.Misses, Bypasses: p.Bypasses, Died: p.Died}
+	for _, k := range p.Kinds {
+		out.Kinds = append(out.Kinds, bastide.PoolKind{Name: k.Name, Ready: k.Ready, Starting: k.Starting, Held: k.Held, Failure: k.Failure})
+	}
+	return out
+}
+
+// poolAnswer is the pool as GetStatus answers it.
+type poolAnswer struct {
+	Size        int   `json:"size"`
+	MemoryBytes int64 `json:"memoryBytes"`
+	Ready       int   `json:"ready"`
+	Starting    int   `json:"starting"`
+	HeldBytes   int64 `json:"heldBytes"`
+	Hits        int64 `json:"hits"`
+	Misses      int64 `json:"misses"`
+	Bypasses    int64 `json:"bypasses"`
+	Died        int64 `json:"died"`
+	Kinds       []struct {
+		Name      string `json:"name"`
+		Ready     int    `json:"ready"`
+		Starting  int    `json:"starting"`
+		HeldBytes int64  `json:"heldBytes"`
+		Failure   string `json:"failure,omitempty"`
+	} `json:"kinds"`
+}
+
+// words say it in one line, and in one more for each kind that cannot be made.
+func (p poolAnswer) words() []string {
+	if p.Size == 0 {
+		return []string{"off"}
+	}
+	lines := []string{fmt.Sprintf("%d of %d sandboxes ready, %d MB; %d starts from it, %d found none, %d could not use it",
+		p.Ready, p.Size, p.HeldBytes>>20, p.Hits, p.Misses, p.Bypasses)}
+	for _, k := range p.Kinds {
+		if k.Failure != "" {
+			lines = append(lines, k.Name+": "+k.Failure)
+		}
+	}
+	return lines
+}
+
 // Status prints what the server says of itself.
 func (r *Remote) Status(ctx context.Context) error {
 	var st struct {
@@ -53,6 +99,7 @@ func (r *Remote) Status(ctx context.Context) error {
 		Services, Waived                                  []string
 		Goroutines, Descriptors, Instances, InstancesIdle int
 		ResidentBytes                                     int64
+		Pool                                              poolAnswer
 	}
 	if err := r.REST(ctx, "bastide", http.MethodGet, "/_bastide/v1/status", nil, &st); err != nil {
 		return err
@@ -61,7 +108,7 @@ func (r *Remote) Status(ctx context.Context) error {
 		return r.Term.Print(map[string]any{"address": r.run.Address, "version": st.Version, "account": st.Account,
 			"startedAt": time.Unix(int64(st.StartedAt), 0).UTC(), "openCredentials": st.OpenCredentials, "services": st.Services, "waived": st.Waived,
 			"goroutines": st.Goroutines, "descriptors": st.Descriptors, "residentBytes": st.ResidentBytes,
-			"instances": st.Instances, "instancesIdle": st.InstancesIdle})
+			"instances": st.Instances, "instancesIdle": st.InstancesIdle, "pool": st.Pool})
 	}
 	lines := [][2]string{
 		{"address", r.run.Address}, {"version", st.Version}, {"account", st.Account},
@@ -69,6 +116,9 @@ func (r *Remote) Status(ctx context.Context) error {
 		{"services", strings.Join(st.Services, ", ")},
 		{"functions", fmt.Sprintf("%d instances, %d of them idle", st.Instances, st.InstancesIdle)},
 		{"process", fmt.Sprintf("%d MB, %d descriptors, %d goroutines", st.ResidentBytes>>20, st.Descriptors, st.Goroutines)},
+	}
+	for _, l := range st.Pool.words() {
+		lines = append(lines, [2]string{"pool", plain(l)})
 	}
 	if len(st.Waived) > 0 {
 		lines = append(lines, [2]string{"waived", r.Term.paint(yellow, strings.Join(st.Waived, ", "))})

@@ -69,17 +69,18 @@ type GetStatusInput struct {
 
 // GetStatusOutput is the model's GetStatusResponse.
 type GetStatusOutput struct {
-	Version         *string    `wire:"Version"`
-	Account         *string    `wire:"Account"`
-	StartedAt       *time.Time `wire:"StartedAt"`
-	OpenCredentials *bool      `wire:"OpenCredentials"`
-	Services        []string   `wire:"Services"`
-	Waived          []string   `wire:"Waived"`
-	Goroutines      *int32     `wire:"Goroutines"`
-	Descriptors     *int32     `wire:"Descriptors"`
-	ResidentBytes   *int64     `wire:"ResidentBytes"`
-	Instances       *int32     `wire:"Instances"`
-	InstancesIdle   *int32     `wire:"InstancesIdle"`
+	Version         *string     `wire:"Version"`
+	Account         *string     `wire:"Account"`
+	StartedAt       *time.Time  `wire:"StartedAt"`
+	OpenCredentials *bool       `wire:"OpenCredentials"`
+	Services        []string    `wire:"Services"`
+	Waived          []string    `wire:"Waived"`
+	Goroutines      *int32      `wire:"Goroutines"`
+	Descriptors     *int32      `wire:"Descriptors"`
+	ResidentBytes   *int64      `wire:"ResidentBytes"`
+	Instances       *int32      `wire:"Instances"`
+	InstancesIdle   *int32      `wire:"InstancesIdle"`
+	Pool            *PoolStatus `wire:"Pool"`
 }
 
 // ListRoutesInput is the model's ListRoutesRequest.
@@ -89,6 +90,29 @@ type ListRoutesInput struct {
 // ListRoutesOutput is the model's ListRoutesResponse.
 type ListRoutesOutput struct {
 	Routes []Route `wire:"Routes"`
+}
+
+// PoolKind is a shape of the model.
+type PoolKind struct {
+	Name      *string `wire:"Name"`
+	Ready     *int32  `wire:"Ready"`
+	Starting  *int32  `wire:"Starting"`
+	HeldBytes *int64  `wire:"HeldBytes"`
+	Failure   *string `wire:"Failure"`
+}
+
+// PoolStatus is a shape of the model.
+type PoolStatus struct {
+	Size        *int32     `wire:"Size"`
+	MemoryBytes *int64     `wire:"MemoryBytes"`
+	Ready       *int32     `wire:"Ready"`
+	Starting    *int32     `wire:"Starting"`
+	HeldBytes   *int64     `wire:"HeldBytes"`
+	Hits        *int64     `wire:"Hits"`
+	Misses      *int64     `wire:"Misses"`
+	Bypasses    *int64     `wire:"Bypasses"`
+	Died        *int64     `wire:"Died"`
+	Kinds       []PoolKind `wire:"Kinds"`
 }
 
 // QueryAuditInput is the model's QueryAuditRequest.

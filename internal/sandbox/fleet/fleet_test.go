@@ -227,7 +227,7 @@ func (l *lab) function(runtime, name, body string) Function {
 
 func (l *lab) invoke(fn Function, event string) Outcome {
 	l.t.Helper()
-	if os.Getenv(allPooled) != "" && !startsApart(fn.Env) {
+	if os.Getenv(allPooled) != "" && !startsApart(fn.Env) && fn.Image == nil {
 		l.Expect(l.t.Context(), []Function{fn})
 		eventually(l.t, "one is ready", func() bool { return l.has(fn) })
 	}

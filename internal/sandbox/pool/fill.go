@@ -15,7 +15,6 @@ import (
 
 const (
 	halfLife = time.Minute // of a kind's demand
-	forget   = 0.01        // demand below which a kind that nobody expects is let go
 	guess    = 16 << 20    // what one weighs before any was made, in bytes
 )
 
@@ -96,7 +95,7 @@ func (p *Pool) lacking(now time.Time) (*shelf, time.Duration) {
 			wait = min(wait, left)
 			continue
 		}
-		if s.wanted() && (most == nil || s.want() > most.want()) {
+		if s.expected && (most == nil || s.need() > most.need()) {
 			most = s
 		}
 	}
@@ -114,12 +113,10 @@ func (p *Pool) lacking(now time.Time) (*shelf, time.Duration) {
 	return nil, wait
 }
 
-func (s *shelf) wanted() bool { return s.expected || s.demand > forget }
-
 // want is how much a kind lacks one more, excess how much it would lack one that it has.
 func (s *shelf) want() float64 { return (1 + s.demand) / float64(1+len(s.ready)+s.starting) }
 func (s *shelf) excess() float64 {
-	if !s.wanted() {
+	if !s.expected {
 		return 0
 	}
 	return (1 + s.demand) / float64(len(s.ready)+s.starting)
@@ -130,6 +127,14 @@ func (s *shelf) excess() float64 {
 func (s *shelf) before(other *shelf) bool {
 	first := len(s.ready)+s.starting == 0 && len(other.ready) > 1
 	return first || s.want() > 2*other.excess()
+}
+
+// need orders the kinds: those that have none come before those that have some.
+func (s *shelf) need() float64 {
+	if len(s.ready)+s.starting == 0 {
+		return math.MaxFloat32 * s.want()
+	}
+	return s.want()
 }
 
 func (s *shelf) held() int64 {
@@ -156,7 +161,7 @@ func (p *Pool) decay(now time.Time) {
 	p.decayed = now
 	for name, s := range p.shelves {
 		s.demand *= math.Exp2(-float64(past) / float64(halfLife))
-		if !s.wanted() && s.starting == 0 {
+		if !s.expected && s.starting == 0 {
 			p.drop(s.ready)
 			delete(p.shelves, name)
 		}

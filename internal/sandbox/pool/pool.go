@@ -56,7 +56,7 @@ type shelf struct {
 	kind     Kind
 	ready    []*Ready // the oldest first
 	starting int
-	expected bool    // somebody said that it will be taken
+	expected bool    // it will be taken
 	demand   float64 // takes, halved every halfLife
 	weight   int64   // of the last one that was made
 	pause    time.Duration
@@ -112,8 +112,8 @@ func New(c Config) *Pool {
 // On tells whether the pool keeps any.
 func (p *Pool) On() bool { return p != nil && p.c.Size > 0 }
 
-// Expect says which kinds are going to be taken, all of them: those that it does not name are let go
-// once nobody has taken them for a while.
+// Expect says which kinds are going to be taken, all of them: what it does not name is let go, unless
+// somebody takes it.
 func (p *Pool) Expect(kinds []Kind) {
 	if !p.On() {
 		return
@@ -162,6 +162,7 @@ func (p *Pool) Take(k Kind) *Ready {
 	p.decay(p.taken)
 	s := p.shelf(k)
 	s.demand++
+	s.expected = true // until Expect knows better
 	defer p.nudge()
 	for len(s.ready) > 0 {
 		r := s.ready[0]

@@ -86,7 +86,8 @@ func (r *rig) as(account string) bastide.Client {
 
 // The server.
 func (r *rig) Status(context.Context) (Status, error) {
-	return Status{Version: "v1", Account: account, StartedAt: r.clock.Now(), Services: []string{"iam"}, Goroutines: 7, Descriptors: 8, Resident: 9, Instances: 3, Idle: 2, Waived: []string{"cgroup"}}, nil
+	return Status{Version: "v1", Account: account, StartedAt: r.clock.Now(), Services: []string{"iam"}, Goroutines: 7, Descriptors: 8, Resident: 9, Instances: 3, Idle: 2,
+		Pool: Pool{Size: 4, Ready: 1, Memory: 40, Held: 10, Hits: 5, Misses: 6, Bypasses: 7, Died: 8, Kinds: []PoolKind{{Name: "k", Ready: 1, Held: 10, Failure: "f"}}}, Waived: []string{"cgroup"}}, nil
 }
 
 func (r *rig) Backup(ctx context.Context, w io.Writer) error { return r.backup(ctx, w) }
@@ -183,6 +184,10 @@ func TestStatusAndReset(t *testing.T) {
 	r.check(err)
 	if *st.Version != "v1" || *st.Goroutines != 7 || *st.Descriptors != 8 || *st.ResidentBytes != 9 || *st.Instances != 3 || *st.InstancesIdle != 2 || st.Waived[0] != "cgroup" || st.Services[0] != "iam" {
 		t.Errorf("status %+v", st)
+	}
+	if p := st.Pool; *p.Size != 4 || *p.Ready != 1 || *p.MemoryBytes != 40 || *p.HeldBytes != 10 || *p.Hits != 5 || *p.Misses != 6 || *p.Bypasses != 7 || *p.Died != 8 ||
+		*p.Kinds[0].Name != "k" || *p.Kinds[0].Failure != "f" {
+		t.Errorf("pool %+v", p)
 	}
 	_, err = r.Client.Reset(t.Context(), &bastide.ResetInput{})
 	r.check(err)

@@ -22,6 +22,23 @@ type Status struct {
 	Descriptors     int   // that the process has open
 	Resident        int64 // memory, in bytes
 	Instances, Idle int   // of functions: living, and how many of them rest
+	Pool            Pool
+}
+
+// Pool is what is kept ready for functions' first events, and what became of those.
+type Pool struct {
+	Size, Ready, Starting        int   // ready ones at most, and now; a Size of 0: none are kept
+	Memory, Held                 int64 // bytes at most, and now
+	Hits, Misses, Bypasses, Died int64
+	Kinds                        []PoolKind
+}
+
+// PoolKind is one sort of ready sandboxes.
+type PoolKind struct {
+	Name            string
+	Ready, Starting int
+	Held            int64
+	Failure         string // why the last one could not be made; "" where it could
 }
 
 // Route is one application route. Authorization is NONE where anybody may call; URL is its

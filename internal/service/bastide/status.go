@@ -16,7 +16,20 @@ func (s *Service) getStatus(c *gate.Call, _ *bastide.GetStatusInput) (*bastide.G
 	}
 	return &bastide.GetStatusOutput{Version: &st.Version, Account: &st.Account, StartedAt: &st.StartedAt, OpenCredentials: &st.OpenCredentials,
 		Services: st.Services, Waived: st.Waived, Goroutines: new(int32(st.Goroutines)), Descriptors: new(int32(st.Descriptors)),
-		ResidentBytes: &st.Resident, Instances: new(int32(st.Instances)), InstancesIdle: new(int32(st.Idle))}, nil
+		ResidentBytes: &st.Resident, Instances: new(int32(st.Instances)), InstancesIdle: new(int32(st.Idle)), Pool: st.Pool.shape()}, nil
+}
+
+func (p Pool) shape() *bastide.PoolStatus {
+	out := &bastide.PoolStatus{Size: new(int32(p.Size)), MemoryBytes: &p.Memory, Ready: new(int32(p.Ready)), Starting: new(int32(p.Starting)),
+		HeldBytes: &p.Held, Hits: &p.Hits, Misses: &p.Misses, Bypasses: &p.Bypasses, Died: &p.Died}
+	for _, k := range p.Kinds {
+		kind := bastide.PoolKind{Name: &k.Name, Ready: new(int32(k.Ready)), Starting: new(int32(k.Starting)), HeldBytes: &k.Held}
+		if k.Failure != "" {
+			kind.Failure = &k.Failure
+		}
+		out.Kinds = append(out.Kinds, kind)
+	}
+	return out
 }
 
 func (s *Service) reset(c *gate.Call, _ *bastide.ResetInput) (*bastide.ResetOutput, error) {

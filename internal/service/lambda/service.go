@@ -32,6 +32,9 @@ type Deps struct {
 	// one count is fresh while the count stays.
 	Changes func() uint64
 	Runner  Runner
+	// Expect is told of the sorts of functions that there are, whenever that may have changed; it may
+	// be nil.
+	Expect func(ctx context.Context, fns []fleet.Function)
 	// Runtime reports whether functions of a runtime can start on this machine; its error says what
 	// to do.
 	Runtime func(ctx context.Context, name string) error
