@@ -34,6 +34,8 @@ type Config struct {
 	NewID    func() string // a UUID
 	// Dial connects to a port inside the environment.
 	Dial func(ctx context.Context, port uint16) (net.Conn, error)
+	// Reach tells whether Dial can; without, nobody can subscribe.
+	Reach func() bool
 	// Told hears of platform events that extensions cause, so that they are logged; it calls
 	// Set.Platform with them. It may be called from several goroutines.
 	Told func(kind string, record any)

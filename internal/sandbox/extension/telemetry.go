@@ -151,6 +151,9 @@ func (s *Set) serveSubscribe(w http.ResponseWriter, r *http.Request, through api
 	if err == nil {
 		want, err = parseSubscription(body, through)
 	}
+	if err == nil && !s.cfg.Reach() {
+		err = &refusal{http.StatusNotImplemented, "NotImplemented", "Telemetry cannot be delivered into a sandbox of this server's driver"}
+	}
 	if err == nil {
 		err = s.telemetry.subscribe(name, want)
 	}

@@ -65,7 +65,7 @@ func (i *instance) extend(s *sandbox.Spec, fn *Function, rt *runtimes.Runtime) {
 	x.set = extension.New(extension.Config{
 		FunctionName: fn.Name, FunctionVersion: fn.Version, Handler: fn.Handler, AccountID: fn.Account,
 		External: x.names, JSON: strings.EqualFold(fn.LogFormat, "JSON"), Now: i.fleet.deps.Clock.Now, NewID: ids.UUID,
-		Dial: x.dial, Told: i.told, Internal: x.yield,
+		Dial: x.dial, Reach: x.reach, Told: i.told, Internal: x.yield,
 	})
 	s.Held = len(x.names) > 0
 	x.env = environOfExtensions(s.Env)
@@ -73,6 +73,8 @@ func (i *instance) extend(s *sandbox.Spec, fn *Function, rt *runtimes.Runtime) {
 }
 
 func (i *instance) told(kind string, record any) { i.report.platform(kind, record) }
+
+func (x *extensions) reach() bool { _, ok := x.i.box.(sandbox.Dialer); return ok }
 
 func (x *extensions) dial(ctx context.Context, port uint16) (net.Conn, error) {
 	d, ok := x.i.box.(sandbox.Dialer)

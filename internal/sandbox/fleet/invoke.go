@@ -101,6 +101,10 @@ func (i *instance) noEntry(ev Event, err error) (Outcome, error) {
 func (i *instance) failedStart(ev Event, err error) (Outcome, error) {
 	var res runtimeapi.Result
 	m := measures{init: 0, status: "error"}
+	if errors.Is(err, errors.ErrUnsupported) { // the driver cannot hold what the function needs
+		i.endFor(m.status)
+		return Outcome{}, err
+	}
 	if f := i.ext.set.Failure(); f != nil {
 		i.report.initFailed(i.initTime, f.Type)
 		i.report.start(ev)

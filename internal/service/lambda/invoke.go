@@ -74,7 +74,8 @@ func (s *Service) invoke(c *gate.Call, in *lambda.InvokeInput) (*lambda.InvokeOu
 	}
 	f := s.pick(t)
 	// A caller who goes away does not stop the function; its timeout bounds it.
-	res, err := s.run(context.WithoutCancel(c.Context()), f, fleet.Event{RequestID: c.RequestID(), ARN: t.named, ClientContext: client, TenantID: wire.Val(in.TenantId), Payload: in.Payload})
+	res, err := s.run(context.WithoutCancel(c.Context()), f, fleet.Event{RequestID: c.RequestID(), ARN: t.named, ClientContext: client, TenantID: wire.Val(in.TenantId), Payload: in.Payload,
+		Tail: wire.Val(in.LogType) == "Tail"})
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +103,9 @@ func (s *Service) run(ctx context.Context, f *fleet.Function, e fleet.Event) (fl
 	}
 	if moved, ok := errors.AsType[*runtimes.MovedError](err); ok {
 		return res, awserr.New("InvalidRuntimeException", 502, "%s", moved.Error())
+	}
+	if errors.Is(err, errors.ErrUnsupported) {
+		return res, notBuilt("A function with external extensions on this server's sandbox driver")
 	}
 	if missing, ok := errors.AsType[*runtimes.MissingError](err); ok {
 		return res, awserr.New("InvalidRuntimeException", 502, "%s", missing.Error())
