@@ -179,6 +179,22 @@ func goLambda(t *testing.T, cfg aws.Config) {
 	if got.FunctionError != nil || string(got.Payload) != `{"got": {"a": 1}}` {
 		t.Errorf("invoked: %v %s", got.FunctionError, got.Payload)
 	}
+	flow, err := c.InvokeWithResponseStream(ctx, &lambda.InvokeWithResponseStreamInput{FunctionName: name, Payload: []byte(`{"a":2}`)})
+	must(t, err)
+	var body []byte
+	ended := false
+	for event := range flow.GetStream().Events() {
+		switch e := event.(type) {
+		case *lambdatypes.InvokeWithResponseStreamResponseEventMemberPayloadChunk:
+			body = append(body, e.Value.Payload...)
+		case *lambdatypes.InvokeWithResponseStreamResponseEventMemberInvokeComplete:
+			ended = e.Value.ErrorCode == nil
+		}
+	}
+	must(t, flow.GetStream().Close())
+	if !ended || string(body) != `{"got": {"a": 2}}` {
+		t.Errorf("streamed: %s, ended %v", body, ended)
+	}
 	_, err = c.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String("go-none")})
 	if _, ok := errors.AsType[*lambdatypes.ResourceNotFoundException](err); !ok {
 		t.Errorf("no such function: %v", err)

@@ -25,11 +25,21 @@ Resources:
         def handler(event, context):
             return {"statusCode": 200, "headers": {"content-type": "text/plain"}, "body": "hello " + event["requestContext"]["http"]["path"]}
       FunctionUrlConfig: {AuthType: %[2]s, Cors: {AllowOrigins: ["https://app.example"], AllowMethods: [GET]}}
+  Flow:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: %[1]s
+      Handler: index.handler
+      InlineCode: |
+        def handler(event, context):
+            return {"statusCode": 418, "body": "as it is"}
+      FunctionUrlConfig: {AuthType: %[2]s, InvokeMode: RESPONSE_STREAM}
   LiveVersion: {Type: AWS::Lambda::Version, Properties: {FunctionName: !Ref Web}}
   Live: {Type: AWS::Lambda::Alias, Properties: {Name: live, FunctionName: !Ref Web, FunctionVersion: !GetAtt LiveVersion.Version}}
   LiveUrl: {Type: AWS::Lambda::Url, Properties: {AuthType: AWS_IAM, TargetFunctionArn: !Ref Web, Qualifier: live}, DependsOn: Live}
 Outputs:
   Address: {Value: !GetAtt WebUrl.FunctionUrl}
+  FlowAddress: {Value: !GetAtt FlowUrl.FunctionUrl}
   Function: {Value: !Ref WebUrl}
 `
 
@@ -71,12 +81,16 @@ func TestFunctionURLOfATemplate(t *testing.T) {
 			paths = append(paths, word)
 		}
 	}
-	if len(paths) != 2 || !strings.Contains(out, ".lambda-url.localhost:") || !strings.Contains(out, "$default  AWS_IAM") {
-		t.Fatalf("the deployment does not print both URLs by host and by path:\n%s", out)
+	if len(paths) != 3 || !strings.Contains(out, ".lambda-url.localhost:") || !strings.Contains(out, "$default  AWS_IAM") {
+		t.Fatalf("the deployment does not print the URLs by host and by path:\n%s", out)
 	}
-	address := ""
+	address, flow := "", ""
 	for _, p := range paths {
 		id := strings.Split(p, "/")[5]
+		if strings.Contains(out, "FlowAddress = http://"+id+".lambda-url.localhost:") {
+			flow = p
+			continue
+		}
 		if strings.Contains(out, "Address = http://"+id+".lambda-url.localhost:") {
 			address = p
 		}
@@ -86,6 +100,10 @@ func TestFunctionURLOfATemplate(t *testing.T) {
 	}
 	if a := get(address, "Origin", "https://app.example"); a.Header.Get("Access-Control-Allow-Origin") != "https://app.example" {
 		t.Errorf("CORS: %v", a.Header)
+	}
+	// a URL that streams passes an answer on as it is
+	if a := get(flow); a.Status != 200 || a.Body != `{"statusCode": 418, "body": "as it is"}` {
+		t.Errorf("streamed: %d %s", a.Status, a.Body)
 	}
 	stranger := []string{"X-Forwarded-For", "192.0.2.7"}
 	if a := get(address, stranger...); a.Status != 403 || !strings.Contains(a.Body, "bastide acknowledge") {

@@ -2,6 +2,7 @@ import base64
 import http.client
 import io
 import json
+import subprocess
 import sys
 import zipfile
 from urllib.parse import urlsplit
@@ -250,6 +251,84 @@ iam.delete_user_policy(UserName="story-caller", PolicyName="call")
 iam.delete_user(UserName="story-caller")
 until("the URL's output", lambda: logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/story-url")["logGroups"])
 logs.delete_log_group(logGroupName="/aws/lambda/story-url")
+
+# Streamed answers: events as they come, and through a URL of mode RESPONSE_STREAM status and headers before the body.
+node = "nodejs" + subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip().lstrip("v").split(".")[0] + ".x"
+fn.create_function(FunctionName="story-stream", **{**config, "Runtime": node, "Handler": "app.handler", "Timeout": 20, "Code": {"ZipFile": package("""
+const http = require('http');
+const { setTimeout: sleep } = require('timers/promises');
+const there = (path, host) => new Promise((ok) => {
+  http.get({ port: new URL(process.env.AWS_ENDPOINT_URL).port, path, headers: { host } }, (r) => r.resume().on('end', () => ok(r.statusCode === 200)));
+});
+exports.handler = awslambda.streamifyResponse(async (event, out) => {
+  if (event.rawPath === undefined) {
+    out.write('{"n":');
+    if (event.fail) throw new TypeError('as told');
+    await sleep(20);
+    out.end('1}');
+    return;
+  }
+  out = awslambda.HttpResponseStream.from(out, { statusCode: 201, headers: { 'content-type': 'text/event-stream' }, cookies: ['a=1'] });
+  out.write('data: first\\n\\n');
+  if (event.rawPath === '/fail') throw new TypeError('as told');
+  while (!await there(event.headers['x-signal'], event.headers['x-host'])) await sleep(20);
+  out.end('data: last\\n\\n');
+});
+""", "app.js")}})
+fn.get_waiter("function_active_v2").wait(FunctionName="story-stream", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+
+
+def streamed(**more):
+    answer = fn.invoke_with_response_stream(**{"FunctionName": "story-stream", "Payload": b"{}", **more})
+    assert answer["StatusCode"] == 200 and answer["ExecutedVersion"] == "$LATEST", answer
+    assert answer["ResponseStreamContentType"] == "application/vnd.amazon.eventstream", answer
+    events = list(answer["EventStream"])
+    return [e["PayloadChunk"]["Payload"] for e in events[:-1]], events[-1]["InvokeComplete"]
+
+
+chunks, end = streamed(LogType="Tail")
+assert chunks == [b'{"n":', b"1}"] and "ErrorCode" not in end and b"REPORT RequestId: " in base64.b64decode(end["LogResult"]), (chunks, end)
+chunks, end = streamed(Payload=b'{"fail": true}')
+assert chunks == [b'{"n":'] and end["ErrorCode"] == "Unhandled" and json.loads(end["ErrorDetails"])["errorMessage"] == "as told", (chunks, end)
+assert invoke({}, name="story-stream")[1] == {"n": 1}  # and as a whole
+chunks, end = streamed(FunctionName=NAME, Payload=b'{"say": "x"}')
+assert len(chunks) == 1 and json.loads(chunks[0])["event"] == {"say": "x"} and end == {}, (chunks, end)
+assert fn.invoke_with_response_stream(FunctionName="story-stream", InvocationType="DryRun")["StatusCode"] == 204
+wrong("ResourceNotFoundException", fn.invoke_with_response_stream, FunctionName="story-none", Payload=b"{}")
+wrong("InvalidRequestContentException", fn.invoke_with_response_stream, FunctionName="story-stream", Payload=b"{")
+
+made = fn.create_function_url_config(FunctionName="story-stream", AuthType="AWS_IAM", InvokeMode="RESPONSE_STREAM")
+assert made["InvokeMode"] == fn.get_function_url_config(FunctionName="story-stream")["InvokeMode"] == "RESPONSE_STREAM", made
+
+
+signal = urlsplit(s3.generate_presigned_url("get_object", {"Bucket": "story-code", "Key": "go"}))
+
+
+def flow(path):
+    """Opens a streamed answer of the URL at the door; the body is yet to be read."""
+    request = AWSRequest(method="GET", url=made["FunctionUrl"] + path, headers={"x-signal": f"{signal.path}?{signal.query}", "x-host": signal.netloc})
+    SigV4Auth(admin, "lambda", REGION).add_auth(request)
+    link = http.client.HTTPConnection(door.hostname, door.port)
+    link.request("GET", "/" + path, None, {"Host": urlsplit(made["FunctionUrl"]).netloc, **dict(request.headers.items())})
+    return link.getresponse()
+
+
+assert call(made["FunctionUrl"])[0] == 403
+got = flow("")
+assert (got.status, got.headers["Content-Type"], got.headers["Set-Cookie"], got.headers["Content-Length"]) == (201, "text/event-stream", "a=1", None), got.headers.items()
+assert got.readline() == b"data: first\n"
+s3.put_object(Bucket="story-code", Key="go", Body=b"")  # the function waits for it
+assert got.read() == b"\ndata: last\n\n"
+s3.delete_object(Bucket="story-code", Key="go")
+try:
+    raise AssertionError(f"a body that broke off looks whole: {flow('fail').read()}")
+except http.client.IncompleteRead as e:
+    assert e.partial == b"data: first\n\n", e
+assert fn.update_function_url_config(FunctionName="story-stream", InvokeMode="BUFFERED")["InvokeMode"] == "BUFFERED"
+assert call(made["FunctionUrl"], keys=admin)[0] == 502  # the metadata and body of a stream are no JSON
+fn.delete_function(FunctionName="story-stream")
+until("the stream's output", lambda: logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/story-stream")["logGroups"])
+logs.delete_log_group(logGroupName="/aws/lambda/story-stream")
 
 # Layers.
 layer = fn.publish_layer_version(LayerName="story-layer", Content={"ZipFile": package("WORD = 'layered'\n", "python/words.py")}, CompatibleRuntimes=[runtime], Description="words")
