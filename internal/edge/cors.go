@@ -10,9 +10,12 @@ import (
 	"github.com/bastide-cloud/bastide/internal/wire"
 )
 
-// cors is the CORS configuration of an HTTP API or function URL: the edge answers preflights itself, and its headers
-// replace those of the function. Source: API Gateway Developer Guide, "Configure CORS for HTTP APIs".
+// cors is the CORS configuration of an HTTP API or function URL: the edge answers preflights itself. Its
+// headers replace those of an HTTP API's function and stand beside those of a function URL's, so that
+// browsers refuse here what they refuse on AWS. Source: API Gateway Developer Guide, "Configure CORS for HTTP
+// APIs", and AWS Lambda Developer Guide, "Creating and managing Lambda function URLs".
 type cors struct {
+	beside                   bool
 	origins                  []string
 	methods, headers, expose string
 	maxAge                   string
@@ -79,13 +82,14 @@ func (x *exchange) preflight() *response {
 	return out
 }
 
-// apply puts the headers that every answer of a configured API has in place of the function's.
+// apply puts the headers that every answer of a configured API has in place of the function's, or beside
+// them.
 func (c *cors) apply(h http.Header, origin string) {
 	if c == nil {
 		return
 	}
 	for k := range h {
-		if strings.HasPrefix(k, "Access-Control-") {
+		if strings.HasPrefix(k, "Access-Control-") && !c.beside {
 			h.Del(k)
 		}
 	}
@@ -94,11 +98,11 @@ func (c *cors) apply(h http.Header, origin string) {
 	if allowed == "" {
 		return
 	}
-	h.Set("Access-Control-Allow-Origin", allowed)
+	h.Add("Access-Control-Allow-Origin", allowed)
 	if c.credentials {
-		h.Set("Access-Control-Allow-Credentials", "true")
+		h.Add("Access-Control-Allow-Credentials", "true")
 	}
 	if c.expose != "" {
-		h.Set("Access-Control-Expose-Headers", c.expose)
+		h.Add("Access-Control-Expose-Headers", c.expose)
 	}
 }

@@ -88,7 +88,7 @@ func (f *flow) events() *wire.Events[lambda.InvokeWithResponseStreamResponseEven
 // MarshalJSON: functions of this package's tests answer JSON.
 func (f *flow) MarshalJSON() ([]byte, error) { return json.Marshal(f.kind) }
 
-const zeros = "\x00\x00\x00\x00\x00\x00\x00\x00"
+const eightZeros = "\x00\x00\x00\x00\x00\x00\x00\x00"
 
 // streamURL is an open function URL that streams what f says.
 func (r *rig) streamURL(f *flow) *FunctionURL {
@@ -100,7 +100,7 @@ func (r *rig) streamURL(f *flow) *FunctionURL {
 
 func TestFunctionURLStreams(t *testing.T) {
 	head := func(status string, more string) string {
-		return `{"statusCode":` + status + `,"headers":{"Content-Type":"text/html","X-A":"b","Content-Length":"9"}` + more + `}` + zeros
+		return `{"statusCode":` + status + `,"headers":{"Content-Type":"text/html","X-A":"b","Content-Length":"9"}` + more + `}` + eightZeros
 	}
 	for name, c := range map[string]struct {
 		flow   flow
@@ -112,21 +112,21 @@ func TestFunctionURLStreams(t *testing.T) {
 		"none":  {flow{kind: octets}, 200, "", http.Header{"Content-Type": {octets}}},
 		"metadata": {flow{kind: preludeType, chunks: []string{head("201", `,"cookies":["a=1","b=2"]`), "body"}}, 201, "body",
 			http.Header{"Content-Type": {"text/html"}, "X-A": {"b"}, "Set-Cookie": {"a=1", "b=2"}, "X-Amzn-Remapped-Content-Length": {"9"}}},
-		"metadata in pieces": {flow{kind: preludeType, chunks: strings.Split(head("404", "")+"body"+zeros+"more", "")}, 404, "body" + zeros + "more",
+		"metadata in pieces": {flow{kind: preludeType, chunks: strings.Split(head("404", "")+"body"+eightZeros+"more", "")}, 404, "body" + eightZeros + "more",
 			http.Header{"Content-Type": {"text/html"}, "X-A": {"b"}, "X-Amzn-Remapped-Content-Length": {"9"}}},
-		"metadata that says nothing": {flow{kind: preludeType, chunks: []string{"{}" + zeros}}, 200, "", http.Header{"Content-Type": {octets}}},
-		"a status without a body":    {flow{kind: preludeType, chunks: []string{`{"statusCode":204}` + zeros + "x"}}, 204, "", http.Header{"Content-Type": {octets}}},
+		"metadata that says nothing": {flow{kind: preludeType, chunks: []string{"{}" + eightZeros}}, 200, "", http.Header{"Content-Type": {octets}}},
+		"a status without a body":    {flow{kind: preludeType, chunks: []string{`{"statusCode":204}` + eightZeros + "x"}}, 204, "", http.Header{"Content-Type": {octets}}},
 		"an answer that is no stream": {flow{kind: "application/json", chunks: []string{`{"statusCode":404,"body":"x"}`}}, 200, `{"statusCode":404,"body":"x"}`,
 			http.Header{"Content-Type": {"application/json"}}},
 		"an error before anything": {flow{kind: octets, failed: "Unhandled"}, 502, "Internal Server Error", nil},
 		"an error in the metadata": {flow{kind: preludeType, chunks: []string{"{"}, failed: "Unhandled"}, 502, "Internal Server Error", nil},
 		"metadata without an end":  {flow{kind: preludeType, chunks: []string{"{}"}}, 502, "Internal Server Error", nil},
-		"metadata that is no JSON": {flow{kind: preludeType, chunks: []string{"x" + zeros}}, 502, "Internal Server Error", nil},
-		"metadata that is null":    {flow{kind: preludeType, chunks: []string{"null" + zeros}}, 502, "Internal Server Error", nil},
-		"metadata of another kind": {flow{kind: preludeType, chunks: []string{`{"headers":[]}` + zeros}}, 502, "Internal Server Error", nil},
-		"a status that is none":    {flow{kind: preludeType, chunks: []string{`{"statusCode":99}` + zeros}}, 502, "Internal Server Error", nil},
-		"a header that is none":    {flow{kind: preludeType, chunks: []string{`{"headers":{"a":"b\r\nc: d"}}` + zeros}}, 502, "Internal Server Error", nil},
-		"large metadata":           {flow{kind: preludeType, chunks: []string{strings.Repeat(" ", maxPrelude) + "{}" + zeros}}, 502, "Internal Server Error", nil},
+		"metadata that is no JSON": {flow{kind: preludeType, chunks: []string{"x" + eightZeros}}, 502, "Internal Server Error", nil},
+		"metadata that is null":    {flow{kind: preludeType, chunks: []string{"null" + eightZeros}}, 502, "Internal Server Error", nil},
+		"metadata of another kind": {flow{kind: preludeType, chunks: []string{`{"headers":[]}` + eightZeros}}, 502, "Internal Server Error", nil},
+		"a status that is none":    {flow{kind: preludeType, chunks: []string{`{"statusCode":99}` + eightZeros}}, 502, "Internal Server Error", nil},
+		"a header that is none":    {flow{kind: preludeType, chunks: []string{`{"headers":{"a":"b\r\nc: d"}}` + eightZeros}}, 502, "Internal Server Error", nil},
+		"large metadata":           {flow{kind: preludeType, chunks: []string{strings.Repeat(" ", maxPrelude) + "{}" + eightZeros}}, 502, "Internal Server Error", nil},
 		"endless metadata":         {flow{kind: preludeType, chunks: []string{strings.Repeat(" ", maxPrelude), " ", " "}}, 502, "Internal Server Error", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -210,7 +210,7 @@ func (r *rig) get(s *httptest.Server) *http.Response {
 func TestStreamIsFlushed(t *testing.T) {
 	r := newRig(t)
 	have := make(chan struct{})
-	r.streamURL(&flow{kind: preludeType, chunks: []string{`{"statusCode":201}` + zeros, "first\n", "second\n"}, before: func(n int) {
+	r.streamURL(&flow{kind: preludeType, chunks: []string{`{"statusCode":201}` + eightZeros, "first\n", "second\n"}, before: func(n int) {
 		if n == 2 {
 			<-have
 		}

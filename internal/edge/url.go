@@ -46,6 +46,9 @@ func (e *Edge) findURL(ctx context.Context, id string) (*api, error) {
 	}
 	a := &api{id: u.ID, account: u.Account, region: u.Region, url: u, stages: map[string]*stage{}}
 	st := &stage{api: a, name: defaultStage, cors: newCors(corsOfURL(u.Cors)), stack: u.Tags[stackTag], policy: u.Policy}
+	if st.cors != nil {
+		st.cors.beside = true
+	}
 	st.routes = []*route{{stage: st, key: defaultStage, kind: u.AuthType, integration: integration{function: u.FunctionARN, payload: payloadURL, timeout: urlTimeout, streams: u.InvokeMode == streaming}}}
 	a.stages[st.name] = st
 	return a, nil

@@ -303,9 +303,33 @@ func TestCORSOfAFunctionURL(t *testing.T) {
 	}
 	u.AuthType = "NONE"
 	w = r.want(toURL("GET", "/x", "Origin", "https://app.example"), 200, "")
-	if got := w.Header().Values("Access-Control-Allow-Origin"); cmp.Diff([]string{"https://app.example"}, got) != "" {
+	if got := w.Header().Values("Access-Control-Allow-Origin"); cmp.Diff([]string{"*", "https://app.example"}, got) != "" { // the function's own too
 		t.Errorf("allowed %q", got)
 	}
+	// any origin may read, but never with a user's credentials
+	r.functions.code[fn] = hello
+	u.Cors = &lambda.Cors{AllowOrigins: []string{"*"}, AllowMethods: []string{"*"}, AllowHeaders: []string{"*"}}
+	w = r.want(toURL("OPTIONS", "/x", "Origin", "https://any.example", "Access-Control-Request-Method", "PUT"), 200, "")
+	if h := w.Header(); h.Get("Access-Control-Allow-Origin") != "*" || h.Get("Access-Control-Allow-Methods") != "*" || h.Get("Access-Control-Allow-Headers") != "*" ||
+		h.Get("Access-Control-Allow-Credentials") != "" || h.Get("Access-Control-Max-Age") != "" {
+		t.Errorf("headers %v", h)
+	}
+	w = r.want(toURL("GET", "/x", "Origin", "https://any.example"), 200, "hello")
+	if got := w.Header().Values("Access-Control-Allow-Origin"); cmp.Diff([]string{"*"}, got) != "" {
+		t.Errorf("allowed %q", got)
+	}
+	u.Cors.AllowCredentials = new(true)
+	r.acks[account+" "+urlName+" $default"] = true // or a page that CORS does not let in gets no answer at all
+	for _, method := range []string{"OPTIONS", "GET"} {
+		w = r.want(toURL(method, "/x", "Origin", "https://any.example", "Access-Control-Request-Method", "PUT"), 200, "")
+		if h := w.Header(); h.Get("Access-Control-Allow-Origin") != "" || h.Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("%s: any origin with credentials: %v", method, h)
+		}
+	}
+	if w = r.want(toURL("GET", "/x"), 200, "hello"); w.Header().Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("without an origin: %v", w.Header())
+	}
+	r.functions.code[fn] = func(map[string]any) (any, error) { return map[string]any{"statusCode": 200}, nil }
 	u.Cors = nil // and without a configuration the function answers itself
 	r.want(toURL("OPTIONS", "/x", "Origin", "http://localhost:3000", "Access-Control-Request-Method", "PUT"), 200, "")
 	if got := r.functions.last()["requestContext"].(map[string]any)["http"].(map[string]any)["method"]; got != "OPTIONS" {
