@@ -3,6 +3,7 @@ package fleet
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -169,6 +170,45 @@ def handler(e, c):
 		s := l.Pool()
 		if hits, bypasses := s.Hits-before.Hits, s.Bypasses-before.Bypasses; (hits == 1) != c.usesPooled || (bypasses == 1) == c.usesPooled {
 			t.Errorf("%s=%s: %d from the pool, %d past it", c.name, c.is, hits, bypasses)
+		}
+	}
+}
+
+// TestWrapperScripts: Lambda's runtimes are started by the function's wrapper, which gets the interpreter's
+// command line; custom runtimes are not.
+func TestWrapperScripts(t *testing.T) {
+	l := pooled(t, 2)
+	const wrapper = "#!/bin/bash\necho \"wrapped $(basename $1) $# as $0\"\nexport WRAPPED=yes\nexec \"$@\"\n"
+	node := l.function(l.node, "n", "exports.handler = async () => [process.env.WRAPPED, process.argv.length]")
+	python := l.function(l.py, "p", "import os, sys\ndef handler(e, c):\n    return [os.environ.get('WRAPPED'), len(sys.argv)]\n")
+	custom := l.function("provided.al2023", "c", shellLoop)
+	for _, fn := range []*Function{&node, &python, &custom} {
+		if err := errors.Join(os.WriteFile(filepath.Join(fn.Code, "wrap"), []byte(wrapper), 0o755),
+			os.WriteFile(filepath.Join(fn.Code, "bare"), []byte(strings.SplitN(wrapper, "\n", 2)[1]), 0o755),
+			os.WriteFile(filepath.Join(fn.Code, "text"), []byte(wrapper), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n, c := range []struct {
+		fn                  Function
+		wrapper, want, says string
+	}{
+		{node, "/var/task/wrap", `["yes",2]`, "wrapped node"},
+		{node, "./bare", `["yes",2]`, "wrapped node"},
+		{python, "/var/task/wrap", `["yes", 1]`, "wrapped python"},
+		{python, "/opt/none", "exit status 127", "/opt/none: does not exist"},
+		{node, "/var/task/text", "exit status 126", "/var/task/text: is not an executable"},
+		{custom, "/var/task/wrap", `["app.handler "]`, ""},
+	} {
+		fn := c.fn
+		fn.Revision, fn.Env = fmt.Sprint(n), map[string]string{"AWS_LAMBDA_EXEC_WRAPPER": c.wrapper}
+		l.mu.Lock()
+		clear(l.events)
+		l.mu.Unlock()
+		out := l.invoke(fn, `1`)
+		logs := strings.Join(l.logs(), "")
+		if !strings.Contains(string(out.Payload), c.want) || !strings.Contains(logs, c.says) || c.says == "" && strings.Contains(logs, "wrapped") {
+			t.Errorf("%s %s: %s\n%s", fn.Name, c.wrapper, out.Payload, logs)
 		}
 	}
 }

@@ -106,6 +106,13 @@ type Launch struct {
 	Bootstrap string
 }
 
+// wrapped executes the function's wrapper script with the interpreter's command line as arguments
+// ("Modifying the runtime environment", Wrapper scripts; for Lambda's own runtimes only), with a shell's
+// exit codes for one that is not there, or not executable.
+const wrapped = `[ -f "$AWS_LAMBDA_EXEC_WRAPPER" ] || { echo "$AWS_LAMBDA_EXEC_WRAPPER: does not exist"; exit 127; }
+[ -x "$AWS_LAMBDA_EXEC_WRAPPER" ] || { echo "$AWS_LAMBDA_EXEC_WRAPPER: is not an executable"; exit 126; }
+exec "$AWS_LAMBDA_EXEC_WRAPPER" "$@"`
+
 // Argv is the command that starts the runtime inside.
 func (r *Runtime) Argv(l Launch) []string {
 	var argv []string
@@ -123,8 +130,8 @@ func (r *Runtime) Argv(l Launch) []string {
 	}
 	if r.Family != Custom {
 		argv = append(argv, RuntimeDir+"/"+r.Family.Entry())
-		if w := l.Env["AWS_LAMBDA_EXEC_WRAPPER"]; w != "" {
-			argv = append([]string{w}, argv...)
+		if l.Env["AWS_LAMBDA_EXEC_WRAPPER"] != "" {
+			argv = append([]string{"/bin/sh", "-c", wrapped, "bootstrap"}, argv...)
 		}
 	}
 	return argv
