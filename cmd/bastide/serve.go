@@ -22,6 +22,7 @@ func (s *serverFlags) bind(cmd *cobra.Command) {
 	f.StringVar(&s.TLSCert, "tls-cert", "", "serve TLS with this certificate")
 	f.StringVar(&s.TLSKey, "tls-key", "", "the certificate's key")
 	f.StringSliceVar(&s.Hosts, "host", nil, "a name or address that other machines call this server by; others are refused")
+	f.StringVar(&s.NameServer, "name-server", "", "address and port of the DNS server that resolves outgoing names; the machine's if empty")
 	f.StringSliceVar(&s.Integrations, "allow-integration", nil, "origin of an HTTP server that integrations may call though it is on this machine or a private network, as http://127.0.0.1:3000")
 	f.StringSliceVar(&s.Issuers, "allow-issuer", nil, "origin of a token issuer that may be fetched though it is on this machine, as http://127.0.0.1:9099")
 	f.StringSliceVar(&s.Registries, "registry", nil, "a registry that images of functions may be fetched from, as ghcr.io; hosts that it sends to for tokens and layers too")

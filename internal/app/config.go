@@ -28,6 +28,7 @@ type Config struct {
 	TLSCert, TLSKey string   // serve TLS with these files too
 	Hosts           []string // names and addresses that other machines call this server by
 	Issuers         []string // origins of token issuers that may be fetched though they are on this machine
+	NameServer      string   // "address:port" of who resolves outgoing names; the machine's if empty
 	Integrations    []string // origins of HTTP servers that integrations may call though they are on this machine or a private network
 	Registries      []string // hosts of registries that images of functions may be fetched from
 	RegistryConfig  string   // file with their credentials, as docker login writes it

@@ -92,7 +92,7 @@ type refusal struct {
 
 // Limits of what is told apart while it goes on.
 const (
-	tallyPerSource = 16
+	tallyPerSource = 64
 	tallyAll       = 4096
 )
 
@@ -178,7 +178,7 @@ func (s *Server) dial(ctx context.Context, service *lambda.Service, f fleet.Func
 		s.log.Warn("a function's connection failed", "function", f.ARN, "to", address, "error", err)
 		return nil, err
 	}
-	out, err := egress.New(egress.Policy{Ways: f.Ways, Resolver: resolver{net.DefaultResolver}, Clock: s.clock, Own: s.own,
+	out, err := egress.New(egress.Policy{Ways: f.Ways, Resolver: s.names, Clock: s.clock, Own: s.own,
 		Auditor: s.connections(as, "")})
 	if err != nil {
 		return nil, err

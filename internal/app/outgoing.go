@@ -28,12 +28,21 @@ func (n resolver) LookupNetIP(ctx context.Context, network, host string) ([]neti
 	return n.next.LookupNetIP(ctx, network, host)
 }
 
+// nameResolver is who resolves what Bastide connects to.
+func nameResolver(cfg Config) (egress.Resolver, error) {
+	if cfg.NameServer == "" {
+		return resolver{net.DefaultResolver}, nil
+	}
+	r, err := egress.NameServer(cfg.NameServer)
+	return resolver{r}, err
+}
+
 // issuers fetches the keys of token issuers: public ones, and those of this machine or a private
 // network that --allow-issuer names.
 type issuers struct{ *egress.Fetcher }
 
 func (s *Server) issuers() (issuers, error) {
-	p := egress.Policy{Public: []string{"jwks"}, Resolver: resolver{net.DefaultResolver}, Clock: s.clock, Auditor: s.connections(gate.Happening{
+	p := egress.Policy{Public: []string{"jwks"}, Resolver: s.names, Clock: s.clock, Auditor: s.connections(gate.Happening{
 		Principal: identity.Service("apigateway.amazonaws.com", s.cfg.Account), Service: edge.Service, Region: s.cfg.Region},
 		" Where this issuer of tokens is meant, start Bastide with --allow-issuer and its origin.")}
 	for _, origin := range s.cfg.Issuers {

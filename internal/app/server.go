@@ -22,6 +22,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/audit"
 	"github.com/bastide-cloud/bastide/internal/base/clock"
 	"github.com/bastide-cloud/bastide/internal/base/ids"
+	"github.com/bastide-cloud/bastide/internal/egress"
 	"github.com/bastide-cloud/bastide/internal/front"
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/identity"
@@ -50,6 +51,7 @@ type Server struct {
 	front    *front.Front
 	rooms    *rooms
 	refusals *tally
+	names    egress.Resolver
 
 	api, apps net.Listener
 }
@@ -71,6 +73,9 @@ func Open(ctx context.Context, cfg Config, version string, log *slog.Logger) (s 
 			err = errors.Join(err, s.Close())
 		}
 	}()
+	if s.names, err = nameResolver(cfg); err != nil {
+		return s, err
+	}
 	if err := s.open(ctx); err != nil {
 		return s, err
 	}

@@ -2,7 +2,6 @@ package app
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -75,7 +74,7 @@ func (v *servers) caller(by edge.Integration) (*http.Client, error) {
 }
 
 func (v *servers) dialer(by edge.Integration) (*egress.Dialer, error) {
-	return egress.New(egress.Policy{Public: []string{"integration"}, Routes: v.routes, Resolver: resolver{net.DefaultResolver}, Clock: v.s.clock, Own: v.s.own,
+	return egress.New(egress.Policy{Public: []string{"integration"}, Routes: v.routes, Resolver: v.s.names, Clock: v.s.clock, Own: v.s.own,
 		Timeout: serverTimeout, MaxBody: serverBody, Auditor: v.s.connections(gate.Happening{
 			Principal: identity.Service("apigateway.amazonaws.com", by.Account), Service: edge.Service, Region: by.Region, SourceARN: by.Route},
 			" Where this server of an integration is meant, start Bastide with --allow-integration and its origin.")})
