@@ -111,23 +111,25 @@ func (d *Dialer) Dial(ctx context.Context, purpose, addr string) (net.Conn, erro
 	}
 	var allowed []netip.Addr
 	for _, a := range addresses {
+		if d.own(a, port) { // then the name is one for Bastide, whatever else it leads to
+			rec.Address = a
+			return nil, d.refuse(rec, addr, "it is Bastide itself, which nothing reaches by this way")
+		}
 		if may(a) && len(allowed) < maxAddresses {
 			allowed = append(allowed, a)
 		}
 	}
 	if len(allowed) == 0 {
 		rec.Address = first(addresses)
-		return nil, d.refuse(rec, addr, d.objection(rec.Address, port))
+		return nil, d.refuse(rec, addr, objection(rec.Address))
 	}
 	return d.dialAny(ctx, rec, allowed)
 }
 
 // objection words why an address that a name led to is not dialled.
-func (d *Dialer) objection(a netip.Addr, port int) string {
-	switch c := classOf(a); {
-	case d.own(a, port):
-		return "it is Bastide itself, which nothing reaches by this way"
-	case c == classLinkLocal || c == classMetadata || c == classNever:
+func objection(a netip.Addr) string {
+	switch c := classOf(a); c {
+	case classLinkLocal, classMetadata, classNever:
 		return "it resolves to " + c.String() + " address, which nothing reaches"
 	default:
 		return "it resolves to " + c.String() + " address, which no route names"
@@ -238,7 +240,7 @@ func (d *Dialer) permit(purpose, host string, port int) (func(netip.Addr) bool, 
 		}
 		ok = ok || named
 	}
-	return func(a netip.Addr) bool { return !d.own(a, port) && (l.allows(a) || within(blocks, a)) }, ok
+	return func(a netip.Addr) bool { return l.allows(a) || within(blocks, a) }, ok
 }
 
 // with is the leave that a route for a host adds.
