@@ -75,7 +75,7 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 	}
 	r.instances, r.pool = runner.Count, runner.Pool
 	service = lambda.New(lambda.Deps{Expect: runner.Expect, IDs: s.ids, Clock: s.clock, Sealer: s.sealer, Blobs: s.db.Blobs(), Code: code, Images: images, Registries: fetching, Arch: processor(),
-		Changes: func() uint64 { return s.db.Changes("lambda") }, Runner: runner, Runtime: available, RuntimeVersion: have.VersionOf, Roles: executionRoles{s}, Alone: true, Chance: rand.Float64, URL: s.functionURL, Log: s.log})
+		Changes: func() uint64 { return s.db.Changes("lambda") }, Runner: runner, Runtime: available, RuntimeVersion: have.VersionOf, Publishers: signingProfiles{s}, Roles: executionRoles{s}, Alone: true, Chance: rand.Float64, URL: s.functionURL, Log: s.log})
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return service.Run(ctx, s.gate) })
 	r.jobs = append(r.jobs, func(ctx context.Context) error {
 		<-ctx.Done() // first, so that no event counts as failed because its instance is ended

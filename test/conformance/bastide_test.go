@@ -61,6 +61,7 @@ func bastideStory(t *testing.T, s *harness.Server) {
 	}
 	backup(t, s, c)
 	routes(t, s, c)
+	signing(t, s, c)
 	if err := c.REST(ctx, "bastide", http.MethodPost, "/_bastide/v1/reset", nil, nil); !client.Is(err, "AccessDenied", "AccessDeniedException") {
 		t.Errorf("a reset without --open-credentials: %v", err)
 	}

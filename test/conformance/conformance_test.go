@@ -27,7 +27,11 @@ func TestOperations(t *testing.T) {
 			t.Run("bastide", func(t *testing.T) { bastideStory(t, s) })
 			continue
 		}
-		t.Run("boto3/"+service.name, func(t *testing.T) { s.Python(t, filepath.Join("boto3", service.name+".py")) })
+		more, err := filepath.Glob(filepath.Join("boto3", service.name+"_*.py"))
+		must(t, err)
+		for _, story := range append([]string{filepath.Join("boto3", service.name+".py")}, more...) {
+			t.Run(strings.TrimSuffix(story, ".py"), func(t *testing.T) { s.Python(t, story) })
+		}
 	}
 	t.Run("aws-sdk-go-v2", func(t *testing.T) { goSDK(t, s) })
 	t.Run("aws", func(t *testing.T) { awsCLI(t, s) })

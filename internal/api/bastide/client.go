@@ -31,6 +31,11 @@ func (c Client) GetAuditHead(ctx context.Context, in *GetAuditHeadInput) (*GetAu
 	return wire.Call[GetAuditHeadOutput](ctx, c.Caller, OpGetAuditHead, in)
 }
 
+// GetSigningProfile calls the operation; a failure is an *awserr.Error.
+func (c Client) GetSigningProfile(ctx context.Context, in *GetSigningProfileInput) (*GetSigningProfileOutput, error) {
+	return wire.Call[GetSigningProfileOutput](ctx, c.Caller, OpGetSigningProfile, in)
+}
+
 // GetStatus calls the operation; a failure is an *awserr.Error.
 func (c Client) GetStatus(ctx context.Context, in *GetStatusInput) (*GetStatusOutput, error) {
 	return wire.Call[GetStatusOutput](ctx, c.Caller, OpGetStatus, in)
@@ -39,6 +44,16 @@ func (c Client) GetStatus(ctx context.Context, in *GetStatusInput) (*GetStatusOu
 // ListRoutes calls the operation; a failure is an *awserr.Error.
 func (c Client) ListRoutes(ctx context.Context, in *ListRoutesInput) (*ListRoutesOutput, error) {
 	return wire.Call[ListRoutesOutput](ctx, c.Caller, OpListRoutes, in)
+}
+
+// ListSigningProfiles calls the operation; a failure is an *awserr.Error.
+func (c Client) ListSigningProfiles(ctx context.Context, in *ListSigningProfilesInput) (*ListSigningProfilesOutput, error) {
+	return wire.Call[ListSigningProfilesOutput](ctx, c.Caller, OpListSigningProfiles, in)
+}
+
+// PutSigningProfile calls the operation; a failure is an *awserr.Error.
+func (c Client) PutSigningProfile(ctx context.Context, in *PutSigningProfileInput) (*PutSigningProfileOutput, error) {
+	return wire.Call[PutSigningProfileOutput](ctx, c.Caller, OpPutSigningProfile, in)
 }
 
 // QueryAudit calls the operation; a failure is an *awserr.Error.
@@ -54,6 +69,11 @@ func (c Client) Reset(ctx context.Context, in *ResetInput) (*ResetOutput, error)
 // RevokeAcknowledgement calls the operation; a failure is an *awserr.Error.
 func (c Client) RevokeAcknowledgement(ctx context.Context, in *RevokeAcknowledgementInput) (*RevokeAcknowledgementOutput, error) {
 	return wire.Call[RevokeAcknowledgementOutput](ctx, c.Caller, OpRevokeAcknowledgement, in)
+}
+
+// RevokeSigningProfile calls the operation; a failure is an *awserr.Error.
+func (c Client) RevokeSigningProfile(ctx context.Context, in *RevokeSigningProfileInput) (*RevokeSigningProfileOutput, error) {
+	return wire.Call[RevokeSigningProfileOutput](ctx, c.Caller, OpRevokeSigningProfile, in)
 }
 
 // VerifyAudit calls the operation; a failure is an *awserr.Error.

@@ -23,11 +23,15 @@ var Service = wire.NewService(wire.Service{
 		OpCreateBackup,
 		OpExplainRequest,
 		OpGetAuditHead,
+		OpGetSigningProfile,
 		OpGetStatus,
 		OpListRoutes,
+		OpListSigningProfiles,
+		OpPutSigningProfile,
 		OpQueryAudit,
 		OpReset,
 		OpRevokeAcknowledgement,
+		OpRevokeSigningProfile,
 		OpVerifyAudit,
 	},
 })
@@ -80,6 +84,18 @@ var OpGetAuditHead = &wire.Operation{
 	Errors: []wire.ErrorShape{errNotFoundException, errInvalidRequestException},
 }
 
+// OpGetSigningProfile is the operation GetSigningProfile.
+var OpGetSigningProfile = &wire.Operation{
+	Name:   "GetSigningProfile",
+	Method: "GET",
+	URI:    "/_bastide/v1/signing-profile",
+	Status: 200,
+	In:     reflect.TypeFor[GetSigningProfileInput](),
+	Out:    reflect.TypeFor[GetSigningProfileOutput](),
+	NewIn:  func() any { return new(GetSigningProfileInput) },
+	Errors: []wire.ErrorShape{errNotFoundException, errInvalidRequestException},
+}
+
 // OpGetStatus is the operation GetStatus.
 var OpGetStatus = &wire.Operation{
 	Name:   "GetStatus",
@@ -101,6 +117,30 @@ var OpListRoutes = &wire.Operation{
 	In:     reflect.TypeFor[ListRoutesInput](),
 	Out:    reflect.TypeFor[ListRoutesOutput](),
 	NewIn:  func() any { return new(ListRoutesInput) },
+	Errors: []wire.ErrorShape{errNotFoundException, errInvalidRequestException},
+}
+
+// OpListSigningProfiles is the operation ListSigningProfiles.
+var OpListSigningProfiles = &wire.Operation{
+	Name:   "ListSigningProfiles",
+	Method: "GET",
+	URI:    "/_bastide/v1/signing-profiles",
+	Status: 200,
+	In:     reflect.TypeFor[ListSigningProfilesInput](),
+	Out:    reflect.TypeFor[ListSigningProfilesOutput](),
+	NewIn:  func() any { return new(ListSigningProfilesInput) },
+	Errors: []wire.ErrorShape{errNotFoundException, errInvalidRequestException},
+}
+
+// OpPutSigningProfile is the operation PutSigningProfile.
+var OpPutSigningProfile = &wire.Operation{
+	Name:   "PutSigningProfile",
+	Method: "PUT",
+	URI:    "/_bastide/v1/signing-profiles/{ProfileName}",
+	Status: 200,
+	In:     reflect.TypeFor[PutSigningProfileInput](),
+	Out:    reflect.TypeFor[PutSigningProfileOutput](),
+	NewIn:  func() any { return new(PutSigningProfileInput) },
 	Errors: []wire.ErrorShape{errNotFoundException, errInvalidRequestException},
 }
 
@@ -137,6 +177,18 @@ var OpRevokeAcknowledgement = &wire.Operation{
 	In:     reflect.TypeFor[RevokeAcknowledgementInput](),
 	Out:    reflect.TypeFor[RevokeAcknowledgementOutput](),
 	NewIn:  func() any { return new(RevokeAcknowledgementInput) },
+	Errors: []wire.ErrorShape{errNotFoundException, errInvalidRequestException},
+}
+
+// OpRevokeSigningProfile is the operation RevokeSigningProfile.
+var OpRevokeSigningProfile = &wire.Operation{
+	Name:   "RevokeSigningProfile",
+	Method: "POST",
+	URI:    "/_bastide/v1/signing-profiles/{ProfileName}/revoke",
+	Status: 200,
+	In:     reflect.TypeFor[RevokeSigningProfileInput](),
+	Out:    reflect.TypeFor[RevokeSigningProfileOutput](),
+	NewIn:  func() any { return new(RevokeSigningProfileInput) },
 	Errors: []wire.ErrorShape{errNotFoundException, errInvalidRequestException},
 }
 

@@ -63,6 +63,16 @@ type GetAuditHeadOutput struct {
 	Head *string `wire:"Head"`
 }
 
+// GetSigningProfileInput is the model's GetSigningProfileRequest.
+type GetSigningProfileInput struct {
+	ProfileVersionArn string `wire:"ProfileVersionArn" in:"querystring" opt:"required"`
+}
+
+// GetSigningProfileOutput is the model's GetSigningProfileResponse.
+type GetSigningProfileOutput struct {
+	Profile *SigningProfile `wire:"Profile"`
+}
+
 // GetStatusInput is the model's GetStatusRequest.
 type GetStatusInput struct {
 }
@@ -92,6 +102,15 @@ type ListRoutesOutput struct {
 	Routes []Route `wire:"Routes"`
 }
 
+// ListSigningProfilesInput is the model's ListSigningProfilesRequest.
+type ListSigningProfilesInput struct {
+}
+
+// ListSigningProfilesOutput is the model's ListSigningProfilesResponse.
+type ListSigningProfilesOutput struct {
+	Profiles []SigningProfile `wire:"Profiles"`
+}
+
 // PoolKind is a shape of the model.
 type PoolKind struct {
 	Name      *string `wire:"Name"`
@@ -113,6 +132,17 @@ type PoolStatus struct {
 	Bypasses    *int64     `wire:"Bypasses"`
 	Died        *int64     `wire:"Died"`
 	Kinds       []PoolKind `wire:"Kinds"`
+}
+
+// PutSigningProfileInput is the model's PutSigningProfileRequest.
+type PutSigningProfileInput struct {
+	ProfileName string `wire:"ProfileName" in:"uri" opt:"required" min:"2" max:"64" pattern:"[a-zA-Z0-9_]{2,64}"`
+	PublicKey   string `wire:"PublicKey" opt:"required" min:"1" max:"4096"`
+}
+
+// PutSigningProfileOutput is the model's PutSigningProfileResponse.
+type PutSigningProfileOutput struct {
+	Profile *SigningProfile `wire:"Profile"`
 }
 
 // QueryAuditInput is the model's QueryAuditRequest.
@@ -154,6 +184,19 @@ type RevokeAcknowledgementInput struct {
 type RevokeAcknowledgementOutput struct {
 }
 
+// RevokeSigningProfileInput is the model's RevokeSigningProfileRequest.
+type RevokeSigningProfileInput struct {
+	ProfileName    string     `wire:"ProfileName" in:"uri" opt:"required" min:"2" max:"64" pattern:"[a-zA-Z0-9_]{2,64}"`
+	ProfileVersion string     `wire:"ProfileVersion" opt:"required" min:"10" max:"10" pattern:"[a-z0-9]{10}"`
+	EffectiveTime  *time.Time `wire:"EffectiveTime"`
+	Reason         string     `wire:"Reason" opt:"required"`
+}
+
+// RevokeSigningProfileOutput is the model's RevokeSigningProfileResponse.
+type RevokeSigningProfileOutput struct {
+	Profile *SigningProfile `wire:"Profile"`
+}
+
 // Route is a shape of the model.
 type Route struct {
 	Route         *string `wire:"Route"`
@@ -164,6 +207,19 @@ type Route struct {
 	Url           *string `wire:"Url"`
 	Stack         *string `wire:"Stack"`
 	Target        *string `wire:"Target"`
+}
+
+// SigningProfile is a shape of the model.
+type SigningProfile struct {
+	ProfileName       *string    `wire:"ProfileName"`
+	ProfileVersion    *string    `wire:"ProfileVersion"`
+	ProfileVersionArn *string    `wire:"ProfileVersionArn"`
+	PublicKey         *string    `wire:"PublicKey"`
+	Created           *time.Time `wire:"Created"`
+	By                *string    `wire:"By"`
+	Status            *string    `wire:"Status"`
+	Revoked           *time.Time `wire:"Revoked"`
+	Reason            *string    `wire:"Reason"`
 }
 
 // VerifyAuditInput is the model's VerifyAuditRequest.

@@ -104,6 +104,9 @@ func (r *rig) Routes(context.Context) ([]Route, error) { return r.routes, nil }
 func (r *rig) Version() uint64 { return 0 }
 
 func (r *rig) Grant(p identity.Principal) (gate.Grant, error) {
+	if p.ServiceName() != "" { // services have no policies of their own
+		return gate.Grant{Principal: policy.Principal{Account: p.Account(), Type: policy.Service, Service: p.ServiceName()}}, nil
+	}
 	doc, err := policy.Parse([]byte(r.policy), policy.Identity, policy.Options{})
 	return gate.Grant{Principal: policy.Principal{ARN: p.ARN(), Account: p.Account(), Type: policy.User},
 		Set: policy.Set{Identity: []policy.Attached{{Policy: doc, Where: "the test's"}}}}, err
@@ -163,11 +166,28 @@ func TestEachOperationNeedsItsAction(t *testing.T) {
 			return err
 		},
 	}
+	const profile = "arn:aws:signer:eu-west-1:" + account + ":/signing-profiles/none/0123456789"
+	calls["PutSigningProfile"] = func() error {
+		_, err := r.PutSigningProfile(ctx, &bastide.PutSigningProfileInput{ProfileName: "none", PublicKey: "x"})
+		return err
+	}
+	calls["GetSigningProfile"] = func() error {
+		_, err := r.GetSigningProfile(ctx, &bastide.GetSigningProfileInput{ProfileVersionArn: profile})
+		return err
+	}
+	calls["ListSigningProfiles"] = func() error {
+		_, err := r.ListSigningProfiles(ctx, &bastide.ListSigningProfilesInput{})
+		return err
+	}
+	calls["RevokeSigningProfile"] = func() error {
+		_, err := r.RevokeSigningProfile(ctx, &bastide.RevokeSigningProfileInput{ProfileName: "none", ProfileVersion: "0123456789", Reason: "x"})
+		return err
+	}
 	if len(calls) != len(bastide.Service.Operations) {
 		t.Fatalf("%d of %d operations are called", len(calls), len(bastide.Service.Operations))
 	}
 	for allowed := range calls {
-		r.policy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"bastide:` + allowed + `","Resource":"arn:aws:bastide::123456789012:*"}]}`
+		r.policy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"bastide:` + allowed + `","Resource":["arn:aws:bastide::123456789012:*","arn:aws:signer:*:123456789012:/signing-profiles/none*"]}]}`
 		for name, call := range calls {
 			e, denied := call().(*awserr.Error)
 			denied = denied && e.Kind == awserr.AccessDenied

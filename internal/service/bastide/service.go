@@ -91,6 +91,10 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(bastide.OpAcknowledgeRoute, gate.Write, need[bastide.AcknowledgeRouteInput]("AcknowledgeRoute"), s.acknowledgeRoute),
 		gate.On(bastide.OpRevokeAcknowledgement, gate.Write, need[bastide.RevokeAcknowledgementInput]("RevokeAcknowledgement"), s.revokeAcknowledgement),
 		gate.On(bastide.OpListRoutes, gate.Read, need[bastide.ListRoutesInput]("ListRoutes"), s.listRoutes),
+		gate.On(bastide.OpPutSigningProfile, gate.Write, needProfile("PutSigningProfile", func(in *bastide.PutSigningProfileInput) string { return in.ProfileName }), s.putSigningProfile),
+		gate.On(bastide.OpGetSigningProfile, gate.Read, needProfileKey, s.getSigningProfile),
+		gate.On(bastide.OpListSigningProfiles, gate.Read, need[bastide.ListSigningProfilesInput]("ListSigningProfiles"), s.listSigningProfiles),
+		gate.On(bastide.OpRevokeSigningProfile, gate.Write, needProfile("RevokeSigningProfile", func(in *bastide.RevokeSigningProfileInput) string { return in.ProfileName }), s.revokeSigningProfile),
 		gate.Emptying(gate.On(bastide.OpReset, gate.Write, need[bastide.ResetInput]("Reset"), s.reset)),
 	}
 }

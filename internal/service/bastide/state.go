@@ -21,3 +21,10 @@ func acknowledgements() store.Table[acknowledgement] {
 }
 
 func routeKey(account, route string) store.Key { return store.K(account, route) }
+
+// signingProfiles are kept by account, region, name and version.
+func signingProfiles() store.Table[signingProfile] {
+	return store.NewTable[signingProfile](space, "signingProfiles")
+}
+
+func profileRow(k profileKey) store.Key { return store.K(k.account, k.region, k.name, k.version) }
