@@ -131,11 +131,12 @@ func (i *instance) run(ev Event, initTime time.Duration, leave func()) Outcome {
 	begun := clock.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), i.fn.Timeout)
 	j := i.join(ctx, ev, begun)
+	flow := i.fleet.flow(ev.Sink)
 	res, err := i.serveEvent(j.context(ctx), runtimeapi.Invocation{
 		RequestID: ev.RequestID, Deadline: begun.Add(i.fn.Timeout), ARN: ev.ARN, TraceID: ev.TraceID,
 		ClientContext: ev.ClientContext, Identity: ev.Identity, TenantID: ev.TenantID, Payload: ev.Payload,
-	}, ev.Sink)
-	m := measures{duration: clock.Now().Sub(begun), init: initTime, status: "success"}
+	}, flow)
+	m := measures{duration: clock.Now().Sub(begun), init: initTime, status: "success", flow: flow}
 	i.output.Flush()
 	if err != nil {
 		if res, m.status = i.broken(ev, err); m.status == timeout {

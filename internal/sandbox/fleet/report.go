@@ -85,6 +85,7 @@ type measures struct {
 	status         string        // "success", "timeout", "error"
 	errorType      string
 	spans          []extension.Span
+	flow           *flow // of a streaming invocation
 }
 
 // end writes the last lines of an invocation.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/base/clock"
+	"github.com/bastide-cloud/bastide/internal/sandbox/extension"
 	"github.com/bastide-cloud/bastide/internal/sandbox/runtimeapi"
 )
 
@@ -35,9 +36,15 @@ type flow struct {
 	bytes int64
 	room  float64 // bytes that may go at once
 	at    time.Time
+
+	first, last time.Time // when the answer began, and when the last of it had been taken
 }
 
+// flow is nil for an invocation that is answered as a whole.
 func (f *Fleet) flow(s Sink) *flow {
+	if s == nil {
+		return nil
+	}
 	rate := f.deps.StreamRate
 	if rate == 0 {
 		rate = streamRate
@@ -45,7 +52,11 @@ func (f *Fleet) flow(s Sink) *flow {
 	return &flow{sink: s, clock: f.deps.Clock, rate: float64(rate), room: streamBurst}
 }
 
-func (s *flow) Begin(contentType string) { s.sink.Begin(contentType) }
+func (s *flow) Begin(contentType string) {
+	s.first = s.clock.Now()
+	s.last = s.first
+	s.sink.Begin(contentType)
+}
 
 func (s *flow) Write(ctx context.Context, chunk []byte) error {
 	if s.bytes += int64(len(chunk)); s.bytes > maxStreamed {
@@ -54,7 +65,9 @@ func (s *flow) Write(ctx context.Context, chunk []byte) error {
 	if err := s.pace(ctx, float64(len(chunk))); err != nil {
 		return err
 	}
-	return s.sink.Write(ctx, chunk)
+	err := s.sink.Write(ctx, chunk)
+	s.last = s.clock.Now()
+	return err
 }
 
 // pace waits until n bytes may go.
@@ -81,11 +94,23 @@ func (s *flow) pace(ctx context.Context, n float64) error {
 }
 
 // serveEvent hands an event to the runtime.
-func (i *instance) serveEvent(ctx context.Context, inv runtimeapi.Invocation, s Sink) (runtimeapi.Result, error) {
+func (i *instance) serveEvent(ctx context.Context, inv runtimeapi.Invocation, s *flow) (runtimeapi.Result, error) {
 	if s == nil {
 		return i.worker.Invoke(ctx, inv)
 	}
-	return i.worker.Stream(ctx, inv, i.fleet.flow(s))
+	return i.worker.Stream(ctx, inv, s)
+}
+
+// answered tells when an answer of so many bytes began and how long it took ("Lambda Telemetry API Event schema
+// reference", platform.runtimeDone). What is no stream begins when it is complete.
+func (m measures) answered(begun time.Time, produced int) (int, []extension.Span) {
+	latency := extension.Span{Name: "responseLatency", Start: extension.Stamp(begun), Duration: ms(m.duration)}
+	if m.flow == nil || m.flow.first.IsZero() {
+		return produced, []extension.Span{latency}
+	}
+	s := m.flow
+	latency.Duration = ms(s.first.Sub(begun))
+	return int(s.bytes), []extension.Span{latency, {Name: "responseDuration", Start: extension.Stamp(s.first), Duration: ms(s.last.Sub(s.first))}}
 }
 
 // tooLong is the result of an invocation whose streamed answer passed the limit.

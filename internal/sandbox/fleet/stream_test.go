@@ -237,3 +237,25 @@ type nothing struct{}
 
 func (*nothing) Begin(string)                        {}
 func (*nothing) Write(context.Context, []byte) error { return nil }
+
+func TestSpansOfAStream(t *testing.T) {
+	begun := time.Unix(1700000000, 0)
+	c := clock.NewManual(begun)
+	s := &flow{sink: &nothing{}, clock: c, rate: -1}
+	m := measures{duration: 4 * time.Second, flow: s}
+	if n, spans := m.answered(begun, 7); n != 7 || len(spans) != 1 || spans[0].Duration != 4000 {
+		t.Errorf("before it began: %d %+v", n, spans)
+	}
+	c.Advance(time.Second)
+	s.Begin("a/b")
+	for range 2 {
+		c.Advance(time.Second)
+		if err := s.Write(t.Context(), []byte("12345")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n, spans := m.answered(begun, 0)
+	if n != 10 || len(spans) != 2 || spans[0].Name != "responseLatency" || spans[0].Duration != 1000 || spans[1].Name != "responseDuration" || spans[1].Duration != 2000 {
+		t.Errorf("%d %+v", n, spans)
+	}
+}

@@ -85,10 +85,9 @@ func (r report) runtimeDone(ev Event, m measures, begun time.Time, produced int)
 	if t == nil {
 		return
 	}
-	took := ms(m.duration)
+	bytes, spans := m.answered(begun, produced)
 	t.Platform(extension.KindRuntimeDone, extension.RuntimeDone{RequestID: ev.RequestID, Status: m.status, ErrorType: m.errorType,
-		Metrics: &extension.RuntimeDoneTook{Duration: took, Bytes: produced}, Tracing: extension.TracingOf(ev.TraceID),
-		Spans: []extension.Span{{Name: "responseLatency", Start: extension.Stamp(begun), Duration: took}}})
+		Metrics: &extension.RuntimeDoneTook{Duration: ms(m.duration), Bytes: bytes}, Tracing: extension.TracingOf(ev.TraceID), Spans: spans})
 }
 
 // overhead is how long extensions went on after the runtime.

@@ -59,14 +59,8 @@ func (s *Service) invoke(c *gate.Call, in *lambda.InvokeInput) (*lambda.InvokeOu
 	if wire.Val(in.InvocationType) == invokeEvent {
 		return s.enqueue(c, r, in, client)
 	}
-	t, err := s.target(c.Context(), c.View, r)
+	t, err := s.called(c, r, in)
 	if err != nil {
-		return nil, err
-	}
-	if t == nil {
-		return nil, noFunction(r.arn())
-	}
-	if err := checkTenant(t.fn, in.TenantId); err != nil {
 		return nil, err
 	}
 	if wire.Val(in.InvocationType) == invokeDryRun {
@@ -74,8 +68,7 @@ func (s *Service) invoke(c *gate.Call, in *lambda.InvokeInput) (*lambda.InvokeOu
 	}
 	f := s.pick(t)
 	// A caller who goes away does not stop the function; its timeout bounds it.
-	res, err := s.run(context.WithoutCancel(c.Context()), f, fleet.Event{RequestID: c.RequestID(), ARN: t.named, ClientContext: client, TenantID: wire.Val(in.TenantId), Payload: in.Payload,
-		Tail: wire.Val(in.LogType) == "Tail"})
+	res, err := s.run(context.WithoutCancel(c.Context()), f, eventOf(c, t, in, client))
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +80,23 @@ func (s *Service) invoke(c *gate.Call, in *lambda.InvokeInput) (*lambda.InvokeOu
 		out.LogResult = new(base64.StdEncoding.EncodeToString(res.LogTail))
 	}
 	return out, nil
+}
+
+// called is what a synchronous invocation is to run.
+func (s *Service) called(c *gate.Call, r reference, in *lambda.InvokeInput) (*target, error) {
+	t, err := s.target(c.Context(), c.View, r)
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		return nil, noFunction(r.arn())
+	}
+	return t, checkTenant(t.fn, in.TenantId)
+}
+
+func eventOf(c *gate.Call, t *target, in *lambda.InvokeInput, client string) fleet.Event {
+	return fleet.Event{RequestID: c.RequestID(), ARN: t.named, ClientContext: client, TenantID: wire.Val(in.TenantId), Payload: in.Payload,
+		Tail: wire.Val(in.LogType) == "Tail"}
 }
 
 // run runs one event.

@@ -32,16 +32,14 @@ func (s *Service) invokeStream(c *gate.Call, in *lambda.InvokeWithResponseStream
 	if err != nil {
 		return nil, err
 	}
-	client, err := checkInvoke(asInvoke(in))
+	plain := asInvoke(in)
+	client, err := checkInvoke(plain)
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.target(c.Context(), c.View, r)
+	t, err := s.called(c, r, plain)
 	if err != nil {
 		return nil, err
-	}
-	if t == nil {
-		return nil, noFunction(r.arn())
 	}
 	if wire.Val(in.InvocationType) == invokeDryRun {
 		return &lambda.InvokeWithResponseStreamOutput{StatusCode: new(int32(204))}, nil
@@ -50,8 +48,9 @@ func (s *Service) invokeStream(c *gate.Call, in *lambda.InvokeWithResponseStream
 	if err != nil {
 		return nil, err
 	}
-	f, st := s.pick(t), newStreamed(wire.Val(in.LogType) == "Tail")
-	ev := fleet.Event{RequestID: c.RequestID(), ARN: t.named, ClientContext: client, TenantID: wire.Val(in.TenantId), Payload: in.Payload, Sink: st}
+	f, ev := s.pick(t), eventOf(c, t, plain, client)
+	st := newStreamed(ev.Tail)
+	ev.Sink = st
 	go st.end(completed, func() (fleet.Outcome, error) { return s.run(context.WithoutCancel(c.Context()), f, ev) })
 	if err := st.wait(); err != nil {
 		return nil, err
