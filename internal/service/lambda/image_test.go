@@ -129,13 +129,13 @@ func TestImageFunction(t *testing.T) {
 	if l := ran.Image.Launch; l.Entrypoint[0] != "/entry" || l.Cmd[0] != "other.handler" || l.Dir != "/srv" || l.Env[0] != "A=1" || ran.Code != "" || ran.Runtime != "" {
 		t.Errorf("%+v", ran)
 	}
-	r.holds(ran.Image.Dir, "entry", "v1")
+	r.unpacked(ran.Image.Dir, "entry", "v1")
 
 	// A tag that moves on does not change the function, until its code is updated.
 	second := r.push(s, "team/app:1", base, r.layer("entry", "v2"))
 	_, err = r.client.Invoke(t.Context(), &api.InvokeInput{FunctionName: "f", Payload: []byte(`1`)})
 	r.ok(err)
-	r.holds(r.runner.ran[1].Image.Dir, "entry", "v1")
+	r.unpacked(r.runner.ran[1].Image.Dir, "entry", "v1")
 	up, err := r.client.UpdateFunctionCode(t.Context(), &api.UpdateFunctionCodeInput{FunctionName: "f", ImageUri: new(uri), Publish: new(true)})
 	r.ok(err)
 	if "sha256:"+*up.CodeSha256 != second || *up.Version != "1" || up.ImageConfigResponse == nil {
@@ -143,7 +143,7 @@ func TestImageFunction(t *testing.T) {
 	}
 	_, err = r.client.Invoke(t.Context(), &api.InvokeInput{FunctionName: "f", Payload: []byte(`1`)})
 	r.ok(err)
-	r.holds(r.runner.ran[2].Image.Dir, "entry", "v2")
+	r.unpacked(r.runner.ran[2].Image.Dir, "entry", "v2")
 
 	// An empty configuration takes back what was set; the published version keeps it.
 	conf, err := r.client.UpdateFunctionConfiguration(t.Context(), &api.UpdateFunctionConfigurationInput{FunctionName: "f", ImageConfig: &api.ImageConfig{}})
@@ -158,8 +158,8 @@ func TestImageFunction(t *testing.T) {
 	}
 }
 
-// holds looks for a file in a tree.
-func (r *rig) holds(dir, name, want string) {
+// unpacked looks for a file in a tree.
+func (r *rig) unpacked(dir, name, want string) {
 	r.Helper()
 	tree, err := image.OpenTree(dir)
 	r.ok(err)
@@ -194,7 +194,7 @@ func TestImagesAreKeptOnceAndGoWithTheirLastUse(t *testing.T) {
 	r.service.targets.byName = map[reference]*target{}
 	_, err = r.client.Invoke(t.Context(), &api.InvokeInput{FunctionName: "g", Payload: []byte(`1`)})
 	r.ok(err)
-	r.holds(r.runner.ran[0].Image.Dir, "entry", "a")
+	r.unpacked(r.runner.ran[0].Image.Dir, "entry", "a")
 	_, err = r.client.DeleteFunction(t.Context(), &api.DeleteFunctionInput{FunctionName: "g"})
 	r.ok(err)
 	if images, layers := r.kept(); images != 0 || layers != 0 {
