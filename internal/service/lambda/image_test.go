@@ -92,8 +92,8 @@ func (r *rig) shelf() *shelf {
 	return s
 }
 
-// layer is an archive of one file.
-func (r *rig) layer(name, body string) []byte {
+// oneFile is an archive of one file.
+func (r *rig) oneFile(name, body string) []byte {
 	return sandboxtest.Layer(r, sandboxtest.Entry{Name: name, Body: body, Mode: 0o755})
 }
 
@@ -109,8 +109,8 @@ func ofImage(uri string, change ...func(*api.CreateFunctionInput)) func(*api.Cre
 func TestImageFunction(t *testing.T) {
 	r := newRig(t)
 	s := r.shelf()
-	base := r.layer("base", "1")
-	digest := r.push(s, "team/app:1", base, r.layer("entry", "v1"))
+	base := r.oneFile("base", "1")
+	digest := r.push(s, "team/app:1", base, r.oneFile("entry", "v1"))
 	uri := shelfHost + "/team/app:1"
 	out := r.create("f", ofImage(uri, func(in *api.CreateFunctionInput) {
 		in.ImageConfig = &api.ImageConfig{Command: []string{"other.handler"}}
@@ -132,7 +132,7 @@ func TestImageFunction(t *testing.T) {
 	r.unpacked(ran.Image.Dir, "entry", "v1")
 
 	// A tag that moves on does not change the function, until its code is updated.
-	second := r.push(s, "team/app:1", base, r.layer("entry", "v2"))
+	second := r.push(s, "team/app:1", base, r.oneFile("entry", "v2"))
 	_, err = r.client.Invoke(t.Context(), &api.InvokeInput{FunctionName: "f", Payload: []byte(`1`)})
 	r.ok(err)
 	r.unpacked(r.runner.ran[1].Image.Dir, "entry", "v1")
@@ -171,9 +171,9 @@ func (r *rig) unpacked(dir, name, want string) {
 func TestImagesAreKeptOnceAndGoWithTheirLastUse(t *testing.T) {
 	r := newRig(t)
 	s := r.shelf()
-	base := r.layer("base", "1")
-	r.push(s, "a:1", base, r.layer("entry", "a"))
-	r.push(s, "b:1", base, r.layer("entry", "b"))
+	base := r.oneFile("base", "1")
+	r.push(s, "a:1", base, r.oneFile("entry", "a"))
+	r.push(s, "b:1", base, r.oneFile("entry", "b"))
 	r.create("f", ofImage(shelfHost+"/a:1"))
 	r.create("g", ofImage(shelfHost+"/a:1"))
 	r.create("h", ofImage(shelfHost+"/b:1"))
@@ -231,10 +231,10 @@ func (r *rig) kept() (images, layers int) {
 func TestImagesThatAreRefused(t *testing.T) {
 	r := newRig(t)
 	s := r.shelf()
-	r.push(s, "app:1", r.layer("entry", "v1"))
-	r.push(s, "evil:1", r.layer("../entry", "v1"))
+	r.push(s, "app:1", r.oneFile("entry", "v1"))
+	r.push(s, "evil:1", r.oneFile("../entry", "v1"))
 	r.push(s, "device:1", sandboxtest.Layer(t, sandboxtest.Entry{Name: "sda", Kind: '4'}))
-	lie := r.push(s, "lie:1", r.layer("entry", "lie"))
+	lie := r.push(s, "lie:1", r.oneFile("entry", "lie"))
 	for d := range maps.Clone(s.parts) {
 		if b := s.parts[d]; bytes.Contains(b, []byte("lie")) && bytes.Contains(b, []byte("ustar")) {
 			s.parts[d] = bytes.Replace(b, []byte("lie"), []byte("own"), 1)
@@ -301,7 +301,7 @@ func TestImagesThatAreRefused(t *testing.T) {
 func TestPullingIsARight(t *testing.T) {
 	r := newRig(t)
 	s := r.shelf()
-	r.push(s, "app:1", r.layer("entry", "v1"))
+	r.push(s, "app:1", r.oneFile("entry", "v1"))
 	const functions = `{"Effect":"Allow","Action":["lambda:*","iam:PassRole"],"Resource":"*"}`
 	r.dir.allow(t, "dev", functions)
 	in := &api.CreateFunctionInput{FunctionName: "f", Role: role, PackageType: new("Image"), Code: &api.FunctionCode{ImageUri: new(shelfHost + "/app:1")}}
@@ -313,7 +313,26 @@ func TestPullingIsARight(t *testing.T) {
 	r.dir.allow(t, "dev", functions, `{"Effect":"Allow","Action":"bastide:PullImage","Resource":"*","Condition":{"StringLike":{"bastide:Image":"`+shelfHost+`/app:*"}}}`)
 	_, err = r.as(account, "dev").CreateFunction(t.Context(), in)
 	r.ok(err)
-	r.push(s, "other:1", r.layer("entry", "v1"))
+	r.push(s, "other:1", r.oneFile("entry", "v1"))
 	_, err = r.as(account, "dev").UpdateFunctionCode(t.Context(), &api.UpdateFunctionCodeInput{FunctionName: "f", ImageUri: new(shelfHost + "/other:1")})
 	r.refused(err, "AccessDeniedException", "bastide:PullImage")
+}
+
+// TestImagesAndThePlane: what does not go with images says so.
+func TestImagesAndThePlane(t *testing.T) {
+	r := newRig(t)
+	s := r.shelf()
+	r.push(s, "app:1", r.oneFile("entry", "v1"))
+	uri := shelfHost + "/app:1"
+	r.create("img", ofImage(uri))
+	const bad = "InvalidParameterValueException"
+	_, err := r.client.PutRuntimeManagementConfig(t.Context(), &api.PutRuntimeManagementConfigInput{FunctionName: "img", UpdateRuntimeOn: "Auto"})
+	r.refused(err, bad, "Runtime management configuration is not supported")
+	_, err = r.client.UpdateFunctionConfiguration(t.Context(), &api.UpdateFunctionConfigurationInput{FunctionName: "img", SnapStart: &api.SnapStart{ApplyOn: new("PublishedVersions")}})
+	r.refused(err, bad, "SnapStart")
+	conf, err := r.client.GetFunctionConfiguration(t.Context(), &api.GetFunctionConfigurationInput{FunctionName: "img"})
+	r.ok(err)
+	if conf.RuntimeVersionConfig != nil {
+		t.Errorf("an image has the runtime version %+v", conf.RuntimeVersionConfig)
+	}
 }
