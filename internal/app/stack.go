@@ -165,6 +165,7 @@ func (r *Remote) upload(ctx context.Context, d Deployment) (*pack.Package, error
 	if r.data != DefaultData() {
 		o.Data = r.data
 	}
+	o.Image = func(id, file string) (string, error) { return r.loadImage(ctx, id, file) }
 	if d.Build {
 		o.Build = func(folder, runtime string) (string, error) { return d.builder.Folder(ctx, folder, runtime) }
 	}

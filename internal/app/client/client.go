@@ -192,6 +192,28 @@ func (c *Client) CreateBucket(ctx context.Context, bucket string) error {
 	return err
 }
 
+// PutStream stores size bytes of body, whose SHA-256 is known, in hex; other bytes are refused.
+func (c *Client) PutStream(ctx context.Context, bucket, key, sha256 string, size int64, body io.Reader) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPut, c.Endpoint+"/"+bucket+"/"+key, body)
+	if err != nil {
+		return err
+	}
+	r.ContentLength = size
+	s := sigv4.NewSigner(sigv4.Signing{Credentials: c.Credentials, Region: c.Region, Service: "s3", Clock: clock.System{}, S3: true, HashHeader: true})
+	if _, err := s.SignPayload(r, sha256); err != nil {
+		return err
+	}
+	answer, err := c.HTTP.Do(r)
+	if err != nil {
+		return fmt.Errorf("calling %s: %w", c.Endpoint, err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode >= 400 {
+		return failure(answer)
+	}
+	return nil
+}
+
 // failure reads an error answer of any protocol.
 func failure(answer *http.Response) error {
 	b, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<20)) // a cut body leaves code and message empty, which is said below

@@ -27,6 +27,9 @@ type Options struct {
 	// Build makes a folder deployable (installs what it depends on) and returns where the result
 	// is; nil takes folders as they are.
 	Build func(folder, runtime string) (string, error)
+	// Image loads an image of this machine, which the resource with that id names, and gives the
+	// reference that takes its place; nil leaves such names as they are.
+	Image func(id, file string) (string, error)
 	// Supplies tells whether a runtime of this machine has a package beside what Lambda's has; nil: none.
 	Supplies func(runtime, name string) bool
 	// Data is the data directory that an advice to install something has to name; empty: the default.
@@ -137,6 +140,10 @@ func (m *maker) walk(root *tree.Node) ([]edit, error) {
 		}
 		p, ok := places[typ.Text]
 		props := f.Value.Get("Properties")
+		if e, is, err := m.image(root, f.Key, typ.Text, f.Value); is {
+			edits, faults = append(edits, e...), append(faults, err)
+			continue
+		}
 		n := props.Get(p.property)
 		path := asset(f.Value, p)
 		if !ok || !n.Is(tree.String) && path == nil {
