@@ -361,3 +361,28 @@ func TestLogsAPI(t *testing.T) {
 		t.Errorf("the older API knows no initialisation:\n%s", logs)
 	}
 }
+
+// TestExtensionsInReadySandboxes: a waiting interpreter is told its function when its extensions have
+// registered.
+func TestExtensionsInReadySandboxes(t *testing.T) {
+	l := pooled(t, 2)
+	for runtime, body := range map[string]string{
+		l.node: "console.log('runtime starts'); exports.handler = async (e) => e",
+		l.py:   "print('runtime starts')\ndef handler(e, c):\n    return e\n",
+	} {
+		fn := l.extended(l.function(runtime, "f", body), `{"Events":["INVOKE","SHUTDOWN"],"Env":["MINE"]}`, "monitor")
+		l.prepare(fn)
+		before := l.Pool()
+		l.want(l.invoke(fn, `7`), "", `7`)
+		if after := l.Pool(); after.Hits != before.Hits+1 || after.Bypasses != before.Bypasses {
+			t.Errorf("before %+v\nafter %+v", before, after)
+		}
+		l.wantLog(`monitor env MINE true yes`, `.*runtime starts`, `EXTENSION\tName: monitor\tState: Ready.*`, "START .*", "END .*")
+		l.Retire(fn.ARN)
+		l.wantLog(`monitor event 200 .*"shutdownReason":"spindown".*`, `monitor bye .*`)
+		eventually(t, "its end", func() bool { living, _ := l.Count(); return living == 0 })
+		l.mu.Lock()
+		clear(l.events)
+		l.mu.Unlock()
+	}
+}

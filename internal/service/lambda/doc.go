@@ -8,7 +8,8 @@
 // published versions, aliases with weighted routing, layers, tags, reserved concurrency; resource
 // policies for each qualifier, enforced; function URLs of AWS_IAM and NONE with CORS, which package
 // edge answers, buffered and streamed; Invoke (RequestResponse, DryRun, and Event with two retries for up to six hours,
-// surviving a crash) and InvokeWithResponseStream; START, END, REPORT and the function's output in its log group, written with its
+// surviving a crash) and InvokeWithResponseStream; external and internal extensions with the Telemetry and Logs
+// APIs; START, END, REPORT and the function's output in its log group, written with its
 // role's permissions; revision ids.
 //
 // What it does not: VPCs, file systems, dead-letter queues, customer-managed keys, code
