@@ -2,6 +2,7 @@ package lambda
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/bastide-cloud/bastide/internal/api/lambda"
@@ -15,25 +16,28 @@ import (
 // (file systems, dead-letter queues, provisioned concurrency …) are not listed: a template
 // that has one is refused with its place before anything is made.
 func (s *Service) Resources() []gate.Resource {
-	return append(s.asyncResources(), []gate.Resource{
+	return append(slices.Concat(s.asyncResources(), planeResources()), []gate.Resource{
 		{Type: "AWS::Lambda::Function", Attributes: []string{"Arn", "SnapStartResponse.ApplyOn", "SnapStartResponse.OptimizationStatus"},
 			Properties: []string{"FunctionName", "Code", "Code.ZipFile", "Code.S3Bucket", "Code.S3Key", "Code.S3ObjectVersion", "Code.ImageUri", "ImageConfig", "ImageConfig.EntryPoint", "ImageConfig.Command", "ImageConfig.WorkingDirectory", "Runtime", "Handler", "Role",
 				"Description", "Timeout", "MemorySize", "Environment", "Layers", "Architectures", "PackageType", "EphemeralStorage", "EphemeralStorage.Size",
 				"TracingConfig", "TracingConfig.Mode", "SnapStart", "SnapStart.ApplyOn",
+				"CodeSigningConfigArn", "RecursiveLoop", "RuntimeManagementConfig", "RuntimeManagementConfig.UpdateRuntimeOn", "RuntimeManagementConfig.RuntimeVersionArn",
+				"TenancyConfig", "TenancyConfig.TenantIsolationMode",
 				"LoggingConfig", "LoggingConfig.LogFormat", "LoggingConfig.LogGroup", "LoggingConfig.ApplicationLogLevel", "LoggingConfig.SystemLogLevel",
 				"ReservedConcurrentExecutions", "Tags", "Tags.Key", "Tags.Value"},
-			Unbuilt: map[string]map[string]string{"SnapStart.ApplyOn": {"PublishedVersions": "SnapStart is not built"},
-				"TracingConfig.Mode": {"Active": "TracingConfig with mode Active (AWS X-Ray) is not built"}},
+			Unbuilt: map[string]map[string]string{"TracingConfig.Mode": {"Active": "TracingConfig with mode Active (AWS X-Ray) is not built"}},
 			Lacks:   s.lacksOfFunction,
-			Replace: []string{"FunctionName", "PackageType"}, Create: createFunctionResource, Update: updateFunctionResource, Delete: deleteFunctionResource},
+			Replace: []string{"FunctionName", "PackageType", "TenancyConfig"}, Create: createFunctionResource, Update: updateFunctionResource, Delete: deleteFunctionResource},
 		{Type: "AWS::Lambda::Permission", Attributes: []string{"Id"},
 			Properties: []string{"Action", "FunctionName", "Principal", "SourceArn", "SourceAccount", "EventSourceToken", "FunctionUrlAuthType", "PrincipalOrgID", "InvokedViaFunctionUrl"},
 			NameLimit:  100, Create: createPermissionResource, Delete: deletePermissionResource},
-		{Type: "AWS::Lambda::Version", Attributes: []string{"Version", "FunctionArn"}, Properties: []string{"FunctionName", "Description", "CodeSha256"},
+		{Type: "AWS::Lambda::Version", Attributes: []string{"Version", "FunctionArn"}, Properties: []string{"FunctionName", "Description", "CodeSha256",
+			"ProvisionedConcurrencyConfig", "ProvisionedConcurrencyConfig.ProvisionedConcurrentExecutions", "RuntimePolicy", "RuntimePolicy.UpdateRuntimeOn", "RuntimePolicy.RuntimeVersionArn"},
 			Create: createVersionResource, Delete: deleteVersionResource},
 		{Type: "AWS::Lambda::Alias", Attributes: []string{"AliasArn"},
 			Properties: []string{"FunctionName", "FunctionVersion", "Name", "Description", "RoutingConfig", "RoutingConfig.AdditionalVersionWeights",
-				"RoutingConfig.AdditionalVersionWeights.FunctionVersion", "RoutingConfig.AdditionalVersionWeights.FunctionWeight"},
+				"RoutingConfig.AdditionalVersionWeights.FunctionVersion", "RoutingConfig.AdditionalVersionWeights.FunctionWeight",
+				"ProvisionedConcurrencyConfig", "ProvisionedConcurrencyConfig.ProvisionedConcurrentExecutions"},
 			Replace: []string{"FunctionName", "Name"}, Create: createAliasResource, Update: updateAliasResource, Delete: deleteAliasResource},
 		{Type: "AWS::Lambda::Url", Attributes: []string{"FunctionArn", "FunctionUrl"},
 			Properties: []string{"TargetFunctionArn", "Qualifier", "AuthType", "InvokeMode", "Cors", "Cors.AllowCredentials", "Cors.AllowHeaders",
@@ -106,7 +110,8 @@ func createVersionResource(ctx context.Context, m gate.Making, props map[string]
 	if err != nil {
 		return gate.Made{}, err
 	}
-	return gate.Made{ID: *out.FunctionArn, Attributes: map[string]any{"Version": *out.Version, "FunctionArn": *out.FunctionArn}}, nil
+	made := gate.Made{ID: *out.FunctionArn, Attributes: map[string]any{"Version": *out.Version, "FunctionArn": *out.FunctionArn}}
+	return made, qualify(ctx, lambda.Client{Caller: m}, props, in.FunctionName, *out.Version)
 }
 
 func deleteVersionResource(ctx context.Context, m gate.Making, id string, _ map[string]any) error {
@@ -142,19 +147,19 @@ func createAliasResource(ctx context.Context, m gate.Making, props map[string]an
 	}
 	out, err := lambda.Client{Caller: m}.CreateAlias(ctx, in)
 	if awserr.Is(err, "ResourceConflictException") && m.Again {
-		return updateAliasResource(ctx, m, "", nil, props) // an earlier attempt may have made it
+		return updateAliasResource(ctx, m, "", props, props) // an earlier attempt may have made it
 	}
 	if err != nil {
 		return gate.Made{}, err
 	}
-	return madeAlias(out), nil
+	return madeAlias(out), holdResource(ctx, lambda.Client{Caller: m}, props, in.FunctionName, in.Name, false)
 }
 
 func madeAlias(a *lambda.AliasConfiguration) gate.Made {
 	return gate.Made{ID: *a.AliasArn, Attributes: map[string]any{"AliasArn": *a.AliasArn}}
 }
 
-func updateAliasResource(ctx context.Context, m gate.Making, _ string, _, after map[string]any) (gate.Made, error) {
+func updateAliasResource(ctx context.Context, m gate.Making, _ string, before, after map[string]any) (gate.Made, error) {
 	in, err := readAlias(after)
 	if err != nil {
 		return gate.Made{}, err
@@ -164,7 +169,7 @@ func updateAliasResource(ctx context.Context, m gate.Making, _ string, _, after 
 	if err != nil {
 		return gate.Made{}, err
 	}
-	return madeAlias(out), nil
+	return madeAlias(out), holdResource(ctx, lambda.Client{Caller: m}, after, in.FunctionName, in.Name, before["ProvisionedConcurrencyConfig"] != nil)
 }
 
 func deleteAliasResource(ctx context.Context, m gate.Making, id string, _ map[string]any) error {

@@ -18,11 +18,12 @@ import (
 type spec struct {
 	create   lambda.CreateFunctionInput
 	reserved *int32
+	around   surroundings
 }
 
 func readFunction(props map[string]any, name string) (*spec, error) {
 	r := &reader{}
-	out := &spec{reserved: r.number(props, "ReservedConcurrentExecutions"), create: lambda.CreateFunctionInput{
+	out := &spec{reserved: r.number(props, "ReservedConcurrentExecutions"), around: r.surroundings(props), create: lambda.CreateFunctionInput{
 		FunctionName: name, Runtime: r.text(props, "Runtime"), Handler: r.text(props, "Handler"), Role: r.must(props, "Role"), Description: r.text(props, "Description"),
 		Timeout: r.number(props, "Timeout"), MemorySize: r.number(props, "MemorySize"), Environment: r.environment(props), Layers: r.texts(props, "Layers"),
 		Architectures: r.texts(props, "Architectures"), PackageType: r.text(props, "PackageType"), LoggingConfig: r.logging(props), Tags: r.tags(props)}}
@@ -41,6 +42,10 @@ func readFunction(props map[string]any, name string) (*spec, error) {
 	}
 	if g := r.group(props, "ImageConfig"); g != nil {
 		in.ImageConfig = &lambda.ImageConfig{EntryPoint: r.texts(g, "EntryPoint"), Command: r.texts(g, "Command"), WorkingDirectory: r.text(g, "WorkingDirectory")}
+	}
+	in.CodeSigningConfigArn = out.around.signing
+	if v := r.group(props, "TenancyConfig"); v != nil {
+		in.TenancyConfig = &lambda.TenancyConfig{TenantIsolationMode: r.must(v, "TenantIsolationMode")}
 	}
 	if n := r.number(r.group(props, "EphemeralStorage"), "Size"); n != nil {
 		in.EphemeralStorage = &lambda.EphemeralStorage{Size: *n}
@@ -103,12 +108,16 @@ func createFunctionResource(ctx context.Context, m gate.Making, props map[string
 	if err != nil {
 		return gate.Made{}, err
 	}
-	return madeFunction(out), reserve(ctx, c, name, nil, want.reserved)
+	made := madeFunction(out)
+	if err := want.around.put(ctx, c, name, surroundings{}); err != nil {
+		return made, err
+	}
+	return made, reserve(ctx, c, name, nil, want.reserved)
 }
 
 func madeFunction(c *lambda.FunctionConfiguration) gate.Made {
 	return gate.Made{ID: *c.FunctionName, Attributes: map[string]any{"Arn": *c.FunctionArn,
-		"SnapStartResponse.ApplyOn": "None", "SnapStartResponse.OptimizationStatus": "Off"}}
+		"SnapStartResponse.ApplyOn": *c.SnapStart.ApplyOn, "SnapStartResponse.OptimizationStatus": *c.SnapStart.OptimizationStatus}}
 }
 
 func reserve(ctx context.Context, c lambda.Client, name string, was, want *int32) error {
@@ -132,6 +141,9 @@ func updateFunctionResource(ctx context.Context, m gate.Making, id string, befor
 		return gate.Made{}, err
 	}
 	c := lambda.Client{Caller: m}
+	if err := want.around.sign(ctx, c, id, was.around); err != nil {
+		return gate.Made{}, err
+	}
 	if !reflect.DeepEqual(was.create.Code, want.create.Code) || !reflect.DeepEqual(was.create.Architectures, want.create.Architectures) {
 		code := want.create.Code
 		if _, err := c.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{FunctionName: id, ZipFile: code.ZipFile, S3Bucket: code.S3Bucket, S3Key: code.S3Key,
@@ -141,6 +153,9 @@ func updateFunctionResource(ctx context.Context, m gate.Making, id string, befor
 	}
 	out, err := c.UpdateFunctionConfiguration(ctx, want.configuration(id))
 	if err != nil {
+		return gate.Made{}, err
+	}
+	if err := want.around.put(ctx, c, id, was.around); err != nil {
 		return gate.Made{}, err
 	}
 	if err := retagFunction(ctx, c, *out.FunctionArn, was.create.Tags, want.create.Tags); err != nil {
@@ -175,6 +190,9 @@ func (s *spec) configuration(id string) *lambda.UpdateFunctionConfigurationInput
 		}
 	case out.Layers == nil:
 		out.Layers = []string{}
+	}
+	if out.SnapStart == nil {
+		out.SnapStart = &lambda.SnapStart{ApplyOn: new("None")}
 	}
 	if out.EphemeralStorage == nil {
 		out.EphemeralStorage = &lambda.EphemeralStorage{Size: defaultTmp}
