@@ -16,6 +16,10 @@ type Job struct {
 	Service *wire.Service
 	Account string
 	Region  string
+	// Resources are what its changes touch, and RequestID the call that it goes on with, for records; a
+	// new one where it is empty.
+	Resources []string
+	RequestID string
 }
 
 // View reads the service's own tables.

@@ -57,8 +57,12 @@ func (c *Call) record(out any, err error) *Record {
 
 // event tells of a job's change.
 func (j Job) event(what any) *Record {
-	return &Record{Time: j.Gate.clock.Now(), RequestID: j.Gate.ids.UUID(), Principal: j.Principal(), Event: j.Name, Service: j.Service,
-		Access: Write, Account: j.Account, Region: j.Region, In: what}
+	id := j.RequestID
+	if id == "" {
+		id = j.Gate.ids.UUID()
+	}
+	return &Record{Time: j.Gate.clock.Now(), RequestID: id, Principal: j.Principal(), Event: j.Name, Service: j.Service,
+		Access: Write, Account: j.Account, Region: j.Region, Resources: j.Resources, In: what}
 }
 
 // Refusal is a request that did not get as far as its needs: its signature, its identity or its

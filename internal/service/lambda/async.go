@@ -90,8 +90,8 @@ func (s *Service) Run(ctx context.Context, g *gate.Gate) error {
 			s.courier.take(q, stop)
 			s.delivering.Go(func() {
 				defer stop()
-				how, limit, err := s.deliver(running, g, q)
-				s.courier.landed(q, how, limit, s.Clock.Now())
+				f, err := s.deliver(running, g, q)
+				s.courier.landed(q, f, s.Clock.Now())
 				s.report("deliver an asynchronous invocation", err)
 			})
 		}
@@ -194,10 +194,13 @@ func (s *Service) look(ctx context.Context, g *gate.Gate) error {
 // claim takes the events of the turns, in one transaction.
 func (s *Service) claim(ctx context.Context, g *gate.Gate, turns []turnOf) ([]queued, error) {
 	ours, _ := s.courier.ours()
-	got, next := make([][]queued, len(turns)), make([]time.Time, len(turns))
+	got, next, left := make([][]queued, len(turns)), make([]time.Time, len(turns)), make([]laneLength, len(turns))
 	err := job(g, "", "").Lease(ctx, func(tx *store.Tx) (err error) {
 		for i, t := range turns {
 			if got[i], next[i], err = s.t.queue.claim(tx, t.lane, t.n, lease, ours); err != nil {
+				return err
+			}
+			if left[i], _, err = s.t.queue.lanes.Get(tx, store.K(t.lane)); err != nil {
 				return err
 			}
 		}
@@ -208,7 +211,7 @@ func (s *Service) claim(ctx context.Context, g *gate.Gate, turns []turnOf) ([]qu
 		if err != nil {
 			got[i], next[i] = nil, s.Clock.Now() // they are still due
 		}
-		s.courier.claimed(t, len(got[i]), next[i])
+		s.courier.claimed(t, len(got[i]), next[i], left[i].Events)
 		batch = append(batch, got[i]...)
 	}
 	return batch, err

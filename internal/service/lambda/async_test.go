@@ -12,6 +12,7 @@ import (
 	"time"
 
 	api "github.com/bastide-cloud/bastide/internal/api/lambda"
+	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
 	"github.com/bastide-cloud/bastide/internal/store"
 )
@@ -111,7 +112,7 @@ func TestEventsWaitOutThrottlingAndAge(t *testing.T) {
 	r.send("f", "{}")
 	r.until("a try", func() bool { return runs.Load() == 9 && r.resting() })
 	r.clock.Advance(maxAge)
-	r.until("the end", func() bool { return r.queueLength() == 0 })
+	r.until("the end", func() bool { return r.queueLength() == 0 && len(r.trail.attempts()) == 10 })
 	if got := r.trail.attempts(); got[len(got)-1] != ageExceeded || runs.Load() != 9 {
 		t.Errorf("%v after %d runs", got, runs.Load())
 	}
@@ -399,8 +400,9 @@ func TestDestinationsAreTold(t *testing.T) {
 	})
 	r.send("f", `{"n":3}`)
 	r.until("the end", func() bool { return r.queueLength() == 0 && len(r.trail.attempts()) == len(got)+1 })
-	if last := r.trail.last("AsyncInvoke").(map[string]any); !strings.Contains(fmt.Sprint(last["destinationDeliveryFailed"]), "too large") {
-		t.Errorf("%v", last)
+	last := r.trail.last("AsyncInvoke")
+	if what := last.In.(map[string]any); !strings.Contains(fmt.Sprint(what["destinationDeliveryFailed"]), "too large") || last.RequestID != what["requestId"] || !slices.Equal(last.Resources, []string{arn}) {
+		t.Errorf("%+v", last)
 	}
 }
 
@@ -416,13 +418,13 @@ func (l *trail) refused(event, resource string) bool {
 	return false
 }
 
-// last is what the last record of an event says.
-func (l *trail) last(event string) any {
+// last is the last record of an event.
+func (l *trail) last(event string) *gate.Record {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range slices.Backward(l.kept) {
 		if r.Event == event {
-			return r.In
+			return r
 		}
 	}
 	return nil

@@ -34,9 +34,12 @@ type lane struct {
 	due    time.Time // of its first event; zero where none is known
 	news   uint64    // grows when due is lowered from outside
 	flying int
-	window float64 // how many fly at most
-	step   float64 // by how much it grows with each event that ran
-	limit  int     // of the function's reserved concurrency; 0 for none
+	window float64       // how many fly at most
+	left   int64         // events that waited or flew at the last claim, less those that have ended
+	start  time.Duration // what starting an instance takes, on the mean; 0 where none was
+	work   time.Duration // what an event takes
+	step   float64       // by how much it grows with each event that ran
+	limit  int           // of the function's reserved concurrency; 0 for none
 	paused time.Time
 	pauses int
 	served uint64 // when it had its last turn
@@ -142,21 +145,28 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+// room is how many more may fly. A lane whose events would be done sooner than another instance is
+// started waits for those that run: each event that meets none starts one.
 func (l *lane) room() int {
 	n := int(l.window)
+	if l.start > 0 {
+		n = min(n, max(firstWindow, int(float64(l.left)*float64(l.work)/float64(l.start))))
+	}
 	if l.limit > 0 {
 		n = min(n, l.limit)
 	}
 	return n - l.flying
 }
 
-// claimed tells what came of a turn: fewer events than planned, and when the next one is due.
-func (c *courier) claimed(t turnOf, got int, next time.Time) {
+// claimed tells what came of a turn: fewer events than planned, when the next one is due, and how many
+// there are in all.
+func (c *courier) claimed(t turnOf, got int, next time.Time, left int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.lanes[t.lane]
 	l.flying -= t.n - got
 	c.flying -= t.n - got
+	l.left = left
 	if l.news == t.news || l.due.IsZero() || !next.IsZero() && next.Before(l.due) {
 		l.due = next
 	}
@@ -198,17 +208,30 @@ const (
 	wasNotRun                // there was nothing to run, or trouble of ours
 )
 
-// landed ends a delivery. limit is the function's reserved concurrency, 0 for none.
-func (c *courier) landed(q queued, how landing, limit int, now time.Time) {
+// flown is what a delivery tells of its lane.
+type flown struct {
+	how   landing
+	limit int           // the function's reserved concurrency, 0 for none
+	start time.Duration // of the instance that was started for it; 0 where one was ready
+	work  time.Duration // of the function
+}
+
+// landed ends a delivery.
+func (c *courier) landed(q queued, f flown, now time.Time) {
 	c.mu.Lock()
 	l := c.lanes[q.lane()]
 	delete(c.held, q.ID)
 	c.flying--
 	l.flying--
-	l.limit = limit
-	switch how {
+	l.limit = f.limit
+	switch f.how {
 	case wasRun:
 		l.pauses = 0
+		l.left--
+		l.work = mean(l.work, f.work)
+		if f.start > 0 {
+			l.start = mean(l.start, f.start)
+		}
 		l.grow()
 	case hadNoRoom:
 		// What flies now had room; a lane that has nothing flying waits.
@@ -222,6 +245,14 @@ func (c *courier) landed(q queued, how landing, limit int, now time.Time) {
 	}
 	c.mu.Unlock()
 	c.nudge()
+}
+
+// mean is a moving one.
+func mean(was, now time.Duration) time.Duration {
+	if was == 0 {
+		return now
+	}
+	return was + (now-was)/8
 }
 
 // grow widens a window, the faster the longer there was room.

@@ -123,7 +123,7 @@ func TestALaneBeginsThoughAllPlacesAreTaken(t *testing.T) {
 		turns, _ := c.plan(now)
 		for _, turn := range turns {
 			if turn.lane == name {
-				c.claimed(turn, turn.n, now)
+				c.claimed(turn, turn.n, now, parallel)
 				return turn.n
 			}
 		}
@@ -142,13 +142,33 @@ func TestALaneBeginsThoughAllPlacesAreTaken(t *testing.T) {
 	}
 }
 
+// A few quick events use the instances that run: starting more for them would take longer. Many, or long
+// ones, are worth it.
+func TestInstancesAreStartedForWhatIsWorthIt(t *testing.T) {
+	for _, c := range []struct {
+		left int64
+		work time.Duration
+		want int
+	}{
+		{100, 5 * time.Millisecond, firstWindow},
+		{100, time.Second, parallel},
+		{2000, 5 * time.Millisecond, 20},
+		{3, time.Minute, parallel},
+	} {
+		l := &lane{window: parallel, left: c.left, work: c.work, start: 500 * time.Millisecond}
+		if got := l.room(); got != c.want {
+			t.Errorf("%d events of %v: %d at once, want %d", c.left, c.work, got, c.want)
+		}
+	}
+}
+
 func TestAnEventThatComesWhileTheQueueIsReadIsSeen(t *testing.T) {
 	c := newCourier()
 	now := time.Unix(1000, 0)
 	c.expect("f", now)
 	turns, _ := c.plan(now)
 	c.expect("f", now) // commits after the claim has looked
-	c.claimed(turns[0], 0, time.Time{})
+	c.claimed(turns[0], 0, time.Time{}, 0)
 	if again, _ := c.plan(now); len(again) != 1 {
 		t.Errorf("%+v", again)
 	}

@@ -40,43 +40,55 @@ type attempt struct {
 }
 
 // deliver runs one event and decides what becomes of it.
-func (s *Service) deliver(ctx context.Context, g *gate.Gate, q queued) (how landing, limit int, err error) {
+func (s *Service) deliver(ctx context.Context, g *gate.Gate, q queued) (f flown, err error) {
 	a := &attempt{s: s, g: g, q: q}
+	f.how = wasNotRun
 	if q.Destination != "" {
-		return a.forward(ctx)
+		f.how, err = a.forward(ctx)
+		return f, err
 	}
 	j := job(g, q.Account, q.Region)
 	view := func(fn func(*store.Tx) error) error { return j.View(ctx, fn) }
 	if err := view(a.read); err != nil {
-		return wasNotRun, 0, a.delay(ctx, err)
+		return f, a.delay(ctx, err)
 	}
 	if a.t, err = s.target(ctx, view, q.reference); err != nil {
-		return wasNotRun, 0, a.delay(ctx, err)
+		return f, a.delay(ctx, err)
 	}
 	if a.t == nil || a.t.fn.ID != q.Function {
-		return wasNotRun, 0, a.end(ctx, functionDeleted)
+		return f, a.end(ctx, functionDeleted)
 	}
 	a.ran = s.pick(a.t)
 	if r := a.t.fn.Reserved; r != nil {
-		limit = int(*r)
+		f.limit = int(*r)
 	}
 	switch {
 	case s.Clock.Now().Sub(q.Accepted) >= a.age():
-		return wasNotRun, limit, a.end(ctx, ageExceeded)
-	case a.t.fn.Reserved != nil && limit == 0:
-		return wasNotRun, limit, a.end(ctx, zeroConcurrency)
+		return f, a.end(ctx, ageExceeded)
+	case a.t.fn.Reserved != nil && f.limit == 0:
+		return f, a.end(ctx, zeroConcurrency)
 	case a.loops():
-		return wasNotRun, limit, a.end(ctx, recursive)
+		return f, a.end(ctx, recursive)
 	}
-	out, err := s.run(ctx, a.ran, fleet.Event{RequestID: q.RequestID, ARN: a.t.named, ClientContext: q.ClientContext, TenantID: q.TenantID, Payload: a.body})
+	return a.run(ctx, f)
+}
+
+// run gives the event to the function.
+func (a *attempt) run(ctx context.Context, f flown) (flown, error) {
+	begun := a.s.Clock.Now()
+	out, err := a.s.run(ctx, a.ran, fleet.Event{RequestID: a.q.RequestID, ARN: a.t.named, ClientContext: a.q.ClientContext, Payload: a.body})
 	switch {
 	case awserr.Is(err, "TooManyRequestsException"):
-		return hadNoRoom, limit, a.delay(ctx, err)
+		f.how = hadNoRoom
+		return f, a.delay(ctx, err)
 	case err != nil:
-		return wasNotRun, limit, a.delay(ctx, err)
+		return f, a.delay(ctx, err)
 	}
-	a.out = &out
-	return wasRun, limit, a.conclude(ctx)
+	a.out, f.how, f.work = &out, wasRun, out.Duration
+	if out.Cold {
+		f.start = a.s.Clock.Now().Sub(begun) - out.Duration
+	}
+	return f, a.conclude(ctx)
 }
 
 // read reads the event's body.
@@ -198,6 +210,7 @@ func (a *attempt) again(ctx context.Context, condition string, wait time.Duratio
 func (a *attempt) settle(ctx context.Context, what map[string]any, change func(*store.Tx) error) error {
 	ctx = context.WithoutCancel(ctx)
 	j := job(a.g, a.q.Account, a.q.Region)
+	j.Resources, j.RequestID = []string{a.q.arn()}, a.q.RequestID
 	var err error
 	if what == nil {
 		err = j.Lease(ctx, change)

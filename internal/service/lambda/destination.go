@@ -113,12 +113,12 @@ func document(b []byte, empty string) json.RawMessage {
 }
 
 // forward delivers a record to its destination, under the function's role.
-func (a *attempt) forward(ctx context.Context) (landing, int, error) {
+func (a *attempt) forward(ctx context.Context) (landing, error) {
 	if a.s.Clock.Now().Sub(a.q.Accepted) > maxAge {
-		return wasNotRun, 0, a.fail(ctx, "the destination could not be reached for 6 hours")
+		return wasNotRun, a.fail(ctx, "the destination could not be reached for 6 hours")
 	}
 	if err := job(a.g, a.q.Account, a.q.Region).View(ctx, a.read); err != nil {
-		return wasNotRun, 0, a.delay(ctx, err)
+		return wasNotRun, a.delay(ctx, err)
 	}
 	var keys []string
 	for _, fn := range slices.Sorted(maps.Keys(a.q.Lineage)) {
@@ -127,13 +127,13 @@ func (a *attempt) forward(ctx context.Context) (landing, int, error) {
 	err := a.s.tell(ctx, a.q.functionKey, a.q.Role, a.q.Destination, a.body, map[string][]string{lineageKey: keys})
 	switch e, ok := errors.AsType[*awserr.Error](err); {
 	case err == nil:
-		return wasRun, 0, a.settle(ctx, nil, func(tx *store.Tx) error { return a.s.t.queue.remove(tx, a.q) }) // the call has its own record
+		return wasRun, a.settle(ctx, nil, func(tx *store.Tx) error { return a.s.t.queue.remove(tx, a.q) }) // the call has its own record
 	case ok && e.Code == "TooManyRequestsException":
-		return hadNoRoom, 0, a.delay(ctx, err)
+		return hadNoRoom, a.delay(ctx, err)
 	case ok && e.Kind != awserr.Internal:
-		return wasNotRun, 0, a.fail(ctx, e.Message) // the call's own record has the refusal
+		return wasNotRun, a.fail(ctx, e.Message) // the call's own record has the refusal
 	}
-	return wasNotRun, 0, a.delay(ctx, err)
+	return wasNotRun, a.delay(ctx, err)
 }
 
 // fail gives a record up, on record.

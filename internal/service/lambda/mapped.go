@@ -171,7 +171,7 @@ type bound struct {
 
 func (b *bound) job() gate.Job {
 	j := job(b.g, b.m.Account, b.m.Region)
-	j.Name = "EventSourceMapping"
+	j.Name, j.Resources = "EventSourceMapping", []string{b.m.arn(), b.m.Function.arn()}
 	return j
 }
 
