@@ -7,14 +7,16 @@
 // call returns, so that a function is Active at once;
 // published versions, aliases with weighted routing, layers, tags, reserved concurrency; resource
 // policies for each qualifier, enforced; function URLs of AWS_IAM and NONE with CORS, which package
-// edge answers, buffered and streamed; Invoke (RequestResponse, DryRun, and Event with two retries for up to six hours,
-// surviving a crash) and InvokeWithResponseStream; external and internal extensions with the Telemetry and Logs
+// edge answers, buffered and streamed; Invoke (RequestResponse, DryRun, and Event: queued in a lane for
+// each function, surviving a crash, retried within the bounds of its event invoke configuration, with
+// functions as destinations; an event may run more than once) and InvokeWithResponseStream; external and internal extensions with the Telemetry and Logs
 // APIs; START, END, REPORT and the function's output in its log group, written with its
 // role's permissions; revision ids.
 //
 // What it does not: VPCs, file systems, dead-letter queues, customer-managed keys, code
-// signing, SnapStart, durable functions, tenants, capacity providers, system log levels, event source
-// mappings, provisioned concurrency, and
+// signing, SnapStart, durable functions, tenants, capacity providers, system log levels, event
+// sources (mappings are kept and run by package mapping for those in Deps, which are none today),
+// destinations other than functions, provisioned concurrency, and
 // X-Ray (tracing mode Active); asking for one of them is refused. GetFunction gives no Code.Location:
 // archives are handed to nobody.
 package lambda
