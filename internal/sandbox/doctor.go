@@ -21,6 +21,7 @@ const (
 	Full    State = "full"
 	Weaker  State = "weaker"
 	Missing State = "missing"
+	Absent  State = "absent" // nothing rests on it
 )
 
 // Layer is one thing that a sandbox rests on, as this machine gives it.
