@@ -40,7 +40,8 @@ type Box interface {
 type End struct {
 	OOMKilled bool
 	Peak      int64
-	Err       error // what of it could not be removed, or why it failed by itself
+	Why       error // what it said of an end that nobody asked for; nil for nothing
+	Err       error // what of it could not be removed
 }
 
 // Options are the driver's choices for a start.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -34,6 +35,8 @@ type instance struct {
 
 	control   sync.Mutex // one Freeze, Thaw or Deliver at a time, and delivered
 	delivered bool
+
+	asked atomic.Bool // somebody wants the end
 
 	mu    sync.Mutex
 	doors []*door
@@ -141,6 +144,7 @@ func (i *instance) write(id uint32, b []byte) {
 // follow waits for the end and takes everything away.
 func (i *instance) follow() {
 	<-i.guest.lost
+	asked := i.asked.Swap(true)
 	i.box.Kill()
 	i.settle(&sandbox.StartError{ID: i.spec.ID, Stage: "the sandbox ended before the process ran", Err: i.guest.why})
 	end := i.box.End()
@@ -148,6 +152,9 @@ func (i *instance) follow() {
 	exit := i.exit
 	if end.OOMKilled {
 		exit.Code, exit.Signal, exit.OOMKilled = -1, int(unix.SIGKILL), true
+	}
+	if !i.said && !asked && !end.OOMKilled && exit.Err == nil {
+		exit.Err = &sandbox.StartError{ID: i.spec.ID, Stage: "the sandbox ended by itself", Err: end.Why}
 	}
 	doors := i.doors
 	i.mu.Unlock()
@@ -208,6 +215,7 @@ func (i *instance) Wait() <-chan sandbox.Exit { return i.left }
 
 // Kill implements sandbox.Instance.
 func (i *instance) Kill() error {
+	i.asked.Store(true)
 	i.box.Kill()
 	<-i.done
 	return i.leftErr

@@ -278,7 +278,7 @@ func (b *box) End() guest.End {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	e := guest.End{OOMKilled: b.oom, Peak: b.most}
+	e := guest.End{OOMKilled: b.oom, Peak: b.most, Why: b.said.error()}
 	if n, err := b.group.OOMKills(); err == nil && n > 0 {
 		e.OOMKilled = true
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -197,7 +198,8 @@ var acts = map[string]func([]string) string{
 	"inodes":  func([]string) string { return inodes() },
 	"eat":     func(a []string) string { return eat(a[0]) },
 	"bomb":    func([]string) string { return bomb() },
-	"leave":   func([]string) string { return leaveBehind() },
+	"leave":   func(a []string) string { return leaveBehind(a) },
+	"ordered": func(a []string) string { return ordered(a[0]) },
 	"run": func(a []string) string {
 		b, err := exec.Command(a[0], a[1:]...).Output()
 		return either(string(b), err)
@@ -368,8 +370,14 @@ func eat(mb string) string {
 	return fmt.Sprint("ate ", len(kept))
 }
 
-// bomb starts children until it may not, each of which would go on.
+// bomb starts children until it may not, each of which would go on. Go's own signals are kept away, as
+// they would have a slow fork begin again and again.
 func bomb() string {
+	runtime.LockOSThread()
+	all := unix.Sigset_t{Val: [16]uint64{^uint64(0)}}
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &all, nil); err != nil {
+		return verdict(err)
+	}
 	for i := range 5000 {
 		pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
 		if errno != 0 {
@@ -385,16 +393,41 @@ func bomb() string {
 	return "no bound"
 }
 
-// leaveBehind starts processes in sessions of their own that nobody waits for.
-func leaveBehind() string {
+// leaveBehind starts processes in sessions of their own that nobody waits for, with the mark that it is
+// given; itself may have another path than /inmate.
+func leaveBehind(a []string) string {
+	program, args := "/inmate", []string{"wait"}
+	if len(a) > 0 {
+		args = append(args, a[0])
+	}
+	if len(a) > 1 {
+		program = a[1]
+	}
 	for range 3 {
-		cmd := exec.Command("/inmate", "wait")
+		cmd := exec.Command(program, args...)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		if err := cmd.Start(); err != nil {
 			return verdict(err)
 		}
 	}
 	return "left"
+}
+
+// ordered answers on the channel, each time after it has written a line.
+func ordered(times string) string {
+	n, _ := strconv.Atoi(times)
+	b := make([]byte, 2)
+	for i := range n {
+		if _, err := unix.Read(3, b); err != nil {
+			return verdict(err)
+		}
+		fmt.Println("line", i)
+		if _, err := unix.Write(3, []byte("!")); err != nil {
+			return verdict(err)
+		}
+	}
+	os.Exit(0)
+	return ""
 }
 
 // tick counts on the channel until told otherwise by its end.
