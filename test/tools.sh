@@ -1,10 +1,30 @@
 #!/usr/bin/env bash
 # Installs the clients that the tests drive Bastide with, of pinned versions, into .tools: the aws
-# CLI, boto3 and aws-sam-translator from PyPI. What is there already is left alone.
+# CLI, boto3 and aws-sam-translator from PyPI; and runsc, the gVisor that the sandbox suites run
+# against, from Debian's package or, where that cannot be had, built from its Go module. What is there
+# already is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+# gVisor's module has no releases; this is the commit of a weekly one
+gvisor="gvisor.dev/gvisor/runsc@v0.0.0-20260905035102-160fafc42237"
+have_runsc() { PATH="$PWD/.tools/bin:$PATH" command -v runsc >/dev/null; }
+install_runsc() {
+  have_runsc && return
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing runsc from Debian"
+    (apt-get install -y -q --no-install-recommends runsc || { apt-get update -q && apt-get install -y -q --no-install-recommends runsc; }) >/dev/null 2>&1 || true
+    have_runsc && return
+  fi
+  echo "building runsc from $gvisor"
+  mkdir -p .tools/bin
+  GOBIN="$PWD/.tools/bin" CGO_ENABLED=0 go install -trimpath -ldflags "-s -w" "$gvisor"
+  have_runsc
+}
+
 want="awscli==1.45.11 boto3==1.43.11 botocore==1.43.11 aws-sam-translator==1.110.0"
 if [ -f .tools/versions ] && [ "$(cat .tools/versions)" = "$want" ]; then
+  install_runsc
   exit 0
 fi
 python=$(command -v python3) || { echo "the tests need python3 (Debian: apt-get install python3 python3-venv)" >&2; exit 1; }
@@ -13,3 +33,4 @@ rm -rf .tools
 "$python" -m venv .tools || { echo "python3 lacks venv (Debian: apt-get install python3-venv)" >&2; exit 1; }
 .tools/bin/pip install --quiet --disable-pip-version-check $want
 echo "$want" > .tools/versions
+install_runsc

@@ -19,6 +19,8 @@ func (s *serverFlags) bind(cmd *cobra.Command) {
 	s.Pool, s.PoolMemory = app.DefaultPool, app.DefaultPoolMemory
 	f.Var((*poolSize)(&s.Pool), "pool", "sandboxes to keep ready for functions' first calls, or off")
 	f.Var((*megabytes)(&s.PoolMemory), "pool-memory", "memory in MB that ready sandboxes may hold")
+	f.StringVar(&s.Driver, "driver", "", "how functions are isolated: namespace (default), gvisor, or process, which is not at all")
+	f.StringVar(&s.Runsc, "runsc", "", "gVisor's program (default: the runsc in PATH)")
 	f.StringVar(&s.TLSCert, "tls-cert", "", "serve TLS with this certificate")
 	f.StringVar(&s.TLSKey, "tls-key", "", "the certificate's key")
 	f.StringSliceVar(&s.Hosts, "host", nil, "a name or address that other machines call this server by; others are refused")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/front"
+	"github.com/bastide-cloud/bastide/internal/sandbox/drivers"
 	"github.com/bastide-cloud/bastide/internal/sigv4"
 )
 
@@ -23,6 +24,8 @@ type Config struct {
 	Region          string   // for what names none
 	OpenCredentials bool     // every access key is the administrator
 	Waive           []string // sandbox layers to do without, by name
+	Driver          string   // how functions are isolated: namespace, gvisor, or process, which is not at all; empty: namespace
+	Runsc           string   // gVisor's program; empty: the one in PATH
 	Pool            int      // sandboxes that are kept ready for functions' first events; 0: none
 	PoolMemory      int64    // bytes that they may hold
 	TLSCert, TLSKey string   // serve TLS with these files too
@@ -72,7 +75,7 @@ func (c Config) check() error {
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key go together")
 	}
-	return nil
+	return drivers.Check(c.Driver)
 }
 
 // reachable tells whether other machines can call the server.

@@ -13,7 +13,6 @@ import (
 	stsapi "github.com/bastide-cloud/bastide/internal/api/sts"
 	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/identity"
-	"github.com/bastide-cloud/bastide/internal/sandbox"
 	"github.com/bastide-cloud/bastide/internal/sandbox/ca"
 	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
 	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
@@ -46,6 +45,10 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	driver, err := s.driver(data)
+	if err != nil {
+		return nil, err
+	}
 	have := catalog(data)
 	available := func(ctx context.Context, name string) error {
 		_, err := have.Ready(ctx, name)
@@ -53,8 +56,8 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 	}
 	var service *lambda.Service
 	runner, err := fleet.New(fleet.Deps{
-		Driver: s.driver(), Runtimes: ready{have}, Logs: logsTo{&service}, CA: authority, Clock: s.clock, IDs: s.ids, Dir: filepath.Join(data, "fleet"),
-		Pool: s.cfg.Pool, PoolMemory: s.cfg.PoolMemory, Store: filepath.Join(data, "code"),
+		Driver: driver, Runtimes: ready{have}, Logs: logsTo{&service}, CA: authority, Clock: s.clock, IDs: s.ids, Dir: filepath.Join(data, "fleet"),
+		Pool: s.cfg.pool(), PoolMemory: s.cfg.PoolMemory, Store: filepath.Join(data, "code"),
 		Credentials: func(ctx context.Context, f fleet.Function) (fleet.Credentials, error) {
 			c, err := service.Session(ctx, f)
 			return fleet.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: c.Expiration}, err
@@ -79,7 +82,7 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return service.Run(ctx, s.gate) })
 	r.jobs = append(r.jobs, func(ctx context.Context) error {
 		<-ctx.Done() // first, so that no event counts as failed because its instance is ended
-		return runner.Close()
+		return errors.Join(runner.Close(), driver.Close())
 	})
 	return service, nil
 }
@@ -90,22 +93,6 @@ type ready struct{ *runtimes.Catalog }
 func (r ready) Resolve(ctx context.Context, name string) (*runtimes.Runtime, error) {
 	return r.Ready(ctx, name)
 }
-
-// driver isolates functions; where this machine cannot, each start says why.
-func (s *Server) driver() sandbox.Driver {
-	d, err := sandbox.New(sandbox.Config{Waive: s.cfg.Waive})
-	if err != nil {
-		s.log.Warn("functions cannot run on this machine", "error", err)
-		return noDriver{err}
-	}
-	return d
-}
-
-type noDriver struct{ err error }
-
-func (d noDriver) Start(context.Context, sandbox.Spec) (sandbox.Instance, error) { return nil, d.err }
-
-func (d noDriver) Name() string { return "none" }
 
 // logsTo is the service that writes functions' logs, once it is made.
 type logsTo struct{ service **lambda.Service }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/sandbox"
+	"github.com/bastide-cloud/bastide/internal/sandbox/drivers"
 	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
 	"github.com/bastide-cloud/bastide/internal/store"
 )
@@ -149,7 +150,7 @@ func Doctor(ctx context.Context, data string, t Terminal) error {
 	if err != nil {
 		return err
 	}
-	layers = append(layers, unsupplied...)
+	layers = append(append(layers, drivers.Doctor(ctx, drivers.Config{})...), unsupplied...)
 	missing := false
 	for _, l := range layers {
 		missing = missing || l.State == sandbox.Missing
@@ -188,7 +189,7 @@ func doWithout(ctx context.Context, data string) ([]sandbox.Layer, error) {
 }
 
 func printLayers(t Terminal, layers []sandbox.Layer) error {
-	colours := map[sandbox.State]string{sandbox.Full: green, sandbox.Weaker: yellow, sandbox.Missing: red}
+	colours := map[sandbox.State]string{sandbox.Full: green, sandbox.Weaker: yellow, sandbox.Missing: red, sandbox.Absent: faint}
 	for _, l := range layers {
 		if err := t.Line("%s %-12s %s", t.paint(colours[l.State], fmt.Sprintf("%-8s", l.State)), l.Name, l.Detail); err != nil {
 			return err

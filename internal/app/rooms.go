@@ -90,7 +90,7 @@ func (s *Server) wire(ctx context.Context) error {
 		return logsService.Run(ctx, gate.Job{Gate: s.gate, Name: "ExpireEvents", Service: logsapi.Service, Account: s.cfg.Account, Region: s.cfg.Region})
 	})
 	r.jobs = append(r.jobs, s.sweep)
-	if s.gate, err = gate.New(gate.Deps{Store: s.db, Trail: gate.NewTrail(s.trail), Directory: r.directory, Principals: r.directory, Clock: s.clock, IDs: s.ids}, r.units...); err != nil {
+	if s.gate, err = gate.New(gate.Deps{Store: s.db, Trail: gate.NewTrail(s.trail, s.cfg.marks()...), Directory: r.directory, Principals: r.directory, Clock: s.clock, IDs: s.ids}, r.units...); err != nil {
 		return err
 	}
 	if r.edge, err = s.applications(httpAPIs, restAPIs, functions); err != nil {
@@ -170,7 +170,7 @@ func (s *Server) local(w http.ResponseWriter, r *http.Request) {
 		services[u.Model.ID] = "running"
 	}
 	_ = json.NewEncoder(w).Encode(map[string]any{"status": "running", "version": s.version, "edition": "bastide",
-		"services": services, "openCredentials": s.cfg.OpenCredentials}) // a caller who has gone away needs no answer
+		"services": services, "openCredentials": s.cfg.OpenCredentials, "driver": s.cfg.driverName(), "isolation": s.cfg.isolates()}) // a caller who has gone away needs no answer
 }
 
 // Backup writes everything that is kept; never the root key.

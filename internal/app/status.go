@@ -16,7 +16,7 @@ import (
 
 // Status is what the server says of itself.
 func (s *Server) Status(context.Context) (bastide.Status, error) {
-	st := bastide.Status{Version: s.version, Account: s.cfg.Account, StartedAt: s.started, OpenCredentials: s.cfg.OpenCredentials, Waived: s.cfg.Waive,
+	st := bastide.Status{Version: s.version, Account: s.cfg.Account, StartedAt: s.started, OpenCredentials: s.cfg.OpenCredentials, Waived: s.cfg.waived(),
 		Goroutines: runtime.NumGoroutine()}
 	for _, u := range s.rooms.units {
 		st.Services = append(st.Services, u.Model.ID)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bastide-cloud/bastide/internal/app/pack"
 	"github.com/bastide-cloud/bastide/internal/sandbox"
+	"github.com/bastide-cloud/bastide/internal/sandbox/drivers"
 )
 
 // Up runs `bastide up`: attach or start, deploy, show, deploy again on change.
@@ -49,7 +50,9 @@ func attach(ctx context.Context, cfg Config, facts *pack.Facts, version string, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if w := weaker(sandbox.Doctor(sandbox.Config{Waive: cfg.Waive})); len(w) > 0 {
+	if !cfg.isolates() {
+		t.Progress("%s", t.paint(red, "no isolation: functions run as processes of this user, on this machine's files and network (--driver process)"))
+	} else if w := weaker(sandbox.Doctor(sandbox.Config{Waive: cfg.Waive})); cfg.driverName() == drivers.Namespace && len(w) > 0 {
 		t.Progress("this machine isolates functions less than it could; bastide doctor says how to mend it: %s", strings.Join(w, ", "))
 	}
 	serving, cancel := context.WithCancelCause(ctx)

@@ -13,15 +13,30 @@ import (
 )
 
 // trail writes records in CloudTrail's shape.
-type trail struct{ *audit.Trail }
+type trail struct {
+	*audit.Trail
+	marks []string
+}
 
-// NewTrail is the audit trail as the gate writes it.
-func NewTrail(t *audit.Trail) Trail { return trail{t} }
+// NewTrail is the audit trail as the gate writes it. Marks are what every record is to say of how the
+// server runs, each as a member of the additional data that is true.
+func NewTrail(t *audit.Trail, marks ...string) Trail { return trail{t, marks} }
 
-func (t trail) Append(tx *store.Tx, r *Record) error { return t.Trail.Append(tx, r.cloudTrail()) }
+func (t trail) Append(tx *store.Tx, r *Record) error { return t.Trail.Append(tx, t.marked(r)) }
 
 // Note does not end with the call that it tells of: a caller who goes away is recorded too.
-func (t trail) Note(r *Record) error { return t.Trail.Note(context.Background(), r.cloudTrail()) }
+func (t trail) Note(r *Record) error { return t.Trail.Note(context.Background(), t.marked(r)) }
+
+func (t trail) marked(r *Record) audit.Record {
+	out := r.cloudTrail()
+	for _, m := range t.marks {
+		if out.Additional == nil {
+			out.Additional = map[string]any{}
+		}
+		out.Additional[m] = true
+	}
+	return out
+}
 
 func (t trail) Space() string { return audit.Space }
 
