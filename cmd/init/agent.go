@@ -89,6 +89,8 @@ func pollable(fd int, name string) (*os.File, error) {
 func (a *agent) told(kind byte, body []byte) error {
 	var err error
 	switch k := control.Kind(kind); {
+	case kind == tether.Usage && a.started && a.root != "":
+		err = a.answerUsage()
 	case k == control.Config && a.setup == nil && len(body) > 0:
 		err = a.furnish(body[0], body[1:])
 	case k == control.Start && a.setup != nil && !a.started:
@@ -241,17 +243,28 @@ func (a *agent) weigh() {
 	const step = 1 << 20
 	told := uint64(0)
 	for range time.Tick(50 * time.Millisecond) {
-		var st unix.Statfs_t
-		if err := unix.Statfs(a.root+"/tmp", &st); err != nil {
+		used, err := a.used()
+		if err != nil || used/step != told/step && a.t.Message(tether.Usage, tether.AppendUsage(nil, used)) != nil {
 			return
-		}
-		used := (st.Blocks - st.Bfree) * uint64(st.Bsize)
-		if used/step == told/step {
-			continue
 		}
 		told = used
-		if a.t.Message(tether.Usage, tether.AppendUsage(nil, used)) != nil {
-			return
-		}
 	}
+}
+
+// used is how many bytes of /tmp are.
+func (a *agent) used() (uint64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(a.root+"/tmp", &st); err != nil {
+		return 0, wrap("look at /tmp", err)
+	}
+	return (st.Blocks - st.Bfree) * uint64(st.Bsize), nil
+}
+
+// answerUsage tells it when it is asked for.
+func (a *agent) answerUsage() error {
+	used, err := a.used()
+	if err != nil {
+		return err
+	}
+	return a.t.Message(tether.Usage, tether.AppendUsage(nil, used))
 }

@@ -80,6 +80,9 @@ func (g *Guest) Stands() <-chan struct{} { return g.stands }
 // Lost is closed when the stream has ended.
 func (g *Guest) Lost() <-chan struct{} { return g.lost }
 
+// Weigh asks the agent how much of /tmp is in use, which Box.Weigh is told.
+func (g *Guest) Weigh() error { return g.t.Message(tether.Usage, nil) }
+
 // Close cuts the stream, at which the agent ends.
 func (g *Guest) Close() error { return g.t.Close() }
 

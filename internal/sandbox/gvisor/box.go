@@ -50,6 +50,9 @@ type box struct {
 	frozen bool
 	gone   bool
 	oom    bool
+	// memory that was held when the agent was asked for the use of /tmp, and looks since
+	suspect int64
+	looks   int
 }
 
 // create starts a sandbox, which then waits for its function.
@@ -216,18 +219,36 @@ func (b *box) hold(f func() error, still bool) error {
 // Weigh implements guest.Box.
 func (b *box) Weigh(tmp uint64) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.tmp = tmp
+	over := b.suspect > 0 && b.suspect-b.base-int64(tmp) > b.spec.MemoryBytes+slackBytes
+	b.oom = b.oom || over
+	b.suspect, b.looks = 0, 0
+	b.mu.Unlock()
+	if over {
+		b.Kill()
+	}
 }
 
-// check is the watch's look: it kills a sandbox whose function has taken more than it was granted.
+// patience is how many looks the agent has to say how much of what is held is /tmp's.
+const patience = 20
+
+// check is the watch's look: it kills a sandbox whose function has taken more than it was granted. What
+// looks so may be a /tmp that is being filled, of which the agent is asked then.
 func (b *box) check() {
 	b.mu.Lock()
 	have, ok := b.have()
-	over := ok && have > b.spec.MemoryBytes+slackBytes
+	ask, over := false, false
+	switch {
+	case !ok || have <= b.spec.MemoryBytes+slackBytes:
+	case b.suspect == 0:
+		b.suspect, ask = have+b.base+int64(b.tmp), true
+	default:
+		b.looks++
+		over = b.looks > patience
+	}
 	b.oom = b.oom || over
 	b.mu.Unlock()
-	if over {
+	if over || ask && b.guest.Weigh() != nil {
 		b.Kill()
 	}
 }
