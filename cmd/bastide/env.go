@@ -32,7 +32,7 @@ func envCommand(f *flags) *cobra.Command {
 }
 
 func doctorCommand(f *flags) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:     "doctor",
 		Short:   "Say which isolation layers this machine gives, and how to get those it does not",
 		Example: "  bastide doctor\n  bastide doctor --output json",
@@ -45,6 +45,20 @@ func doctorCommand(f *flags) *cobra.Command {
 			return app.Doctor(cmd.Context(), f.data, t)
 		},
 	}
+	cmd.AddCommand(&cobra.Command{
+		Use: "functions", Short: "Say what to better in functions, from what was seen of them", Args: cobra.NoArgs,
+		Long: "From the calls since the start and from runtime profiles: files of the package that are never loaded,\n" +
+			"clients that are made on each call, use of /tmp, and what the package weighs in a cold start.",
+		Example: "  bastide profile orders --mode learn    # then let it do its work\n  bastide doctor functions\n  bastide doctor functions --output json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := f.remote(cmd)
+			if err != nil {
+				return err
+			}
+			return r.DoctorFunctions(cmd.Context())
+		},
+	})
+	return cmd
 }
 
 func versionCommand(f *flags) *cobra.Command {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/bastide-cloud/bastide/internal/app"
@@ -111,4 +114,32 @@ func restoreCommand(f *flags) *cobra.Command {
 			return app.Restore(cmd.Context(), f.data, args[0], t)
 		},
 	}
+}
+
+func profileCommand(f *flags) *cobra.Command {
+	var mode string
+	cmd := &cobra.Command{
+		Use: "profile [FUNCTION]", Short: "Learn what a function does, and hold it to that", Args: cobra.MaximumNArgs(1),
+		Long: "A runtime profile is what a function was seen to do: which processes it starts, which hosts it reaches, which\n" +
+			"files of its package it opens, whether it writes to /tmp. What departs from it is reported, or refused, and is\n" +
+			"in the audit trail either way. The mode is the function's tag bastide:profile, which a template can set too.",
+		Example: "  bastide profile orders --mode learn\n  bastide profile orders\n  bastide profile orders --mode enforce\n  bastide audit query --event DepartFromProfile",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := f.remote(cmd)
+			if err != nil {
+				return err
+			}
+			name := ""
+			if len(args) == 1 {
+				name = args[0]
+			} else if mode != "" {
+				return errors.New("--mode wants a FUNCTION; bastide profile lists them")
+			}
+			return r.Profile(cmd.Context(), name, mode)
+		},
+	}
+	modes := []string{"learn", "report", "enforce", "off"}
+	cmd.Flags().StringVar(&mode, "mode", "", strings.Join(modes, ", ")+"; off forgets what was learned")
+	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions(modes, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
 }

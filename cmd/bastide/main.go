@@ -56,7 +56,7 @@ func root() *cobra.Command {
 	cmd.AddCommand(
 		upCommand(&common), serveCommand(&common), deployCommand(&common), downCommand(&common),
 		envCommand(&common), statusCommand(&common), doctorCommand(&common), signCommand(&common), runtimesCommand(&common), logsCommand(&common),
-		invokeCommand(&common), imageCommand(&common), auditCommand(&common), whyCommand(&common), acknowledgeCommand(&common), egressCommand(&common),
+		invokeCommand(&common), profileCommand(&common), imageCommand(&common), auditCommand(&common), whyCommand(&common), acknowledgeCommand(&common), egressCommand(&common),
 		backupCommand(&common), restoreCommand(&common), versionCommand(&common),
 	)
 	return cmd

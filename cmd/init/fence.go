@@ -52,6 +52,8 @@ func grant(ruleset int, g control.Grant) error {
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		g.Access &= fileRights
+	} else if g.Access == unix.LANDLOCK_ACCESS_FS_READ_FILE {
+		return nil // it is meant for one file, not for all that lie below
 	}
 	if g.Access == 0 {
 		return nil
@@ -59,6 +61,9 @@ func grant(ruleset int, g control.Grant) error {
 	rule := unix.LandlockPathBeneathAttr{Allowed_access: g.Access, Parent_fd: int32(at)}
 	_, _, errno := unix.RawSyscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(ruleset), unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&rule)), 0, 0, 0)
 	runtime.KeepAlive(&rule)
+	if errno == unix.EBADFD {
+		return nil // of a file system that knows no rules, such as /proc
+	}
 	if errno != 0 {
 		return wrap("grant "+g.Path, errno)
 	}

@@ -71,14 +71,16 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 		Dial: func(ctx context.Context, f fleet.Function, address string) (net.Conn, error) {
 			return s.dial(ctx, service, f, address)
 		},
-		Refused: func(f fleet.Function, r fleet.Refusal) { s.refused(service, f, r) },
+		Profiles: profilesTo{&service},
+		Refused:  func(f fleet.Function, r fleet.Refusal) { s.refused(service, f, r) },
 	})
 	if err != nil {
 		return nil, err
 	}
 	r.instances, r.pool = runner.Count, runner.Pool
 	service = lambda.New(lambda.Deps{Expect: runner.Expect, IDs: s.ids, Clock: s.clock, Sealer: s.sealer, Blobs: s.db.Blobs(), Code: code, Images: images, Registries: fetching, Arch: processor(),
-		Changes: func() uint64 { return s.db.Changes("lambda") }, Runner: runner, Runtime: available, RuntimeVersion: have.VersionOf, Publishers: signingProfiles{s}, Roles: executionRoles{s}, Alone: true, Chance: rand.Float64, URL: s.functionURL, Log: s.log})
+		Changes: func() uint64 { return s.db.Changes("lambda") }, Runner: runner, Runtime: available, RuntimeVersion: have.VersionOf, Publishers: signingProfiles{s}, Roles: executionRoles{s}, Alone: true, Chance: rand.Float64, URL: s.functionURL, Log: s.log,
+		Departure: func(f *fleet.Function, what string, refused bool) { s.departed(service, f, what, refused) }})
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return service.Run(ctx, s.gate) })
 	r.jobs = append(r.jobs, func(ctx context.Context) error {
 		<-ctx.Done() // first, so that no event counts as failed because its instance is ended
@@ -98,6 +100,15 @@ func (r ready) Resolve(ctx context.Context, name string) (*runtimes.Runtime, err
 type logsTo struct{ service **lambda.Service }
 
 func (l logsTo) Append(st fleet.Stream, events []fleet.LogEvent) { (*l.service).Append(st, events) }
+
+// profilesTo is the service that keeps functions' profiles, once it is made.
+type profilesTo struct{ service **lambda.Service }
+
+func (p profilesTo) Learned(f *fleet.Function, facts []fleet.Fact) { (*p.service).Learned(f, facts) }
+
+func (p profilesTo) Departed(f *fleet.Function, fact fleet.Fact, refused bool) {
+	(*p.service).Departed(f, fact, refused)
+}
 
 // executionRoles takes roles for functions, at the door, as Lambda's service principal.
 type executionRoles struct{ s *Server }

@@ -73,7 +73,7 @@ func (s *Server) wire(ctx context.Context) error {
 		functions.Unit(),
 		logsService.Unit(),
 		buckets.Unit(),
-		bastide.New(bastide.Deps{Server: s, Trail: s.trail, Live: live, Replaced: s.replaced, Routes: routes{s}}).Unit(),
+		bastide.New(bastide.Deps{Server: s, Trail: s.trail, Live: live, Replaced: s.replaced, Routes: routes{s}, Functions: profiles{s, functions}}).Unit(),
 		httpAPIs.Unit(),
 		restAPIs.Unit(),
 	}

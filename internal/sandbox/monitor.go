@@ -150,6 +150,9 @@ func (n *notification) deed() (Deed, error) {
 		return d, err
 	}
 	d.Path, err = n.resolve(at, text)
+	if d.Kind == Exec && d.Path == "/proc/self/exe" {
+		d.Path, err = os.Readlink("/proc/" + strconv.FormatUint(uint64(n.pid), 10) + "/exe")
+	}
 	return d, err
 }
 

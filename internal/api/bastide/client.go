@@ -41,6 +41,11 @@ func (c Client) GetStatus(ctx context.Context, in *GetStatusInput) (*GetStatusOu
 	return wire.Call[GetStatusOutput](ctx, c.Caller, OpGetStatus, in)
 }
 
+// ListFunctionProfiles calls the operation; a failure is an *awserr.Error.
+func (c Client) ListFunctionProfiles(ctx context.Context, in *ListFunctionProfilesInput) (*ListFunctionProfilesOutput, error) {
+	return wire.Call[ListFunctionProfilesOutput](ctx, c.Caller, OpListFunctionProfiles, in)
+}
+
 // ListRoutes calls the operation; a failure is an *awserr.Error.
 func (c Client) ListRoutes(ctx context.Context, in *ListRoutesInput) (*ListRoutesOutput, error) {
 	return wire.Call[ListRoutesOutput](ctx, c.Caller, OpListRoutes, in)

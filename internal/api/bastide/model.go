@@ -25,6 +25,7 @@ var Service = wire.NewService(wire.Service{
 		OpGetAuditHead,
 		OpGetSigningProfile,
 		OpGetStatus,
+		OpListFunctionProfiles,
 		OpListRoutes,
 		OpListSigningProfiles,
 		OpPutSigningProfile,
@@ -105,6 +106,18 @@ var OpGetStatus = &wire.Operation{
 	In:     reflect.TypeFor[GetStatusInput](),
 	Out:    reflect.TypeFor[GetStatusOutput](),
 	NewIn:  func() any { return new(GetStatusInput) },
+	Errors: []wire.ErrorShape{errNotFoundException, errInvalidRequestException},
+}
+
+// OpListFunctionProfiles is the operation ListFunctionProfiles.
+var OpListFunctionProfiles = &wire.Operation{
+	Name:   "ListFunctionProfiles",
+	Method: "GET",
+	URI:    "/_bastide/v1/functions/profiles",
+	Status: 200,
+	In:     reflect.TypeFor[ListFunctionProfilesInput](),
+	Out:    reflect.TypeFor[ListFunctionProfilesOutput](),
+	NewIn:  func() any { return new(ListFunctionProfilesInput) },
 	Errors: []wire.ErrorShape{errNotFoundException, errInvalidRequestException},
 }
 

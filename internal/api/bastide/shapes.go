@@ -54,6 +54,37 @@ type ExplainRequestOutput struct {
 	Explanation *string `wire:"Explanation"`
 }
 
+// FunctionAdvice is a shape of the model.
+type FunctionAdvice struct {
+	Finding *string `wire:"Finding"`
+	Detail  *string `wire:"Detail"`
+	Remedy  *string `wire:"Remedy"`
+}
+
+// FunctionProfile is a shape of the model.
+type FunctionProfile struct {
+	FunctionName      *string          `wire:"FunctionName"`
+	FunctionArn       *string          `wire:"FunctionArn"`
+	Mode              *string          `wire:"Mode"`
+	Since             *time.Time       `wire:"Since"`
+	StartsProcesses   *bool            `wire:"StartsProcesses"`
+	Programs          []string         `wire:"Programs"`
+	Hosts             []string         `wire:"Hosts"`
+	WritesTmp         *bool            `wire:"WritesTmp"`
+	FilesKnown        *bool            `wire:"FilesKnown"`
+	FilesHeld         *bool            `wire:"FilesHeld"`
+	Files             *int32           `wire:"Files"`
+	FilesUsed         *int32           `wire:"FilesUsed"`
+	Bytes             *int64           `wire:"Bytes"`
+	BytesUsed         *int64           `wire:"BytesUsed"`
+	Unused            []PackagePart    `wire:"Unused"`
+	Invocations       *int64           `wire:"Invocations"`
+	Starts            *int64           `wire:"Starts"`
+	StartMilliseconds *int64           `wire:"StartMilliseconds"`
+	Connections       *int64           `wire:"Connections"`
+	Advice            []FunctionAdvice `wire:"Advice"`
+}
+
 // GetAuditHeadInput is the model's GetAuditHeadRequest.
 type GetAuditHeadInput struct {
 }
@@ -93,6 +124,16 @@ type GetStatusOutput struct {
 	Pool            *PoolStatus `wire:"Pool"`
 }
 
+// ListFunctionProfilesInput is the model's ListFunctionProfilesRequest.
+type ListFunctionProfilesInput struct {
+	FunctionName *string `wire:"function" name:"FunctionName" in:"querystring"`
+}
+
+// ListFunctionProfilesOutput is the model's ListFunctionProfilesResponse.
+type ListFunctionProfilesOutput struct {
+	Profiles []FunctionProfile `wire:"Profiles"`
+}
+
 // ListRoutesInput is the model's ListRoutesRequest.
 type ListRoutesInput struct {
 }
@@ -109,6 +150,12 @@ type ListSigningProfilesInput struct {
 // ListSigningProfilesOutput is the model's ListSigningProfilesResponse.
 type ListSigningProfilesOutput struct {
 	Profiles []SigningProfile `wire:"Profiles"`
+}
+
+// PackagePart is a shape of the model.
+type PackagePart struct {
+	Path  *string `wire:"Path"`
+	Bytes *int64  `wire:"Bytes"`
 }
 
 // PoolKind is a shape of the model.

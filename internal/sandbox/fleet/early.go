@@ -25,12 +25,13 @@ const (
 )
 
 // kind is the ready sandbox that suits a runtime. Node bounds its heap when it starts, so that there is
-// one for each size of memory.
-func (f *Fleet) kind(rt *runtimes.Runtime, memoryMB int) (pool.Kind, error) {
-	k := pool.Kind{Name: rt.Name}
+// one for each size of memory. Accounts have their own: from the first instruction on, what runs for one
+// shares no core with another.
+func (f *Fleet) kind(rt *runtimes.Runtime, account string, memoryMB int) (pool.Kind, error) {
+	k := pool.Kind{Name: account + " " + rt.Name}
 	switch rt.Family {
 	case bootstrap.Node:
-		k.Name = fmt.Sprintf("%s %d", rt.Name, memoryMB)
+		k.Name = fmt.Sprintf("%s %s %d", account, rt.Name, memoryMB)
 	default:
 		memoryMB = defaultMemoryMB
 	}
@@ -39,7 +40,7 @@ func (f *Fleet) kind(rt *runtimes.Runtime, memoryMB int) (pool.Kind, error) {
 	if err != nil {
 		return k, err
 	}
-	spec.Late, spec.Store = true, f.deps.Store
+	spec.Account, spec.Late, spec.Store = account, true, f.deps.Store
 	spec.Argv = nil
 	if rt.Channel() {
 		spec.Argv = append(rt.Argv(runtimes.Launch{MemoryMB: memoryMB}), waitWord)
@@ -99,7 +100,7 @@ func (f *Fleet) Expect(ctx context.Context, fns []Function) {
 		if err != nil || rt.Channel() && startsApart(fn.Env) {
 			continue // a runtime that is missing is told to who calls the function
 		}
-		k, err := f.kind(rt, fn.MemoryMB)
+		k, err := f.kind(rt, fn.Account, fn.MemoryMB)
 		if err == nil && !seen[k.Name] {
 			seen[k.Name] = true
 			kinds = append(kinds, k)
@@ -117,7 +118,7 @@ func (i *instance) enter(ctx context.Context, spec sandbox.Spec, rt *runtimes.Ru
 	if !f.pool.On() {
 		return i.open(ctx, spec)
 	}
-	k, err := f.kind(rt, i.fn.MemoryMB)
+	k, err := f.kind(rt, i.fn.Account, i.fn.MemoryMB)
 	if err != nil {
 		return err
 	}

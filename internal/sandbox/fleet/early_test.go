@@ -75,7 +75,7 @@ func (l *lab) has(fn Function) bool {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	kind, err := l.kind(rt, fn.MemoryMB)
+	kind, err := l.kind(rt, fn.Account, fn.MemoryMB)
 	if err != nil {
 		l.t.Fatal(err)
 	}

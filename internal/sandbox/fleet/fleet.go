@@ -30,6 +30,7 @@ type Fleet struct {
 	wishes      map[groupKey]*wish
 	tending     sync.WaitGroup
 	living      map[*instance]bool
+	stats       map[string]*stats // by function
 	starting    int
 	closed      bool
 }
@@ -55,7 +56,7 @@ type group struct {
 // New makes a fleet.
 func New(d Deps) (*Fleet, error) {
 	f := &Fleet{deps: d.withDefaults(), turns: turns(), groups: map[groupKey]*group{}, accounts: map[tenant]int{}, reserved: map[string]int{},
-		living: map[*instance]bool{}, provisioned: map[groupKey]int{}, rates: map[string]*bucket{}, wishes: map[groupKey]*wish{}}
+		living: map[*instance]bool{}, provisioned: map[groupKey]int{}, stats: map[string]*stats{}, rates: map[string]*bucket{}, wishes: map[groupKey]*wish{}}
 	// Instances get what is in it by mounts, and none walks there.
 	if err := errors.Join(os.MkdirAll(d.Dir, 0o700), os.Chmod(d.Dir, 0o700)); err != nil {
 		return nil, fmt.Errorf("fleet: %w", err)

@@ -38,6 +38,10 @@ func (i *instance) forward(d wayDoor, l net.Listener) {
 }
 
 func (i *instance) carry(in net.Conn, address string) {
+	if i.observer != nil && !i.observer.reaches(address) {
+		reset(in) // the departure has been told
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), dialTime)
 	out, err := i.fleet.deps.Dial(ctx, *i.fn, address)
 	cancel()

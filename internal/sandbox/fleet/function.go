@@ -61,6 +61,8 @@ type Function struct {
 	PerTenant bool
 	// Once: an instance serves one event and is ended.
 	Once bool
+	// Profile is the function's runtime profile, where it has one.
+	Profile *Profile
 	// InitType is how its instances come to be, OnDemand if empty.
 	InitType string
 }
@@ -119,6 +121,9 @@ type Deps struct {
 	Pool       int
 	PoolMemory int64
 	Store      string
+
+	// Profiles hears of runtime profiles; it may be nil when no function has one.
+	Profiles Profiles
 
 	Dir     string // for files that instances share, such as the bundle of roots
 	APIPort int    // of the API inside; 4566 if zero

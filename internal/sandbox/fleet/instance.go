@@ -34,17 +34,19 @@ const (
 
 // instance is one sandbox with a runtime.
 type instance struct {
-	fleet   *Fleet
-	group   *group
-	fn      *Function
-	box     sandbox.Instance
-	wait    <-chan sandbox.Exit
-	worker  runtimeapi.Worker
-	output  *runtimeapi.Output
-	report  report
-	ext     *extensions
-	expires time.Time // of the credentials inside
-	outside *outside
+	fleet    *Fleet
+	group    *group
+	fn       *Function
+	box      sandbox.Instance
+	wait     <-chan sandbox.Exit
+	worker   runtimeapi.Worker
+	output   *runtimeapi.Output
+	report   report
+	observer *observer // of a function with a profile
+	stats    *stats
+	ext      *extensions
+	expires  time.Time // of the credentials inside
+	outside  *outside
 
 	connections chan struct{} // holds one for each that is open outside
 
@@ -98,6 +100,8 @@ func (f *Fleet) start(ctx context.Context, g *group, fn *Function) (*instance, e
 	if err != nil {
 		return i, err
 	}
+	spec.Account, i.stats = fn.Account, f.statsOf(fn.ARN)
+	i.observed(&spec)
 	spec.Doors = append(spec.Doors, i.outside.specs()...)
 	spec.ID, spec.Env = "f-"+id, fn.environ(rt, creds, stream, f.deps.APIPort)
 	i.extend(&spec, fn, rt)
@@ -112,6 +116,11 @@ func (f *Fleet) start(ctx context.Context, g *group, fn *Function) (*instance, e
 	}
 	i.initTime = f.deps.Clock.Now().Sub(begun)
 	i.report.initialised(i.initTime, err)
+	i.learned()
+	if err == nil {
+		i.stats.starts.Add(1)
+		i.stats.initTime.Add(int64(i.initTime))
+	}
 	return i, err
 }
 
@@ -216,8 +225,8 @@ func (i *instance) serve(rt *runtimes.Runtime) {
 		i.worker = runtimeapi.NewHTTP()
 	}
 	go extension.Serve(doors[doorRuntime].Listener, i.ext)
-	go deps.Serve(*i.fn, doors[doorAPI].Listener)
-	go deps.Serve(*i.fn, tls.NewListener(doors[doorTLS].Listener, deps.CA.ServerConfig()))
+	go deps.Serve(*i.fn, counted{doors[doorAPI].Listener, &i.stats.connections})
+	go deps.Serve(*i.fn, tls.NewListener(counted{doors[doorTLS].Listener, &i.stats.connections}, deps.CA.ServerConfig()))
 	i.lead(doors)
 	go i.follow()
 }

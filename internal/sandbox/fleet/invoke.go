@@ -153,6 +153,8 @@ func (i *instance) run(ev Event, initTime time.Duration, leave func()) Outcome {
 			m.status = "error"
 		}
 	}
+	i.learned()
+	i.stats.invocations.Add(1)
 	keep := err == nil && !res.Spent
 	if j != nil {
 		return j.conclude(m, out, keep, func() { cancel(); leave() })

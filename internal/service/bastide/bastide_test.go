@@ -56,7 +56,7 @@ func newRig(t *testing.T) *rig {
 	r.trail, err = audit.New(r.db, audit.Options{Node: "test", Key: key})
 	r.check(err)
 	r.gate, err = gate.New(gate.Deps{Store: r.db, Trail: gate.NewTrail(r.trail), Directory: r, Clock: r.clock},
-		New(Deps{Server: r, Trail: r.trail, Live: r.live, Routes: r}).Unit())
+		New(Deps{Server: r, Trail: r.trail, Live: r.live, Routes: r, Functions: r}).Unit())
 	r.check(err)
 	r.Client = r.as(account)
 	return r
@@ -99,6 +99,14 @@ func (r *rig) Reset(_ context.Context, empty func() error) error {
 
 // Routes are the applications'.
 func (r *rig) Routes(context.Context) ([]Route, error) { return r.routes, nil }
+
+// Profiles are the functions'.
+func (r *rig) Profiles(c *gate.Call, name string) ([]bastide.FunctionProfile, error) {
+	if name == "none" {
+		return nil, nil
+	}
+	return []bastide.FunctionProfile{{FunctionName: new("f"), Mode: new(c.Region())}}, nil
+}
 
 // The directory.
 func (r *rig) Version() uint64 { return 0 }
@@ -154,6 +162,10 @@ func TestEachOperationNeedsItsAction(t *testing.T) {
 		},
 		"RevokeAcknowledgement": func() error {
 			_, err := r.RevokeAcknowledgement(ctx, &bastide.RevokeAcknowledgementInput{Route: "none"})
+			return err
+		},
+		"ListFunctionProfiles": func() error {
+			_, err := r.ListFunctionProfiles(ctx, &bastide.ListFunctionProfilesInput{})
 			return err
 		},
 		"ListRoutes": func() error { _, err := r.ListRoutes(ctx, &bastide.ListRoutesInput{}); return err },
@@ -486,4 +498,16 @@ func TestBackups(t *testing.T) {
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("the backup ended with %v", err)
 	}
+}
+
+// TestFunctionProfiles: all of the caller's region, or one, or that there is none of the name.
+func TestFunctionProfiles(t *testing.T) {
+	r := newRig(t)
+	out, err := r.ListFunctionProfiles(t.Context(), &bastide.ListFunctionProfilesInput{})
+	r.check(err)
+	if len(out.Profiles) != 1 || *out.Profiles[0].FunctionName != "f" || *out.Profiles[0].Mode != "eu-west-1" {
+		t.Errorf("%+v", out.Profiles)
+	}
+	_, err = r.ListFunctionProfiles(t.Context(), &bastide.ListFunctionProfilesInput{FunctionName: new("none")})
+	r.fails(err, "NotFoundException")
 }

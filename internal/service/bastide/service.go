@@ -66,8 +66,9 @@ type Deps struct {
 	Trail  *audit.Trail
 	Live   *Live
 	// Replaced: the trail is not the one that the installation began with.
-	Replaced bool
-	Routes   Routes
+	Replaced  bool
+	Routes    Routes
+	Functions Functions
 }
 
 // Service is Bastide's own.
@@ -95,6 +96,7 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(bastide.OpGetSigningProfile, gate.Read, needProfileKey, s.getSigningProfile),
 		gate.On(bastide.OpListSigningProfiles, gate.Read, need[bastide.ListSigningProfilesInput]("ListSigningProfiles"), s.listSigningProfiles),
 		gate.On(bastide.OpRevokeSigningProfile, gate.Write, needProfile("RevokeSigningProfile", func(in *bastide.RevokeSigningProfileInput) string { return in.ProfileName }), s.revokeSigningProfile),
+		gate.On(bastide.OpListFunctionProfiles, gate.Read, need[bastide.ListFunctionProfilesInput]("ListFunctionProfiles"), s.listFunctionProfiles),
 		gate.Emptying(gate.On(bastide.OpReset, gate.Write, need[bastide.ResetInput]("Reset"), s.reset)),
 	}
 }

@@ -68,6 +68,7 @@ func (s *Service) Run(ctx context.Context, g *gate.Gate) error {
 	s.delivering.Go(func() { s.prolong(ctx, g) })
 	s.delivering.Go(func() { s.mappings(ctx, g) })
 	s.delivering.Go(func() { s.expect(ctx, g) })
+	s.delivering.Go(func() { s.keepProfiles(ctx, g) })
 	for ctx.Err() == nil {
 		now := s.Clock.Now()
 		if now.Sub(swept) >= sweepPace {

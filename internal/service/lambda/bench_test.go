@@ -23,6 +23,8 @@ func (echo) Keep([]fleet.Wish) {}
 
 func (echo) Ready(string, string) fleet.Readiness { return fleet.Readiness{} }
 
+func (echo) Stats(string) fleet.Stats { return fleet.Stats{} }
+
 func (echo) Retire(string) {}
 
 // quiet is a trail that costs nothing.

@@ -33,7 +33,7 @@ func (s *Service) deleteFunction(c *gate.Call, in *lambda.DeleteFunctionInput) (
 				return nil, err
 			}
 		}
-		for _, clear := range []func(*store.Tx, store.Key) error{clearing(s.t.versions.Table), clearing(s.t.aliases.Table), clearing(s.t.permissions.Table), clearing(s.t.urls.Table), clearing(s.t.async.Table),
+		for _, clear := range []func(*store.Tx, store.Key) error{clearing(s.t.versions.Table), clearing(s.t.aliases.Table), clearing(s.t.permissions.Table), clearing(s.t.urls.Table), clearing(s.t.async.Table), clearing(s.t.profiles),
 			clearing(s.t.provisioned.Table), clearing(s.t.snaps.Table)} {
 			if err := clear(tx, r.key()); err != nil {
 				return nil, err

@@ -84,6 +84,9 @@ func (s *Service) put(tx *store.Tx, f function, v version, code fetched, w wishe
 	if err := s.t.absent(tx, k); err != nil {
 		return nil, err
 	}
+	if err := s.checkProfile(tx, k, f.Tags); err != nil {
+		return nil, err
+	}
 	var env map[string]string
 	if w.Environment != nil {
 		env = w.Environment.Variables

@@ -215,6 +215,12 @@ func (r *runner) Ready(_, version string) fleet.Readiness {
 	return r.ready[version]
 }
 
+func (r *runner) Stats(string) fleet.Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return fleet.Stats{Invocations: int64(len(r.ran)), Starts: 1}
+}
+
 func (r *runner) Invoke(_ context.Context, f fleet.Function, e fleet.Event) (fleet.Outcome, error) {
 	r.mu.Lock()
 	r.ran, r.events = append(r.ran, f), append(r.events, e)

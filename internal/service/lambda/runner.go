@@ -17,4 +17,6 @@ type Runner interface {
 	Ready(functionARN, version string) fleet.Readiness
 	// Retire ends what waits for a function's next event: the function is gone.
 	Retire(functionARN string)
+	// Stats are a function's figures since the start.
+	Stats(functionARN string) fleet.Stats
 }

@@ -55,7 +55,9 @@ type Deps struct {
 	Chance func() float64
 	// URL is the address of a function URL by its id, for clients: "http://ID.lambda-url.localhost:4566/".
 	URL func(id string) string
-	Log *slog.Logger
+	// Departure is told of what departs from a function's profile; nil for nobody.
+	Departure func(fn *fleet.Function, what string, refused bool)
+	Log       *slog.Logger
 }
 
 // Credentials are a session of an execution role.
@@ -87,6 +89,7 @@ type Service struct {
 	t           tables
 	targets     targets
 	roles       roleCache
+	learned     learned
 	journal     *journal
 	courier     *courier
 	mapped      *mapped
@@ -98,6 +101,7 @@ type Service struct {
 // New makes the service. Run does its background work.
 func New(d Deps) *Service {
 	s := &Service{Deps: d, t: newTables(), courier: newCourier(), mapped: newMapped(), waitingMost: maxWaiting, wishing: make(chan struct{}, 1)}
+	s.learned = learned{pending: map[functionKey]map[string]map[fleet.Fact]bool{}, wake: make(chan struct{}, 1)}
 	s.targets.byName = map[reference]*target{}
 	s.roles.held = map[Assumption]*held{}
 	s.journal = &journal{caller: s.logsOf, report: s.report, now: d.Clock.Now, streams: map[fleet.Stream]*stream{}}

@@ -167,6 +167,7 @@ type tables struct {
 	archives    store.Table[archive]
 	images      imageTables
 	reserved    store.Table[reservations]
+	profiles    store.Table[profile]
 	queue       queue
 	mappings    mappings
 	async       parts[invokeConfig]
@@ -216,6 +217,7 @@ func newTables() tables {
 		archives:  store.NewTable[archive](space, "archives"),
 		images:    newImageTables(),
 		reserved:  store.NewTable[reservations](space, "reserved"),
+		profiles:  store.NewTable[profile](space, "profiles"),
 		queue:     newQueue(),
 		mappings:  newMappings(),
 		async:     parts[invokeConfig]{store.NewTable[invokeConfig](space, "eventInvokeConfigs"), functions},

@@ -2,6 +2,7 @@ package lambda
 
 import (
 	"maps"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/bastide-cloud/bastide/internal/api/lambda"
@@ -38,13 +39,27 @@ func checkTags(tags map[string]string) error {
 		return err
 	}
 	_, err := ways(tags)
+	if err == nil {
+		_, err = profileMode(tags)
+	}
 	return err
 }
 
 func tooManyTags() error { return invalid("The number of tags must not exceed %d.", maxTags) }
 
+// tagged does what a tag asks for beside being there.
+type tagged func(*store.Tx, functionKey, map[string]string) error
+
+// profileTagged is what the tag of the profile asks for, where a call names it.
+func (s *Service) profileTagged(named bool) []tagged {
+	if !named {
+		return nil
+	}
+	return []tagged{s.holdProfile}
+}
+
 // retag changes the tags of a function.
-func (s *Service) retag(c *gate.Call, resource string, change func(map[string]string)) error {
+func (s *Service) retag(c *gate.Call, resource string, change func(map[string]string), more ...tagged) error {
 	k, err := latest(c, resource)
 	if err != nil {
 		return err
@@ -62,6 +77,11 @@ func (s *Service) retag(c *gate.Call, resource string, change func(map[string]st
 		if len(tags) > maxTags {
 			return tooManyTags()
 		}
+		for _, do := range more {
+			if err := do(tx, k, tags); err != nil {
+				return err
+			}
+		}
 		f.Tags = tags
 		return s.t.functions.Put(tx, k.key(), f)
 	})
@@ -73,7 +93,8 @@ func (s *Service) tagResource(c *gate.Call, in *lambda.TagResourceInput) (*lambd
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
-	return &lambda.TagResourceOutput{}, s.retag(c, in.Resource, func(tags map[string]string) { maps.Copy(tags, in.Tags) })
+	_, profiled := in.Tags[tagProfile]
+	return &lambda.TagResourceOutput{}, s.retag(c, in.Resource, func(tags map[string]string) { maps.Copy(tags, in.Tags) }, s.profileTagged(profiled)...)
 }
 
 func (s *Service) untagResource(c *gate.Call, in *lambda.UntagResourceInput) (*lambda.UntagResourceOutput, error) {
@@ -81,7 +102,7 @@ func (s *Service) untagResource(c *gate.Call, in *lambda.UntagResourceInput) (*l
 		for _, k := range in.TagKeys {
 			delete(tags, k)
 		}
-	})
+	}, s.profileTagged(slices.Contains(in.TagKeys, tagProfile))...)
 }
 
 func (s *Service) listTags(c *gate.Call, in *lambda.ListTagsInput) (*lambda.ListTagsOutput, error) {

@@ -167,6 +167,12 @@ func (s *Service) runnable(tx *store.Tx, t *target, n int64) (*fleet.Function, e
 	if err := s.confine(tx, t.fn, v, f); err != nil {
 		return nil, err
 	}
+	profile, mode, err := s.profileOf(tx, t.fn, v.Code.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	f.Profile = profile
+	f.Revision += mode
 	for i, use := range v.packages() {
 		if use.Image {
 			n, err := s.runnableImage(tx, v, f)
