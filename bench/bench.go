@@ -59,7 +59,7 @@ func (b *bench) measure(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return b.pooled(ctx)
 }
 
 func (b *bench) add(f Figure) {

@@ -29,6 +29,7 @@ type options struct {
 	each                                  time.Duration
 	colds                                 int
 	peer                                  bool
+	serve                                 []string // further flags of the server
 }
 
 func main() {
@@ -58,6 +59,7 @@ func parse() options {
 	flag.IntVar(&o.colds, "colds", 40, "how many cold starts of each runtime")
 	flag.BoolVar(&o.peer, "peer", true, "measure moto_server beside")
 	flag.Parse()
+	o.serve = []string{"--pool", "off"} // figures of the pool are taken with one
 	return o
 }
 

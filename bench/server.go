@@ -40,7 +40,7 @@ func startBastide(ctx context.Context, o options, data string) (*server, error) 
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"serve", "--data", data, "--listen", address}
+	args := append([]string{"serve", "--data", data, "--listen", address}, o.serve...)
 	if o.profile != "" {
 		args = append(args, "--profile", o.profile)
 	}

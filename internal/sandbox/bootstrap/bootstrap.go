@@ -19,7 +19,7 @@ import (
 	"path/filepath"
 )
 
-//go:embed node/*.cjs python/*.py
+//go:embed node/*.cjs node/early python/*.py
 var files embed.FS
 
 // Family is a kind of interpreter.
@@ -47,6 +47,9 @@ func bundle() ([]byte, error) {
 	}
 	var parts, main []byte
 	for _, e := range entries {
+		if e.IsDir() {
+			continue
+		}
 		body, err := files.ReadFile(string(Node) + "/" + e.Name())
 		if err != nil {
 			return nil, err
@@ -96,14 +99,22 @@ func each(f Family, do func(name string, body []byte) error) error {
 		if err != nil {
 			return fmt.Errorf("bootstrap: %w", err)
 		}
-		return do(f.Entry(), body)
+		if err := do(f.Entry(), body); err != nil {
+			return err
+		}
+		return eachIn(string(f)+"/early", do)
 	}
-	entries, err := fs.ReadDir(files, string(f))
+	return eachIn(string(f), do)
+}
+
+// eachIn gives the files of one folder.
+func eachIn(folder string, do func(name string, body []byte) error) error {
+	entries, err := fs.ReadDir(files, folder)
 	if err != nil {
-		return fmt.Errorf("bootstrap: no program for %q", f)
+		return fmt.Errorf("bootstrap: no program in %q", folder)
 	}
 	for _, e := range entries {
-		body, err := files.ReadFile(string(f) + "/" + e.Name())
+		body, err := files.ReadFile(folder + "/" + e.Name())
 		if err != nil {
 			return err
 		}

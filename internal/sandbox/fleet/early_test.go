@@ -331,7 +331,7 @@ func TestReadyOnesCostNoTime(t *testing.T) {
 }
 
 // waiting are the interpreters that wait below this process.
-func waiting(t *testing.T) (pids []int) {
+func waiting(t testing.TB) (pids []int) {
 	t.Helper()
 	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {

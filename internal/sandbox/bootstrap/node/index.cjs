@@ -149,6 +149,15 @@ function begin(handler, inv) {
   }
 }
 
+// rehearse runs what a function's first event will run. What it loaded is forgotten.
+async function rehearse(loadHandler) {
+  for (const name of ['early.handler', 'early-module.handler']) {
+    const handler = await loadHandler(__dirname, name);
+    serialise(await handler(JSON.parse('{}'), makeContext({ deadline: 0, clientContext: '', identity: '', tenantId: '' })));
+  }
+  delete require.cache[require.resolve('./early.cjs')];
+}
+
 // wait lets a runtime that was started with the word "wait" learn whose it is. What a function sees of
 // the process is as if it had been started for it.
 function wait() {
@@ -168,7 +177,10 @@ function wait() {
 
 async function main() {
   const { loadHandler } = require('./handler.cjs');
-  if (process.argv[2] === 'wait') wait();
+  if (process.argv[2] === 'wait') {
+    await rehearse(loadHandler);
+    wait();
+  }
   logging.patchConsole(env);
   streaming.setUp(env);
   let handler;
