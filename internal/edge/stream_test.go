@@ -272,3 +272,46 @@ func (r *rig) until(what string, ok func() bool) {
 		runtime.Gosched()
 	}
 }
+
+// FuzzPrelude: whatever a function streams, its metadata are read whole or not at all, and give no header
+// that could end its line.
+func FuzzPrelude(f *testing.F) {
+	f.Add(`{"statusCode":201,"headers":{"a":"b","n":1},"cookies":["c=d"]}`+eightZeros+"body", 7)
+	f.Add("{}"+eightZeros, 1)
+	f.Add(eightZeros, 3)
+	f.Fuzz(func(t *testing.T, text string, size int) {
+		var chunks []string
+		for at := 0; at < len(text); {
+			end := min(len(text), at+max(1, size%64))
+			chunks = append(chunks, text[at:end])
+			at = end
+		}
+		in := &flowing{events: (&flow{chunks: chunks}).events()}
+		out := &response{status: 200, header: http.Header{}}
+		if in.prelude(out) != nil {
+			return
+		}
+		head, _, ok := strings.Cut(text, eightZeros)
+		if !ok || !json.Valid([]byte(head)) || out.status < 200 || out.status > 599 {
+			t.Errorf("%q was taken for metadata: %d", head, out.status)
+		}
+		for k, vs := range out.header {
+			for _, v := range vs {
+				if !validHeader(k, v) {
+					t.Errorf("header %q: %q", k, v)
+				}
+			}
+		}
+		body := string(in.first)
+		for {
+			chunk, err := in.next()
+			if err != nil {
+				break
+			}
+			body += string(chunk)
+		}
+		if head+eightZeros+body != text {
+			t.Errorf("%q and %q of %q", head, body, text)
+		}
+	})
+}
