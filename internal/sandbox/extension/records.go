@@ -147,7 +147,7 @@ func (s Subscription) String() string {
 	for _, t := range s.Types {
 		types = append(types, strings.ToUpper(t[:1])+t[1:])
 	}
-	return fmt.Sprintf("%s\tName: %s\tState: %s\tTypes: [%s]", kind, s.Name, s.State, strings.Join(types, ", "))
+	return fmt.Sprintf("%s\tName: %s\tState: %s\tTypes: [%s]", kind, clip(s.Name), s.State, strings.Join(types, ", "))
 }
 
 // Dropped is the record of platform.logsDropped.

@@ -349,9 +349,9 @@ type Info struct {
 }
 
 func (i Info) String() string {
-	text := fmt.Sprintf("EXTENSION\tName: %s\tState: %s\tEvents: [%s]", i.Name, i.State, strings.Join(i.Events, ", "))
+	text := fmt.Sprintf("EXTENSION\tName: %s\tState: %s\tEvents: [%s]", clip(i.Name), i.State, strings.Join(i.Events, ", "))
 	if i.ErrorType != "" {
-		text += "\tError Type: " + i.ErrorType
+		text += "\tError Type: " + clip(i.ErrorType)
 	}
 	return text
 }

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -295,6 +297,43 @@ func (l *lab) report1(id, path string) {
 	l.want(403, "not allowed", "GET", next, "", headID, id)
 	if e := l.Infos()[0].ErrorType; e != "X.YZ" {
 		l.t.Errorf("the type is %q", e)
+	}
+}
+
+// TestNamesStayOnTheirLine: a file's name may hold what would look like another event of the log.
+func TestNamesStayOnTheirLine(t *testing.T) {
+	got := Info{Name: "a\nSTART RequestId: x\x1e", State: "Ready", Events: []string{"INVOKE"}}.String()
+	if want := "EXTENSION\tName: aSTART RequestId: x\tState: Ready\tEvents: [INVOKE]"; got != want {
+		t.Errorf("got %q", got)
+	}
+	if got := (Subscription{Name: "a\nb", State: "Subscribed", Types: []string{"function"}, logs: true}).String(); got != "LOGS\tName: ab\tState: Subscribed\tTypes: [Function]" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestFind: programs of merged layers; nothing is followed.
+func TestFind(t *testing.T) {
+	dir := t.TempDir()
+	make := func(layer string, files ...string) string {
+		for _, f := range files {
+			at := filepath.Join(dir, layer, f)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, nil, 0o755)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return filepath.Join(dir, layer)
+	}
+	one := make("one", "extensions/b", "extensions/a", "extensions/folder/x", "bin/c")
+	two := make("two", "extensions/b", "extensions/a/inner")
+	if got := fmt.Sprint(Find([]string{one}), Find([]string{one, two}), Find([]string{two, one}), Find(nil)); got != "[a b] [b] [a b] []" {
+		t.Errorf("got %s", got)
+	}
+	link := make("link", "other")
+	if err := errors.Join(os.Symlink(filepath.Join(one, "extensions"), filepath.Join(link, "extensions")), os.Symlink(one, filepath.Join(dir, "whole"))); err != nil {
+		t.Fatal(err)
+	}
+	if got := Find([]string{link, filepath.Join(dir, "whole")}); len(got) != 0 {
+		t.Errorf("followed: %v", got)
 	}
 }
 

@@ -50,7 +50,9 @@ type extensions struct {
 	gone    chan struct{}               // closed when the runtime has ended while others go on
 	how     sandbox.Ended               // read after gone
 	allGone chan struct{}               // closed when every program has ended
+	mu      sync.Mutex
 	outputs []*runtimeapi.Output
+	closed  bool
 	once    sync.Once // the shutdown
 }
 
@@ -174,6 +176,16 @@ func (x *extensions) spawn(ctx context.Context, name string) error {
 	if err != nil {
 		return errors.Join(err, r.Close())
 	}
+	return x.keep(o)
+}
+
+// keep remembers what carries a program's output, until the sandbox has ended.
+func (x *extensions) keep(o *runtimeapi.Output) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return errors.Join(extension.ErrEnded, o.Close())
+	}
 	x.outputs = append(x.outputs, o)
 	return nil
 }
@@ -228,6 +240,8 @@ func (x *extensions) spoiled() bool {
 
 // flush delivers what the programs have written until now.
 func (x *extensions) flush() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	for _, o := range x.outputs {
 		o.Flush()
 	}
@@ -235,6 +249,9 @@ func (x *extensions) flush() {
 
 // close gives back what belongs to the extensions of a sandbox that has ended.
 func (x *extensions) close() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.closed = true
 	for _, o := range x.outputs {
 		o.Flush()
 		_ = o.Close() // it was only read

@@ -192,6 +192,16 @@ func TestExtensionsThatFail(t *testing.T) {
 	l.wantLog(`EXTENSION\tName: k\tState: LaunchError\tEvents: \[\]\tError Type: TooManyExtensions`)
 }
 
+// TestExtensionsThatNeverRegister: the initialisation has its limit.
+func TestExtensionsThatNeverRegister(t *testing.T) {
+	l := newLab(t)
+	fn := l.extended(l.function(l.py, "f", "def handler(e, c):\n    return 1\n"), `{"Silent":true}`, "silent")
+	fn.Timeout = time.Second
+	l.want(l.invoke(fn, `1`), "Unhandled", `.*Sandbox.Timedout.*`)
+	l.wantLog(`EXTENSION\tName: silent\tState: Started\tEvents: \[\]`, "START .*", ".*Task timed out.*\n?", "REPORT .*")
+	eventually(t, "its end", func() bool { living, _ := l.Count(); return living == 0 })
+}
+
 // TestExtensionsAreToldWhy: a timeout and a failure of the function pass the shutdown phase too.
 func TestExtensionsAreToldWhy(t *testing.T) {
 	l := newLab(t)

@@ -51,7 +51,7 @@ func main() {
 		say("env", v, ok, value)
 	}
 	if p.Silent {
-		select {}
+		forever()
 	}
 	register()
 	if p.Listen != 0 {
@@ -76,7 +76,7 @@ func main() {
 		if e.Type == "SHUTDOWN" {
 			end("shutdown")
 			if p.Stubborn {
-				select {}
+				forever()
 			}
 			received.Lock()
 			say("bye", strings.Join(kinds, " "))
@@ -198,4 +198,11 @@ func listen() {
 			}
 		})))
 	}()
+}
+
+// forever waits; a bare select would be a deadlock to Go.
+func forever() {
+	for {
+		time.Sleep(time.Hour)
+	}
 }
