@@ -58,6 +58,7 @@ func doctorCommand(f *flags) *cobra.Command {
 			return r.DoctorFunctions(cmd.Context())
 		},
 	})
+	cmd.AddCommand(doctorRuntimes(f))
 	return cmd
 }
 
@@ -74,6 +75,24 @@ func versionCommand(f *flags) *cobra.Command {
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), "bastide", version)
 			return err
+		},
+	}
+}
+
+func doctorRuntimes(f *flags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "runtimes",
+		Short: "Say until when runtimes are supported, and which functions are on outdated ones",
+		Long: "Lists the runtimes of this machine, their versions and the days on which Lambda ends their support,\n" +
+			"with the functions of the running server. A function on an outdated runtime ends it with status 1.",
+		Example: "  bastide doctor runtimes\n  bastide doctor runtimes --output json | jq '.[] | select(.state == \"outdated\") | .functions'",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			t, err := f.terminal(cmd)
+			if err != nil {
+				return err
+			}
+			return app.DoctorRuntimes(cmd.Context(), f.data, t, func() (*app.Remote, error) { return f.remote(cmd) })
 		},
 	}
 }

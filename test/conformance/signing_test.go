@@ -9,14 +9,17 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/bastide-cloud/bastide/internal/app/client"
+	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
 	"github.com/bastide-cloud/bastide/test/harness"
 )
 
@@ -79,10 +82,40 @@ func signing(t *testing.T, s *harness.Server, c *client.Client) {
 	if _, err = fn.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{FunctionName: new("story-signed"), ZipFile: code}); err == nil || !strings.Contains(err.Error(), "was revoked") {
 		t.Errorf("by a profile that was revoked: %v", err)
 	}
+	outdated(t, s, fn, *role.Role.Arn)
 	_, err = fn.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: new("story-signed")})
 	must(t, err)
 	_, err = fn.DeleteCodeSigningConfig(ctx, &lambda.DeleteCodeSigningConfigInput{CodeSigningConfigArn: conf.CodeSigningConfig.CodeSigningConfigArn})
 	must(t, err)
 	_, err = roles.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: new("story-signed")})
+	must(t, err)
+}
+
+// outdated asks the doctor which functions are on runtimes that get no more fixes.
+func outdated(t *testing.T, s *harness.Server, fn *lambda.Client, role string) {
+	ctx := context.Background()
+	var code bytes.Buffer
+	z := zip.NewWriter(&code)
+	_, err := z.Create("bootstrap")
+	must(t, err)
+	must(t, z.Close())
+	made, err := fn.CreateFunction(ctx, &lambda.CreateFunctionInput{FunctionName: new("story-old"), Role: &role, Runtime: types.RuntimeProvidedal2, Handler: new("x"), Code: &types.FunctionCode{ZipFile: code.Bytes()}})
+	must(t, err)
+	out, _, err := s.Bastide(t, "doctor", "runtimes", "--output", "json")
+	over := runtimes.SupportOf("provided.al2").Over(time.Now())
+	if over != (err != nil) {
+		t.Errorf("a function on provided.al2, which is outdated: %v; the doctor ends with %v", over, err)
+	}
+	type row struct {
+		Runtime, State string
+		Functions      []string
+	}
+	var rows []row
+	must(t, json.Unmarshal([]byte(out), &rows))
+	i := slices.IndexFunc(rows, func(r row) bool { return r.Runtime == "provided.al2" })
+	if i < 0 || (rows[i].State == "outdated") != over || !slices.Contains(rows[i].Functions, *made.FunctionArn+":$LATEST") {
+		t.Errorf("%+v", rows)
+	}
+	_, err = fn.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: new("story-old")})
 	must(t, err)
 }

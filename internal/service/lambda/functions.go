@@ -319,16 +319,20 @@ func (s *Service) updateFunctionCode(c *gate.Call, in *lambda.UpdateFunctionCode
 		}
 		return s.changed(tx, f, v, wire.Val(in.Publish), published)
 	}
-	var out *lambda.FunctionConfiguration
-	if !wire.Val(in.DryRun) {
-		out, err = gate.Commit(c, change)
-		s.nudgeReady(err)
+	return s.change(c, wire.Val(in.DryRun), change)
+}
+
+// change commits a change, or only says what would come of it.
+func (s *Service) change(c *gate.Call, dry bool, change func(*store.Tx) (*lambda.FunctionConfiguration, error)) (out *lambda.FunctionConfiguration, err error) {
+	if dry {
+		err = c.View(func(tx *store.Tx) error {
+			out, err = change(tx)
+			return err
+		})
 		return out, err
 	}
-	err = c.View(func(tx *store.Tx) error {
-		out, err = change(tx)
-		return err
-	})
+	out, err = gate.Commit(c, change)
+	s.nudgeReady(err)
 	return out, err
 }
 

@@ -116,6 +116,9 @@ func (s *Service) putRuntime(c *gate.Call, in *lambda.PutRuntimeManagementConfig
 	if err != nil {
 		return nil, err
 	}
+	if v.Runtime == "" {
+		return nil, invalid("Runtime management configuration is not supported for functions with PackageType Image.")
+	}
 	machine, err := s.machineVersion(c.Context(), v.Runtime)
 	if err != nil {
 		return nil, invalid("%s", err.Error())
