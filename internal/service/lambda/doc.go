@@ -5,7 +5,9 @@
 // permissions) and from container images (of the registries that are declared, or loaded into the
 // account's own store; their digest is settled when code is given), checked and unpacked before the
 // call returns, so that a function is Active at once;
-// published versions, aliases with weighted routing, layers, tags, reserved concurrency; resource
+// published versions, aliases with weighted routing, layers with permissions, tags, reserved and
+// provisioned concurrency, SnapStart (instances held ready), code signing, runtime management, tenants,
+// and an environment for each invocation (the tag bastide:isolation=request); resource
 // policies for each qualifier, enforced; function URLs of AWS_IAM and NONE with CORS, which package
 // edge answers, buffered and streamed; Invoke (RequestResponse, DryRun, and Event: queued in a lane for
 // each function, surviving a crash, retried within the bounds of its event invoke configuration, with
@@ -13,10 +15,10 @@
 // APIs; START, END, REPORT and the function's output in its log group, written with its
 // role's permissions; revision ids.
 //
-// What it does not: VPCs, file systems, dead-letter queues, customer-managed keys, code
-// signing, SnapStart, durable functions, tenants, capacity providers, system log levels, event
+// What it does not: VPCs, file systems, dead-letter queues, customer-managed keys,
+// durable functions, capacity providers, system log levels, event
 // sources (mappings are kept and run by package mapping for those in Deps, which are none today),
-// destinations other than functions, provisioned concurrency, and
+// destinations other than functions, and
 // X-Ray (tracing mode Active); asking for one of them is refused. GetFunction gives no Code.Location:
 // archives are handed to nobody.
 package lambda
