@@ -371,6 +371,33 @@ func ours(pid int) bool {
 	return false
 }
 
+// TestReadyPythonsShareNoSeed: two that waited draw different random numbers, names, secrets, hashes and
+// addresses.
+func TestReadyPythonsShareNoSeed(t *testing.T) {
+	l := pooled(t, 2)
+	const body = `
+import random, secrets, uuid, ctypes
+def handler(e, c):
+    return [random.random(), str(uuid.uuid4()), secrets.token_hex(), hash("bastide"), ctypes.addressof(ctypes.c_int.in_dll(ctypes.pythonapi, "Py_OptimizeFlag"))]
+`
+	var got [2][5]any
+	for n := range got {
+		fn := l.function(l.py, fmt.Sprint("seed", n), body)
+		l.prepare(fn)
+		if err := json.Unmarshal(l.invoke(fn, `1`).Payload, &got[n]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range got[0] {
+		if got[0][n] == nil || got[0][n] == got[1][n] {
+			t.Errorf("draw %d: %v and %v", n, got[0][n], got[1][n])
+		}
+	}
+	if s := l.Pool(); s.Hits != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestMemoryOfNodeDecides: node's heap is bounded when it starts, so that sizes of memory do not mix.
 func TestMemoryOfNodeDecides(t *testing.T) {
 	l := pooled(t, 4)
