@@ -271,13 +271,7 @@ func (s *Service) updateFunctionCode(c *gate.Call, in *lambda.UpdateFunctionCode
 		return nil, err
 	}
 	src := source{in.ZipFile, in.S3Bucket, in.S3Key, in.S3ObjectVersion, in.ImageUri, in.SourceKMSKeyArn}
-	if err := c.View(func(tx *store.Tx) error {
-		_, v, err := s.t.qualified(tx, reference{r, ""})
-		if err == nil {
-			err = errors.Join(s.t.current(tx, r, in.RevisionId), src.suits(v, "updating"))
-		}
-		return err
-	}); err != nil {
+	if err := c.View(func(tx *store.Tx) error { return s.t.takes(tx, r, in.RevisionId, src) }); err != nil {
 		return nil, err
 	}
 	to, err := s.updating(c, r, nil)

@@ -119,6 +119,18 @@ func (src source) suits(v version, doing string) error {
 	return nil
 }
 
+// takes holds the revision that the caller has seen, and wants code of the function's package type.
+func (t *tables) takes(tx *store.Tx, k functionKey, revision *string, src source) error {
+	if err := t.current(tx, k, revision); err != nil {
+		return err
+	}
+	_, v, err := t.qualified(tx, reference{k, ""})
+	if err != nil {
+		return err
+	}
+	return src.suits(v, "updating")
+}
+
 // notSignable refuses to sign what is no archive. Source: AWS Lambda Developer Guide, "Using code
 // signing": functions defined as container images do not support it.
 func notSignable() error {
