@@ -111,3 +111,20 @@ func TestImagesThatDoNotStart(t *testing.T) {
 		t.Errorf("%d instances are left", n)
 	}
 }
+
+// BenchmarkColdImage is from nothing to the answer, of the same program in an image and in an archive.
+func BenchmarkColdImage(b *testing.B) {
+	l := newLab(b)
+	img := l.image("image", image.Launch{Entrypoint: []string{"/srv/guest"}})
+	for name, fn := range map[string]Function{"image": img, "archive": l.function("provided.al2023", "archive", string(l.guest))} {
+		b.Run(name, func(b *testing.B) {
+			l.invoke(fn, `1`)
+			for b.Loop() {
+				l.Retire(fn.ARN)
+				if out := l.invoke(fn, `1`); !out.Cold {
+					b.Fatal("it was warm")
+				}
+			}
+		})
+	}
+}
