@@ -16,6 +16,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/sandbox/ca"
 	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
 	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
+	"github.com/bastide-cloud/bastide/internal/service/ec2"
 	"github.com/bastide-cloud/bastide/internal/service/lambda"
 	"github.com/bastide-cloud/bastide/internal/service/lambda/pack"
 	"github.com/bastide-cloud/bastide/internal/wire"
@@ -79,7 +80,7 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 	}
 	r.instances, r.pool = runner.Count, runner.Pool
 	service = lambda.New(lambda.Deps{Expect: runner.Expect, IDs: s.ids, Clock: s.clock, Sealer: s.sealer, Blobs: s.db.Blobs(), Code: code, Images: images, Registries: fetching, Arch: processor(),
-		Changes: func() uint64 { return s.db.Changes("lambda") }, Runner: runner, Runtime: available, RuntimeVersion: have.VersionOf, Publishers: signingProfiles{s}, Roles: executionRoles{s}, Alone: true, Chance: rand.Float64, URL: s.functionURL, Log: s.log,
+		Networks: ec2.NewDirectory(r.networks, s.db), Changes: func() uint64 { return s.db.Changes("lambda") + s.db.Changes("ec2") }, Runner: runner, Runtime: available, RuntimeVersion: have.VersionOf, Publishers: signingProfiles{s}, Roles: executionRoles{s}, Alone: true, Chance: rand.Float64, URL: s.functionURL, Log: s.log,
 		Departure: func(f *fleet.Function, what string, refused bool) { s.departed(service, f, what, refused) }})
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return service.Run(ctx, s.gate) })
 	r.jobs = append(r.jobs, func(ctx context.Context) error {

@@ -24,6 +24,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/service/bastide"
 	"github.com/bastide-cloud/bastide/internal/service/cloudformation"
 	"github.com/bastide-cloud/bastide/internal/service/dynamodb"
+	"github.com/bastide-cloud/bastide/internal/service/ec2"
 	"github.com/bastide-cloud/bastide/internal/service/iam"
 	"github.com/bastide-cloud/bastide/internal/service/logs"
 	"github.com/bastide-cloud/bastide/internal/service/s3"
@@ -43,6 +44,7 @@ type rooms struct {
 
 	directory *iam.Directory
 	edge      *edge.Edge
+	networks  *ec2.Service
 }
 
 // wire makes every service and joins them: the one list.
@@ -59,6 +61,7 @@ func (s *Server) wire(ctx context.Context) error {
 	live := bastide.NewLive()
 	logsService := logs.New(logs.Deps{IDs: s.ids, Events: s.events})
 	ddb := dynamodb.New(dynamodb.Deps{IDs: s.ids})
+	r.networks = ec2.New(ec2.Deps{IDs: s.ids})
 	functions, err := s.lambda(r)
 	if err != nil {
 		return err
@@ -71,6 +74,7 @@ func (s *Server) wire(ctx context.Context) error {
 		sts.New(sts.Deps{Roles: roles{r.directory}, Tokens: s.tokens}).Unit(),
 		ddb.Unit(),
 		functions.Unit(),
+		r.networks.Unit(),
 		logsService.Unit(),
 		buckets.Unit(),
 		bastide.New(bastide.Deps{Server: s, Trail: s.trail, Live: live, Replaced: s.replaced, Routes: routes{s}, Functions: profiles{s, functions}}).Unit(),
@@ -78,7 +82,7 @@ func (s *Server) wire(ctx context.Context) error {
 		restAPIs.Unit(),
 	}
 	r.units = append(r.units, edge.Units()...)
-	r.resources = slices.Concat(r.resources, iamService.Resources(), ddb.Resources(), functions.Resources(), logsService.Resources(), httpAPIs.Resources(), buckets.Resources(), restAPIs.Resources(), cloudformation.Resources())
+	r.resources = slices.Concat(r.resources, iamService.Resources(), ddb.Resources(), functions.Resources(), r.networks.Resources(), logsService.Resources(), httpAPIs.Resources(), buckets.Resources(), restAPIs.Resources(), cloudformation.Resources())
 	stacks, err := s.cloudFormation(r)
 	if err != nil {
 		return err

@@ -136,6 +136,17 @@ func (r Routed) field(x any) (*plan.Value, reflect.Value, bool) {
 }
 
 func (r Routed) appendQueryError(b []byte, word wording, e *awserr.Error, requestID string) []byte {
+	if r.Service != nil && r.Service.Protocol == EC2 {
+		b = xml.Open(b, "Response", "")
+		b = xml.Open(b, "Errors", "")
+		b = xml.Open(b, "Error", "")
+		b = xml.Element(b, "Code", word.code)
+		b = xml.Element(b, "Message", e.Message)
+		b = xml.Close(b, "Error")
+		b = xml.Close(b, "Errors")
+		b = xml.Element(b, "RequestID", requestID)
+		return xml.Close(b, "Response")
+	}
 	side, ns := "Sender", ""
 	if word.status >= http.StatusInternalServerError {
 		side = "Receiver"

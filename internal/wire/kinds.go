@@ -51,6 +51,8 @@ var quirks = map[string]map[awserr.Kind]wording{
 	"logs": {awserr.Validation: {"InvalidParameterException", 400}, awserr.Internal: {"ServiceUnavailableException", 500}},
 	"lambda": {awserr.Malformed: {"InvalidRequestContentException", 400}, awserr.Internal: {"ServiceException", 500},
 		awserr.RequestTooLarge: {"RequestTooLargeException", 413}},
+	"ec2": {awserr.AccessDenied: {"UnauthorizedOperation", 403}, awserr.UnknownAccessKey: {"AuthFailure", 401}, awserr.Validation: {"InvalidParameterValue", 400},
+		awserr.Throttled: {"RequestLimitExceeded", 503}, awserr.Internal: {"InternalError", 500}},
 	"apigateway":   {awserr.Validation: {"BadRequestException", 400}},
 	"apigatewayv2": {awserr.Validation: {"BadRequestException", 400}},
 }
@@ -59,7 +61,7 @@ func (s *Service) family() family {
 	switch {
 	case s == nil:
 		return restFamily
-	case s.Protocol == Query:
+	case s.isQuery():
 		return queryFamily
 	case s.Protocol == RestXML:
 		return s3Family

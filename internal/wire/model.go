@@ -16,6 +16,7 @@ type Protocol string
 const (
 	JSON     Protocol = "json" // JSON 1.0 and 1.1, X-Amz-Target
 	Query    Protocol = "query"
+	EC2      Protocol = "ec2" // Query with names of its own kind; see query.Limits
 	RestJSON Protocol = "rest-json"
 	RestXML  Protocol = "rest-xml"
 )
@@ -64,6 +65,9 @@ type ErrorShape struct {
 	Name, Code string
 	Status     int
 }
+
+// isQuery tells whether the service speaks a query protocol.
+func (s *Service) isQuery() bool { return s.Protocol == Query || s.Protocol == EC2 }
 
 // Caller runs an operation in this process; package gate implements it, so that a typed client
 // passes the same stations as a request from the wire. in is a pointer to op.In, the result one

@@ -46,6 +46,13 @@ func (r Routed) Encode(w http.ResponseWriter, out any, requestID string) error {
 		})
 	case Query:
 		return r.buffered(w, op.Status, func(b []byte) []byte { return appendResult(b, op, p, v, requestID) })
+	case EC2:
+		return r.buffered(w, op.Status, func(b []byte) []byte {
+			b = xml.Open(b, op.Name+"Response", op.Service.XMLNamespace)
+			b = xml.Element(b, "requestId", requestID)
+			b = xml.Encoder{}.Members(b, p, v)
+			return xml.Close(b, op.Name+"Response")
+		})
 	}
 	return r.encodeREST(w, p, v)
 }

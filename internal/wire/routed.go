@@ -81,6 +81,8 @@ func (r Routed) read(body []byte, stream io.Reader) (any, *plan.Check, error) {
 		return in, check, decodeJSON(body, p, v, check)
 	case Query:
 		return in, check, query.Decode(r.form, p, v, check, query.Limits{})
+	case EC2:
+		return in, check, query.Decode(r.form, p, v, check, query.Limits{EC2: true})
 	}
 	return in, check, r.decodeREST(body, stream, p, v, check)
 }

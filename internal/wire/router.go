@@ -144,7 +144,7 @@ func (s *Service) named(name string) (Routed, error) {
 		return routed, notBuilt(s, name)
 	}
 	routed.Name = clip(name)
-	if s.Protocol == Query {
+	if s.isQuery() {
 		return routed, awserr.Of(awserr.UnknownOperation, "Could not find operation %s for version %s", clip(name), s.APIVersion)
 	}
 	return routed, awserr.Of(awserr.UnknownOperation, "%s", "")
@@ -167,7 +167,7 @@ func (rt *Router) action(r *http.Request, body []byte, service string) (Routed, 
 	}
 	candidates := rt.signing[service]
 	if !ok {
-		if len(candidates) > 0 && candidates[0].Protocol == Query {
+		if len(candidates) > 0 && candidates[0].isQuery() {
 			return Routed{Service: candidates[0], family: queryFamily}, true,
 				awserr.New("MissingAction", http.StatusBadRequest, "The request is missing an action or a required parameter.")
 		}
@@ -178,7 +178,7 @@ func (rt *Router) action(r *http.Request, body []byte, service string) (Routed, 
 		candidates = rt.services
 	}
 	for _, s := range candidates {
-		if s.Protocol != Query || service == "" && s.APIVersion != version {
+		if !s.isQuery() || service == "" && s.APIVersion != version {
 			continue
 		}
 		if routed, err := s.named(name); err == nil || service != "" {

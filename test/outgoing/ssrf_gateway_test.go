@@ -157,14 +157,21 @@ func TestGatewayAllowed(t *testing.T) {
 	if got.Status != http.StatusFound || got.Header.Get("Location") != "http://127.0.0.1:"+port+"/" {
 		t.Errorf("a redirect: %d %v", got.Status, got.Header)
 	}
-	<-raw
+	if got.Status == http.StatusFound {
+		<-raw
+	}
 	for path, want := range map[string]string{
 		"a%0d%0aHost:%20evil":      "GET /base/a%0D%0AHost:%20evil HTTP/1.1",
 		"@evil.example/x":          "GET /base/@evil.example/x HTTP/1.1",
-		"http:%2f%2fevil.example/": "GET /base/http:/",
+		"http:%2f%2fevil.example/": "",
 		"%23fragment%3Fx=1":        "GET /base/%23fragment%3Fx=1 HTTP/1.1",
 	} {
-		g.get(at + path)
+		if got := g.get(at + path); got.Status != http.StatusFound {
+			if want != "" {
+				t.Errorf("%s: %d %s", path, got.Status, got.Body)
+			}
+			continue // it was not passed on
+		}
 		request := <-raw
 		if !strings.HasPrefix(request, want) || strings.Count(request, "\r\nHost: ") != 1 || !strings.Contains(request, "\r\nHost: "+inner+"\r\n") {
 			t.Errorf("%s became:\n%s", path, request)

@@ -28,12 +28,12 @@ type wishes struct {
 	Snap                                *lambda.SnapStart
 	Package                             *string
 	Image                               *lambda.ImageConfig
+	Network                             *network
 	Unbuilt                             unbuilt
 }
 
 // unbuilt are the parts of an input that Bastide has no service for. What says "none" is fine.
 type unbuilt struct {
-	Vpc        *lambda.VpcConfig
 	DeadLetter *lambda.DeadLetterConfig
 	KMSKey     *string
 	Files      []lambda.FileSystemConfig
@@ -48,7 +48,6 @@ func (u unbuilt) refuse() error {
 		asked bool
 		what  string
 	}{
-		{u.Vpc != nil && (len(u.Vpc.SubnetIds) > 0 || len(u.Vpc.SecurityGroupIds) > 0), "VpcConfig"},
 		{u.DeadLetter != nil && wire.Val(u.DeadLetter.TargetArn) != "", "DeadLetterConfig"},
 		{wire.Val(u.KMSKey) != "", "KMSKeyArn"},
 		{len(u.Files) > 0, "FileSystemConfigs"},
@@ -105,6 +104,7 @@ func (w wishes) apply(k functionKey, v *version) error {
 		}
 		set(&v.Tracing, w.Tracing.Mode)
 	}
+	w.Network.put(v)
 	if w.Snap != nil {
 		v.Snap = wire.Val(w.Snap.ApplyOn) == snapPublished
 	}

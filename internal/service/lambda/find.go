@@ -127,6 +127,7 @@ func configuration(k functionKey, v version, env map[string]string, qualifier st
 		State: new("Active"), LastUpdateStatus: new("Successful"), PackageType: new("Zip"), Architectures: []string{v.Arch},
 		EphemeralStorage: &lambda.EphemeralStorage{Size: v.Tmp},
 		SnapStart:        v.snapStart(),
+		VpcConfig:        v.Network.shown(),
 		LoggingConfig:    &lambda.LoggingConfig{LogFormat: new(v.LogFormat), LogGroup: new(v.LogGroup), ApplicationLogLevel: optional(v.LogLevel)},
 	}
 	if v.LogFormat == logJSON {

@@ -25,8 +25,11 @@ func (s *Service) createFunction(c *gate.Call, in *lambda.CreateFunctionInput) (
 	w := wishes{Runtime: in.Runtime, Handler: in.Handler, Role: &in.Role, Description: in.Description, Timeout: in.Timeout, Memory: in.MemorySize,
 		Environment: in.Environment, Layers: in.Layers, Tmp: in.EphemeralStorage, Tracing: in.TracingConfig, Logging: in.LoggingConfig, Snap: in.SnapStart,
 		Package: in.PackageType, Image: in.ImageConfig,
-		Unbuilt: unbuilt{in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.FileSystemConfigs,
+		Unbuilt: unbuilt{in.DeadLetterConfig, in.KMSKeyArn, in.FileSystemConfigs,
 			in.CapacityProviderConfig, in.DurableConfig, in.PublishTo}}
+	if w.Network, err = s.networkOf(c.Context(), k, in.VpcConfig); err != nil {
+		return nil, err
+	}
 	if err := w.apply(k, &v); err != nil {
 		return nil, err
 	}
@@ -378,9 +381,12 @@ func (s *Service) updateFunctionConfiguration(c *gate.Call, in *lambda.UpdateFun
 	w := wishes{Runtime: in.Runtime, Handler: in.Handler, Role: in.Role, Description: in.Description, Timeout: in.Timeout, Memory: in.MemorySize,
 		Environment: in.Environment, Layers: in.Layers, Tmp: in.EphemeralStorage, Tracing: in.TracingConfig, Logging: in.LoggingConfig, Snap: in.SnapStart,
 		Image: in.ImageConfig,
-		Unbuilt: unbuilt{in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.FileSystemConfigs,
+		Unbuilt: unbuilt{in.DeadLetterConfig, in.KMSKeyArn, in.FileSystemConfigs,
 			in.CapacityProviderConfig, in.DurableConfig, nil}}
 	if err := c.View(func(tx *store.Tx) error { return s.t.current(tx, k, in.RevisionId) }); err != nil {
+		return nil, err
+	}
+	if w.Network, err = s.networkOf(c.Context(), k, in.VpcConfig); err != nil {
 		return nil, err
 	}
 	if in.Runtime != nil {

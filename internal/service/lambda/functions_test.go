@@ -128,7 +128,7 @@ func TestCreateRefuses(t *testing.T) {
 		"unbuilt runtime": {func(in *api.CreateFunctionInput) { in.Runtime = new("java21") }, "NotImplemented", "java21"},
 		"long timeout":    {func(in *api.CreateFunctionInput) { in.Timeout = new(int32(901)) }, "ValidationException", "less than or equal to 900"},
 		"much memory":     {func(in *api.CreateFunctionInput) { in.MemorySize = new(int32(10241)) }, "InvalidParameterValueException", "10240"},
-		"subnets":         {func(in *api.CreateFunctionInput) { in.VpcConfig = &api.VpcConfig{SubnetIds: []string{"subnet-1"}} }, "NotImplemented", "VpcConfig"},
+		"subnets":         {func(in *api.CreateFunctionInput) { in.VpcConfig = &api.VpcConfig{SubnetIds: []string{"subnet-1"}} }, "InvalidParameterValueException", "must coexist"},
 		"dead letters": {func(in *api.CreateFunctionInput) {
 			in.DeadLetterConfig = &api.DeadLetterConfig{TargetArn: new("arn:aws:sqs:eu-west-1:123456789012:q")}
 		}, "NotImplemented", "DeadLetterConfig"},

@@ -202,7 +202,11 @@ func (s *Service) needConfigure(a *gate.Ask, in *lambda.UpdateFunctionConfigurat
 	if len(in.Layers) > 0 {
 		n.Keys = map[string][]string{"lambda:Layer": in.Layers}
 	}
-	needs := []gate.Need{n}
+	more, err := s.needNetwork(a, r, in.VpcConfig)
+	if err != nil {
+		return nil, err
+	}
+	needs := append([]gate.Need{n}, more...)
 	if in.Role != nil {
 		pass, err := passRole(r.functionKey, *in.Role)
 		if err != nil {

@@ -24,7 +24,7 @@ func (s *Service) Resources() []gate.Resource {
 				"CodeSigningConfigArn", "RecursiveLoop", "RuntimeManagementConfig", "RuntimeManagementConfig.UpdateRuntimeOn", "RuntimeManagementConfig.RuntimeVersionArn",
 				"TenancyConfig", "TenancyConfig.TenantIsolationMode",
 				"LoggingConfig", "LoggingConfig.LogFormat", "LoggingConfig.LogGroup", "LoggingConfig.ApplicationLogLevel", "LoggingConfig.SystemLogLevel",
-				"ReservedConcurrentExecutions", "Tags", "Tags.Key", "Tags.Value"},
+				"VpcConfig", "VpcConfig.SecurityGroupIds", "VpcConfig.SubnetIds", "ReservedConcurrentExecutions", "Tags", "Tags.Key", "Tags.Value"},
 			Unbuilt: map[string]map[string]string{"TracingConfig.Mode": {"Active": "TracingConfig with mode Active (AWS X-Ray) is not built"}},
 			Lacks:   s.lacksOfFunction,
 			Replace: []string{"FunctionName", "PackageType", "TenancyConfig"}, Create: createFunctionResource, Update: updateFunctionResource, Delete: deleteFunctionResource},

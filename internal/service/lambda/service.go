@@ -43,7 +43,8 @@ type Deps struct {
 	RuntimeVersion func(ctx context.Context, name string) (string, error)
 	// Publishers are the signing profiles whose signatures can be held against their keys; nil: none.
 	Publishers Publishers
-	Arch       string // this machine's processor: "x86_64" or "arm64"
+	Networks   Networks // the VPCs that functions may be in; nil: none
+	Arch       string   // this machine's processor: "x86_64" or "arm64"
 	Roles      Roles
 	// Queues and Streams open event sources, by the service in their ARNs; what is in neither cannot be
 	// mapped.

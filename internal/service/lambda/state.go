@@ -71,6 +71,7 @@ type version struct {
 	Snap     bool           `json:",omitempty"` // SnapStart for published versions
 	Runtimes runtimePolicy  `json:",omitzero"`
 	Signed   *signedPackage `json:",omitempty"` // by whom its code was signed
+	Network  *network       `json:",omitempty"` // the VPC that it is in
 }
 
 // packageUse is a package as a version or layer refers to it.

@@ -21,10 +21,12 @@ import (
 // fresh: who may, and what runs. A call then costs no transaction.
 type target struct {
 	reference
-	named   string // ARN with the qualifier
-	row     int64  // the version of the function's row that all of it was read at
-	held    int32  // concurrency that functions of the region have reserved
-	heldRow int64  // and the version of the row that says so
+	named   string                       // ARN with the qualifier
+	netAt   uint64                       // the count of changes of networks that its ways were read at
+	groups  map[*fleet.Function][]string // security groups that it is in
+	row     int64                        // the version of the function's row that all of it was read at
+	held    int32                        // concurrency that functions of the region have reserved
+	heldRow int64                        // and the version of the row that says so
 	fn      function
 	policy  *policy.Attached
 	tags    func(string) policy.Values
@@ -72,6 +74,9 @@ func (s *Service) target(ctx context.Context, in view, r reference) (*target, er
 		return nil, err
 	}
 	if fresh != t {
+		if err := s.letOut(ctx, fresh); err != nil {
+			return nil, err
+		}
 		if err := s.unpackAll(ctx, fresh); err != nil {
 			return nil, err
 		}
@@ -93,14 +98,15 @@ func (s *Service) refresh(tx *store.Tx, r reference, t *target) (*target, error)
 	if err != nil || !ok {
 		return nil, err
 	}
+	netAt := s.networks()
 	held, heldRow, _, err := s.t.reserved.GetVersioned(tx, regionKey(r.Account, r.Region))
 	if err != nil {
 		return nil, err
 	}
-	if t != nil && t.row == row && t.heldRow == heldRow {
+	if t != nil && t.row == row && t.heldRow == heldRow && t.netAt == netAt {
 		return t, nil
 	}
-	return s.read(tx, &target{reference: r, named: r.arn(), row: row, heldRow: heldRow, held: held.Sum, fn: fn, tags: gate.ResourceTags(fn.Tags)})
+	return s.read(tx, &target{reference: r, named: r.arn(), row: row, heldRow: heldRow, netAt: netAt, groups: map[*fleet.Function][]string{}, held: held.Sum, fn: fn, tags: gate.ResourceTags(fn.Tags)})
 }
 
 func (s *Service) read(tx *store.Tx, t *target) (*target, error) {
@@ -157,6 +163,9 @@ func (s *Service) runnable(tx *store.Tx, t *target, n int64) (*fleet.Function, e
 		f.Reserved = new(int(*t.fn.Reserved))
 	}
 	f.HeldBack = int(t.held)
+	if v.Network != nil {
+		t.groups[f] = v.Network.Groups
+	}
 	if f.Ways, err = ways(t.fn.Tags); err != nil {
 		return nil, err
 	}

@@ -18,6 +18,10 @@ import (
 type Limits struct {
 	Depth      int // of dotted names; 32 by default
 	Parameters int // in all; 50,000 by default
+	// EC2 reads names as EC2 has them: members in upper case at the front, whatever they are in XML,
+	// and lists without a "member" in between. Source: botocore's EC2QuerySerializer; a name that the
+	// model gives for queries alone is none of the operations' that are built.
+	EC2 bool
 }
 
 const (
@@ -38,7 +42,18 @@ func Decode(form string, p *plan.Struct, v reflect.Value, check *plan.Check, l L
 	if err != nil {
 		return err
 	}
-	return structure(root, p, v, check)
+	return dialect(l.EC2).structure(root, p, v, check)
+}
+
+// dialect is whether it is EC2's.
+type dialect bool
+
+// member is the node of a member.
+func (d dialect) member(n *node, name string) *node {
+	if d && name != "" {
+		name = strings.ToUpper(name[:1]) + name[1:]
+	}
+	return n.children[name]
 }
 
 // Get is the first value of a parameter in form, without parsing the rest of it.
@@ -101,16 +116,16 @@ func (n *node) child(name string) *node {
 	return c
 }
 
-func structure(n *node, p *plan.Struct, v reflect.Value, check *plan.Check) error {
+func (d dialect) structure(n *node, p *plan.Struct, v reflect.Value, check *plan.Check) error {
 	var seen uint64
 	for _, f := range p.Fields {
-		c := n.children[f.Wire]
+		c := d.member(n, f.Wire)
 		if c == nil {
 			continue
 		}
 		seen |= f.Bit
 		check.Enter(f.Label, 0)
-		if err := value(c, &f.Value, f.Make(v), f.Flattened, check); err != nil {
+		if err := d.value(c, &f.Value, f.Make(v), f.Flattened, check); err != nil {
 			return err
 		}
 		check.Leave()
@@ -121,14 +136,14 @@ func structure(n *node, p *plan.Struct, v reflect.Value, check *plan.Check) erro
 	return nil
 }
 
-func value(n *node, p *plan.Value, v reflect.Value, flat bool, check *plan.Check) error {
+func (d dialect) value(n *node, p *plan.Value, v reflect.Value, flat bool, check *plan.Check) error {
 	switch p.Kind {
 	case plan.Structure:
-		return structure(n, p.Struct, v, check)
+		return d.structure(n, p.Struct, v, check)
 	case plan.List:
-		return list(n, p, v, flat, check)
+		return d.list(n, p, v, flat, check)
 	case plan.Map:
-		return mapping(n, p, v, flat, check)
+		return d.mapping(n, p, v, flat, check)
 	}
 	if !n.set {
 		return fmt.Errorf("parameter %s has no value of its own", p.Wire)
@@ -154,8 +169,8 @@ func (n *node) indexed() ([]*node, error) {
 	return out, nil
 }
 
-func list(n *node, p *plan.Value, v reflect.Value, flat bool, check *plan.Check) error {
-	if !flat {
+func (d dialect) list(n *node, p *plan.Value, v reflect.Value, flat bool, check *plan.Check) error {
+	if !flat && !bool(d) {
 		if c := n.children["member"]; c != nil {
 			n = c
 		} else if c := n.children[p.Elem.Wire]; c != nil {
@@ -169,7 +184,7 @@ func list(n *node, p *plan.Value, v reflect.Value, flat bool, check *plan.Check)
 	}
 	for i, c := range items {
 		check.Enter("", i+1)
-		if err := value(c, p.Elem, plan.Grow(v), false, check); err != nil {
+		if err := d.value(c, p.Elem, plan.Grow(v), false, check); err != nil {
 			return err
 		}
 		check.Leave()
@@ -177,7 +192,7 @@ func list(n *node, p *plan.Value, v reflect.Value, flat bool, check *plan.Check)
 	return nil
 }
 
-func mapping(n *node, p *plan.Value, v reflect.Value, flat bool, check *plan.Check) error {
+func (d dialect) mapping(n *node, p *plan.Value, v reflect.Value, flat bool, check *plan.Check) error {
 	if c := n.children["entry"]; c != nil && !flat {
 		n = c
 	}
@@ -193,7 +208,7 @@ func mapping(n *node, p *plan.Value, v reflect.Value, flat bool, check *plan.Che
 		}
 		elem := reflect.New(p.Elem.Type).Elem()
 		check.Enter(k.value, 0)
-		if err := value(e, p.Elem, elem, false, check); err != nil {
+		if err := d.value(e, p.Elem, elem, false, check); err != nil {
 			return err
 		}
 		check.Leave()
