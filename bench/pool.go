@@ -153,7 +153,7 @@ func (b *bench) full(family string) error {
 			return err
 		}
 		for _, k := range st.Pool.Kinds {
-			if st.Pool.Ready == st.Pool.Size && strings.HasPrefix(k.Name, family) && k.Ready > 0 {
+			if st.Pool.Ready == st.Pool.Size && strings.Contains(k.Name, " "+family) && k.Ready > 0 {
 				return nil
 			}
 		}

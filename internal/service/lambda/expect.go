@@ -37,11 +37,11 @@ func (s *Service) expect(ctx context.Context, g *gate.Gate) {
 	}
 }
 
-// sorts are the functions that there are, one of each runtime and size.
+// sorts are the functions that there are, one of each account, runtime and size.
 func (s *Service) sorts(ctx context.Context, g *gate.Gate) ([]fleet.Function, error) {
 	type sort struct {
-		runtime string
-		memory  int
+		account, runtime string
+		memory           int
 	}
 	var found map[sort]bool
 	err := job(g, "", "").View(ctx, func(tx *store.Tx) error {
@@ -51,14 +51,14 @@ func (s *Service) sorts(ctx context.Context, g *gate.Gate) ([]fleet.Function, er
 				return err
 			}
 			if v := e.Value; v.Runtime != "" {
-				found[sort{v.Runtime, int(v.Memory)}] = true
+				found[sort{e.Key.Text(0), v.Runtime, int(v.Memory)}] = true
 			}
 		}
 		return nil
 	})
 	fns := make([]fleet.Function, 0, len(found))
 	for f := range found {
-		fns = append(fns, fleet.Function{Runtime: f.runtime, MemoryMB: f.memory})
+		fns = append(fns, fleet.Function{Account: f.account, Runtime: f.runtime, MemoryMB: f.memory})
 	}
 	return fns, err
 }
