@@ -299,18 +299,18 @@ func manyConnections(l *lab) {
 
 // channel: descriptor 3.
 func channel(l *lab) {
-	s := l.spec("channel")
+	s := l.spec("late")
 	s.Channel = true
 	i := l.start(s)
-	if _, err := i.Channel().Write([]byte("hello")); err != nil {
+	if _, err := i.Channel().Write([]byte("hello\x00you")); err != nil {
 		l.Fatal(err)
 	}
 	b := make([]byte, 10)
-	if _, err := io.ReadFull(i.Channel(), b); err != nil || string(b) != "echo hello" {
+	if _, err := io.ReadFull(i.Channel(), b); err != nil || string(b) != "hello you\n" {
 		l.Errorf("the channel says %q, %v", b, err)
 	}
-	if e := <-i.Wait(); e.Code != 0 {
-		l.Errorf("%+v", e)
+	if err := i.Kill(); err != nil {
+		l.Error(err)
 	}
 	if n, err := i.Channel().Read(b); err == nil {
 		l.Errorf("read %d bytes of a channel that has ended", n)
@@ -329,7 +329,7 @@ func order(l *lab) {
 		l.Fatal(err)
 	}
 	defer r.Close()
-	s := l.spec("ordered", "50")
+	s := l.spec("ordered", "51") // one more than are asked for, so that it stays
 	s.Channel, s.Stdout, s.Stderr = true, w, w
 	i := l.start(s)
 	w.Close()
@@ -354,8 +354,8 @@ func order(l *lab) {
 	if lines != 50 {
 		l.Errorf("%d lines of 50 were there with their answers", lines)
 	}
-	if e := <-i.Wait(); e.Code != 0 {
-		l.Errorf("%+v", e)
+	if err := i.Kill(); err != nil {
+		l.Error(err)
 	}
 }
 
@@ -467,16 +467,21 @@ func lateProgram(l *lab) {
 	}
 	host := folder(l.T)
 	write(l.T, filepath.Join(host, "code/handler"), "code")
-	var out bytes.Buffer
 	s := l.spec()
-	s.Argv, s.Late, s.Store, s.Stdout = nil, true, host, &out
+	s.Argv, s.Late, s.Store, s.Channel = nil, true, host, true
 	i := l.start(s)
-	d := sandbox.Delivery{Code: filepath.Join(host, "code"), Argv: []string{"/inmate", "read", "handler"}, Env: []string{"A=1"}, Dir: "/var/task"}
+	d := sandbox.Delivery{Code: filepath.Join(host, "code"), Argv: []string{"/inmate", "late"}, Env: []string{"A=1"}, Dir: "/var/task"}
 	if err := i.(sandbox.Receiver).Deliver(d); err != nil {
 		l.Fatal(err)
 	}
-	if e := <-i.Wait(); e.Code != 0 || strings.TrimSpace(out.String()) != "code" {
-		l.Errorf("%+v %q", e, out.String())
+	if _, err := i.Channel().Write([]byte("read\x00handler")); err != nil {
+		l.Fatal(err)
+	}
+	if line, err := bufio.NewReader(i.Channel()).ReadString('\n'); err != nil || line != "code\n" {
+		l.Errorf("%q %v", line, err)
+	}
+	if err := i.Kill(); err != nil {
+		l.Error(err)
 	}
 }
 

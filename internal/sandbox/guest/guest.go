@@ -84,7 +84,12 @@ func (g *Guest) Lost() <-chan struct{} { return g.lost }
 func (g *Guest) Weigh() error { return g.t.Message(tether.Usage, nil) }
 
 // Close cuts the stream, at which the agent ends.
-func (g *Guest) Close() error { return g.t.Close() }
+func (g *Guest) Close() error {
+	if err := g.t.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil // it has ended already
+}
 
 func (g *Guest) instance() *instance {
 	g.mu.Lock()
