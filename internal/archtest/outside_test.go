@@ -17,6 +17,7 @@ var outside = []string{
 	"internal/service/apigatewayv2/directory.go",
 	"internal/service/bastide/routes.go",
 	"internal/service/iam/directory.go",
+	"internal/service/ec2/directory.go",
 	"internal/service/lambda/directory.go",
 }
 
