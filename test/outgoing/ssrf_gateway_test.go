@@ -161,7 +161,7 @@ func TestGatewayAllowed(t *testing.T) {
 		<-raw
 	}
 	for path, want := range map[string]string{
-		"a%0d%0aHost:%20evil":      "GET /base/a%0D%0AHost:%20evil HTTP/1.1",
+		"a%0d%0aHost:%20evil":      "", // the edge takes no such path
 		"@evil.example/x":          "GET /base/@evil.example/x HTTP/1.1",
 		"http:%2f%2fevil.example/": "",
 		"%23fragment%3Fx=1":        "GET /base/%23fragment%3Fx=1 HTTP/1.1",
