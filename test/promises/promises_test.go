@@ -287,7 +287,7 @@ func TestPromise7WhatIsNotBuiltSaysSo(t *testing.T) {
 	for name, err := range map[string]error{
 		"json":            c.JSON(t.Context(), "dynamodb", "DynamoDB_20120810.CreateGlobalTable", map[string]any{}, nil),
 		"query":           c.Query(t.Context(), "iam", "2010-05-08", "CreateSAMLProvider", nil, nil),
-		"rest-json":       c.REST(t.Context(), "lambda", http.MethodGet, "/2020-04-22/code-signing-configs/", nil, nil),
+		"rest-json":       c.REST(t.Context(), "lambda", http.MethodGet, "/2025-11-30/capacity-providers", nil, nil),
 		"another service": c.JSON(t.Context(), "kinesis", "Kinesis_20131202.ListStreams", map[string]any{}, nil),
 	} {
 		if !client.Is(err, "NotImplemented") {

@@ -284,6 +284,9 @@ func write(dir, name, value string) error {
 		return &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	_, err = syscall.Write(fd, []byte(value))
+	for errors.Is(err, syscall.EINTR) { // v1's bound of memory gives up for any signal, such as the Go runtime's own
+		_, err = syscall.Write(fd, []byte(value))
+	}
 	if cerr := syscall.Close(fd); err == nil {
 		err = cerr
 	}

@@ -39,6 +39,7 @@ type subscriber struct {
 	since   time.Time // that the oldest one waits
 	hurry   bool
 	lost    Dropped
+	settled []chan struct{} // closed when nothing waits any more
 }
 
 func newSubscriber(name string, want *subscription, t *Telemetry) *subscriber {
@@ -94,11 +95,27 @@ func (s *subscriber) due() bool {
 	return s.hurry || s.bytes >= s.want.maxBytes || len(s.pending) >= s.want.maxItems
 }
 
-func (s *subscriber) flush() {
+// flush hurries everything out; the channel is closed when it has been delivered, or given up.
+func (s *subscriber) flush() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	done := make(chan struct{})
+	if s.ctx.Err() != nil {
+		close(done)
+		return done
+	}
 	s.hurry = true
+	s.settled = append(s.settled, done)
 	s.nudge()
+	return done
+}
+
+// settle lets go who waits for the last delivery; under mu.
+func (s *subscriber) settle() {
+	for _, done := range s.settled {
+		close(done)
+	}
+	s.settled = nil
 }
 
 func (s *subscriber) nudge() {
@@ -140,6 +157,7 @@ func (s *subscriber) over() {
 	defer s.mu.Unlock()
 	s.parent.kept.Add(-int64(s.bytes))
 	s.pending, s.bytes = nil, 0
+	s.settle()
 }
 
 // take gives a batch that is due, or how long to wait for one.
@@ -148,6 +166,7 @@ func (s *subscriber) take() (batch [][]byte, size int, wait time.Duration) {
 	defer s.mu.Unlock()
 	if len(s.pending) == 0 {
 		s.hurry = false
+		s.settle()
 		return nil, 0, time.Hour
 	}
 	if left := s.want.timeout - time.Since(s.since); left > 0 && !s.due() {

@@ -123,14 +123,31 @@ func (t *Telemetry) end() {
 }
 
 // Flush lets everything be delivered now rather than when a batch is full.
-func (t *Telemetry) Flush() {
+func (t *Telemetry) Flush() { t.hurry() }
+
+func (t *Telemetry) hurry() (settled []<-chan struct{}) {
 	if !t.Listening() {
-		return
+		return nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, s := range t.subscribers {
-		s.flush()
+		settled = append(settled, s.flush())
+	}
+	return settled
+}
+
+// Settle flushes and waits until everything has been delivered or given up, but not for longer than
+// limit.
+func (t *Telemetry) Settle(limit time.Duration) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for _, done := range t.hurry() {
+		select {
+		case <-done:
+		case <-timer.C:
+			return
+		}
 	}
 }
 

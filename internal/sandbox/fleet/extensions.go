@@ -294,7 +294,7 @@ func (x *extensions) pass(reason string) {
 		return
 	}
 	i.output.Flush()
-	x.set.Telemetry().Flush()
+	x.set.Telemetry().Settle(limit / 4)
 	for _, name := range x.set.Shutdown(reason, deadline) {
 		if n := slices.Index(x.names, name); n >= 0 && several.Signal(n+1, syscall.SIGKILL) != nil {
 			return

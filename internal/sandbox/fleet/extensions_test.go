@@ -387,7 +387,9 @@ func TestExtensionsInReadySandboxes(t *testing.T) {
 		if after := l.Pool(); after.Hits != before.Hits+1 || after.Bypasses != before.Bypasses {
 			t.Errorf("before %+v\nafter %+v", before, after)
 		}
-		l.wantLog(`monitor env MINE true yes`, `.*runtime starts`, `EXTENSION\tName: monitor\tState: Ready.*`, "START .*", "END .*")
+		l.wantLog(`monitor env MINE true yes`) // each process has a pipe of its own
+		l.wantLog(`.*runtime starts`, "START .*", "END .*")
+		l.wantLog( `EXTENSION\tName: monitor\tState: Ready.*`, "START .*", "END .*")
 		l.Retire(fn.ARN)
 		l.wantLog(`monitor event 200 .*"shutdownReason":"spindown".*`, `monitor bye .*`)
 		eventually(t, "its end", func() bool { living, _ := l.Count(); return living == 0 })

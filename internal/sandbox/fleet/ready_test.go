@@ -257,7 +257,8 @@ func TestProcessorsFollowMemory(t *testing.T) {
 	if os.Geteuid() != 0 {
 		return // without a delegated cgroup nothing is bounded, as doctor says
 	}
-	if got := quotas(t); !slices.Equal(got, []string{"7200"}) { // of 100,000 µs
+	got := slices.DeleteFunc(quotas(t), func(q string) bool { return q == "-1" || q == "max" }) // sandboxes that wait for a function
+	if !slices.Equal(got, []string{"7200"}) { // of 100,000 µs
 		t.Errorf("the kernel has %q", got)
 	}
 }
