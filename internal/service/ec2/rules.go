@@ -113,8 +113,9 @@ func cidrOf(text string, six bool) (string, error) {
 }
 
 // permissions are a group's rules of one direction as EC2 shows them: those of the same protocol and ports
-// in one.
-func permissions(g group, egress bool) (out []api.IpPermission) {
+// in one. Lists that are empty are there all the same, as clients read them without asking.
+func permissions(g group, egress bool) []api.IpPermission {
+	out := []api.IpPermission{}
 	for _, r := range g.Rules {
 		if r.Egress != egress {
 			continue
@@ -123,7 +124,7 @@ func permissions(g group, egress bool) (out []api.IpPermission) {
 			return *p.IpProtocol == r.Protocol && (p.FromPort == nil && r.Protocol == "-1" || p.FromPort != nil && *p.FromPort == r.From && *p.ToPort == r.To)
 		})
 		if i < 0 {
-			p := api.IpPermission{IpProtocol: new(r.Protocol)}
+			p := api.IpPermission{IpProtocol: new(r.Protocol), IpRanges: []api.IpRange{}, Ipv6Ranges: []api.Ipv6Range{}, PrefixListIds: []api.PrefixListId{}, UserIdGroupPairs: []api.UserIdGroupPair{}}
 			if r.Protocol != "-1" {
 				p.FromPort, p.ToPort = new(r.From), new(r.To)
 			}
