@@ -7,12 +7,16 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	apitypes "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/bastide-cloud/bastide/internal/api/bastide"
 	"github.com/bastide-cloud/bastide/internal/app/client"
@@ -62,6 +66,7 @@ func bastideStory(t *testing.T, s *harness.Server) {
 	backup(t, s, c)
 	routes(t, s, c)
 	signing(t, s, c)
+	profiles(t, s, c)
 	if err := c.REST(ctx, "bastide", http.MethodPost, "/_bastide/v1/reset", nil, nil); !client.Is(err, "AccessDenied", "AccessDeniedException") {
 		t.Errorf("a reset without --open-credentials: %v", err)
 	}
@@ -121,6 +126,69 @@ func routes(t *testing.T, s *harness.Server, c *client.Client) {
 	err = c.REST(ctx, "bastide", http.MethodPost, "/_bastide/v1/routes/acknowledgements", map[string]string{"Route": "none GET /"}, nil)
 	if !client.Is(err, "NotFoundException") {
 		t.Errorf("acknowledging no route: %v", err)
+	}
+}
+
+// profiles lets a function do its work and asks what was seen of it.
+func profiles(t *testing.T, s *harness.Server, c *client.Client) {
+	ctx, fn, roles, name := context.Background(), lambda.NewFromConfig(s.SDK(t)), iam.NewFromConfig(s.SDK(t)), aws.String("story-profile")
+	role, err := roles.CreateRole(ctx, &iam.CreateRoleInput{RoleName: name, AssumeRolePolicyDocument: aws.String(
+		`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}}`)})
+	must(t, err)
+	made, err := fn.CreateFunction(ctx, &lambda.CreateFunctionInput{FunctionName: name, Role: role.Role.Arn, Handler: aws.String("app.handler"), Runtime: lambdatypes.Runtime(python(t)),
+		Tags: map[string]string{"bastide:profile": "learn"},
+		Code: &lambdatypes.FunctionCode{ZipFile: zipped(t, "app.py", "import subprocess\n\ndef handler(event, context):\n    open('/tmp/note', 'w').close()\n    return subprocess.check_output(['/bin/echo', 'hello']).decode()\n")}})
+	must(t, err)
+	type profile struct {
+		FunctionName, FunctionArn, Mode        string
+		Since                                  float64
+		StartsProcesses, WritesTmp, FilesHeld  bool
+		Programs, Hosts                        []string
+		Invocations, Starts, StartMilliseconds int
+		Files, Bytes                           int
+		Advice                                 []struct{ Finding, Detail, Remedy string }
+	}
+	list := func(of string) (out struct{ Profiles []profile }, err error) {
+		err = c.REST(ctx, "bastide", http.MethodGet, "/_bastide/v1/functions/profiles"+of, nil, &out)
+		return out, err
+	}
+	got, err := list("?function=" + *name)
+	must(t, err)
+	if len(got.Profiles) != 1 || got.Profiles[0].Mode != "learn" || got.Profiles[0].Since != 0 || got.Profiles[0].Invocations != 0 || got.Profiles[0].Files != 1 {
+		t.Fatalf("of a function that was never called: %+v", got.Profiles)
+	}
+	for range 2 {
+		answer, err := fn.Invoke(ctx, &lambda.InvokeInput{FunctionName: name, Payload: []byte("{}")})
+		must(t, err)
+		if answer.FunctionError != nil {
+			t.Fatalf("the function fails: %s", answer.Payload)
+		}
+	}
+	var p profile
+	harness.Until(t, "what was seen of a function", func() bool {
+		got, err := list("?function=" + *name)
+		must(t, err)
+		p = got.Profiles[0]
+		return p.Since > 0 && p.Invocations == 2 && p.StartsProcesses && p.WritesTmp && len(p.Programs) > 0
+	})
+	if p.FunctionName != *name || p.FunctionArn != *made.FunctionArn || !slices.ContainsFunc(p.Programs, func(program string) bool { return strings.Contains(program, "echo") }) || len(p.Hosts) > 0 ||
+		p.Starts != 1 || p.StartMilliseconds < 1 || p.Bytes == 0 || p.FilesHeld {
+		t.Errorf("a profile: %+v", p)
+	}
+	if len(p.Advice) != 1 || p.Advice[0].Finding != "/tmp is written" || p.Advice[0].Detail == "" || p.Advice[0].Remedy == "" {
+		t.Errorf("the advice: %+v", p.Advice)
+	}
+	all, err := list("")
+	must(t, err)
+	if !slices.ContainsFunc(all.Profiles, func(p profile) bool { return p.FunctionName == *name }) {
+		t.Errorf("%s is not among all %d profiles", *name, len(all.Profiles))
+	}
+	_, err = fn.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: name})
+	must(t, err)
+	_, err = roles.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: name})
+	must(t, err)
+	if _, err = list("?function=" + *name); !client.Is(err, "NotFoundException") {
+		t.Errorf("the profile of a function that is gone: %v", err)
 	}
 }
 
