@@ -108,7 +108,7 @@ func (b *bench) deploy(s *server, h hello) (string, error) {
 		return "", err
 	}
 	body, err := json.Marshal(map[string]any{"FunctionName": name, "Runtime": runtime, "Handler": h.handler, "Role": roleARN,
-		"Code": map[string]any{"ZipFile": base64.StdEncoding.EncodeToString(packed)}, "MemorySize": 256, "Timeout": 30})
+		"Code": map[string]any{"ZipFile": base64.StdEncoding.EncodeToString(packed)}, "MemorySize": 1769, "Timeout": 30})
 	if err != nil {
 		return "", err
 	}
