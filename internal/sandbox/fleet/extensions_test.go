@@ -389,7 +389,7 @@ func TestExtensionsInReadySandboxes(t *testing.T) {
 		}
 		l.wantLog(`monitor env MINE true yes`) // each process has a pipe of its own
 		l.wantLog(`.*runtime starts`, "START .*", "END .*")
-		l.wantLog( `EXTENSION\tName: monitor\tState: Ready.*`, "START .*", "END .*")
+		l.wantLog(`EXTENSION\tName: monitor\tState: Ready.*`, "START .*", "END .*")
 		l.Retire(fn.ARN)
 		l.wantLog(`monitor event 200 .*"shutdownReason":"spindown".*`, `monitor bye .*`)
 		eventually(t, "its end", func() bool { living, _ := l.Count(); return living == 0 })

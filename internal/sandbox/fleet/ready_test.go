@@ -258,7 +258,7 @@ func TestProcessorsFollowMemory(t *testing.T) {
 		return // without a delegated cgroup nothing is bounded, as doctor says
 	}
 	got := slices.DeleteFunc(quotas(t), func(q string) bool { return q == "-1" || q == "max" }) // sandboxes that wait for a function
-	if !slices.Equal(got, []string{"7200"}) { // of 100,000 µs
+	if !slices.Equal(got, []string{"7200"}) {                                                   // of 100,000 µs
 		t.Errorf("the kernel has %q", got)
 	}
 }
