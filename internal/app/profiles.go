@@ -155,7 +155,7 @@ func (p behaviour) print(t Terminal) error {
 				held = "; others are reported"
 			}
 		} else if p.Mode != string(fleet.Learn) {
-			held = "; learned anew, as the package has changed: set the mode again to hold it to them"
+			held = "; learned anew, as the package has changed: set the mode to learn, then back, to hold it to them"
 		}
 		lines = append(lines, [2]string{"processes", processes}, [2]string{"hosts", some(p.Hosts, "none")}, [2]string{"/tmp", tmp},
 			[2]string{"files", fmt.Sprintf("%d of %d were opened%s", p.FilesUsed, p.Files, held)})

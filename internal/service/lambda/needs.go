@@ -251,7 +251,9 @@ func (s *Service) needTag(a *gate.Ask, in *lambda.TagResourceInput) ([]gate.Need
 	n.Keys = gate.RequestTags(in.Tags)
 	needs := []gate.Need{n}
 	open := declared(in.Tags)
-	if _, given := in.Tags[tagIsolation]; err != nil || len(open) == 0 && !given {
+	_, apart := in.Tags[tagIsolation]
+	_, held := in.Tags[tagProfile]
+	if err != nil || len(open) == 0 && !apart && !held {
 		return needs, err
 	}
 	err = a.View(func(tx *store.Tx) error {
@@ -261,11 +263,11 @@ func (s *Service) needTag(a *gate.Ask, in *lambda.TagResourceInput) ([]gate.Need
 		if slices.ContainsFunc(open, func(text string) bool { return !slices.Contains(had, text) }) { // a deployment puts all of its tags again
 			needs = append(needs, openRoutes(r, open))
 		}
-		needs = append(needs, relaxed(r, f, func(tag string) (string, bool) {
+		needs = append(needs, relaxed(r, f, func(tag string) string {
 			if v, given := in.Tags[tag]; given {
-				return v, true
+				return v
 			}
-			return f.Tags[tag], true
+			return f.Tags[tag]
 		})...)
 		return err
 	})
@@ -292,7 +294,12 @@ func (s *Service) needUntag(a *gate.Ask, in *lambda.UntagResourceInput) ([]gate.
 	needs := []gate.Need{n}
 	err = a.View(func(tx *store.Tx) error {
 		f, _, err := s.t.functions.Get(tx, r.key())
-		needs = append(needs[:1], relaxed(r, f, func(tag string) (string, bool) { return f.Tags[tag], !slices.Contains(in.TagKeys, tag) })...)
+		needs = append(needs[:1], relaxed(r, f, func(tag string) string {
+			if slices.Contains(in.TagKeys, tag) {
+				return ""
+			}
+			return f.Tags[tag]
+		})...)
 		return err
 	})
 	return needs, err

@@ -285,6 +285,35 @@ func TestIsolationByRequest(t *testing.T) {
 	}
 }
 
+// TestRelaxingAProfile: who may change tags may hold a function more to its profile, never less.
+func TestRelaxingAProfile(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	made := r.create("f")
+	tag := func(c api.Client, value string) error {
+		_, err := c.TagResource(ctx, &api.TagResourceInput{Resource: *made.FunctionArn, Tags: map[string]string{"bastide:profile": value}})
+		return err
+	}
+	untag := func(c api.Client) error {
+		_, err := c.UntagResource(ctx, &api.UntagResourceInput{Resource: *made.FunctionArn, TagKeys: []string{"bastide:profile"}})
+		return err
+	}
+	tagger := r.as(account, "tagger")
+	r.dir.allow(t, "tagger", `{"Effect":"Allow","Action":["lambda:TagResource","lambda:UntagResource"],"Resource":"*"}`)
+	r.ok(tag(tagger, "learn"))
+	r.service.Learned(&fleet.Function{Account: account, Region: "eu-west-1", Name: "f", Code: "/code"}, []fleet.Fact{{Kind: fleet.Forks}})
+	r.ok(r.service.writeProfiles(ctx, r.gate))
+	r.ok(tag(tagger, "enforce"))
+	r.ok(tag(tagger, "enforce"))
+	for _, looser := range []string{"report", "learn", "off"} {
+		r.refused(tag(tagger, looser), "AccessDeniedException", "bastide:RelaxIsolation")
+	}
+	r.refused(untag(tagger), "AccessDeniedException", "bastide:RelaxIsolation")
+	r.ok(tag(r.client, "report"))
+	r.ok(tag(tagger, "enforce"))
+	r.ok(untag(r.client))
+}
+
 func TestLayersOfOthers(t *testing.T) {
 	r := newRig(t)
 	ctx := t.Context()

@@ -63,6 +63,11 @@ func profileMode(tags map[string]string) (fleet.ProfileMode, error) {
 	return "", invalid("The tag %s: %q is none of learn, report, enforce and off.", tagProfile, tags[tagProfile])
 }
 
+// strictness orders the tag's values: one that is less strict lets a function do more, or unseen.
+func strictness(tag string) int {
+	return slices.Index([]string{string(fleet.Learn), string(fleet.Report), string(fleet.Enforce)}, tag)
+}
+
 // checkProfile refuses to hold a function to a profile that has learned nothing.
 func (s *Service) checkProfile(tx *store.Tx, k functionKey, tags map[string]string) error {
 	mode, err := profileMode(tags)
@@ -103,9 +108,14 @@ func (s *Service) profileOf(tx *store.Tx, fn function, sha string) (p *fleet.Pro
 	return p, revision, nil
 }
 
-// holdProfile holds a function to what has been learned so far, when its tag is set to say so. The
-// files of a package that comes later are learned until the tag is set again.
-func (s *Service) holdProfile(tx *store.Tx, k functionKey, tags map[string]string) error {
+// holdProfile holds a function to what has been learned so far, when its tag changes to say so. The
+// files of a package that comes later are learned until it changes once more; a deployment, which puts
+// its tags again, confirms nothing.
+func (s *Service) holdProfile(tx *store.Tx, f function, tags map[string]string) error {
+	k := f.functionKey
+	if tags[tagProfile] == f.Tags[tagProfile] {
+		return nil
+	}
 	if err := s.checkProfile(tx, k, tags); err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func checkTags(tags map[string]string) error {
 func tooManyTags() error { return invalid("The number of tags must not exceed %d.", maxTags) }
 
 // tagged does what a tag asks for beside being there.
-type tagged func(*store.Tx, functionKey, map[string]string) error
+type tagged func(tx *store.Tx, now function, tags map[string]string) error
 
 // profileTagged is what the tag of the profile asks for, where a call names it.
 func (s *Service) profileTagged(named bool) []tagged {
@@ -78,7 +78,7 @@ func (s *Service) retag(c *gate.Call, resource string, change func(map[string]st
 			return tooManyTags()
 		}
 		for _, do := range more {
-			if err := do(tx, k, tags); err != nil {
+			if err := do(tx, f, tags); err != nil {
 				return err
 			}
 		}

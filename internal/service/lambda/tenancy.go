@@ -83,14 +83,18 @@ func tenantRefusal(wanted bool) error {
 }
 
 // relaxed is the need of who lets a function's invocations share environments again that its tag kept
-// apart: many may change tags who shall not weaken its isolation.
-func relaxed(r reference, now function, becomes func(tag string) (value string, given bool)) []gate.Need {
-	if now.Tags[tagIsolation] != byRequest {
+// apart, or holds it less to its profile: many may change tags who shall not weaken its isolation.
+// becomes is what a tag will be; empty where it goes.
+func relaxed(r reference, now function, becomes func(tag string) string) []gate.Need {
+	keys := map[string][]string{}
+	if was := now.Tags[tagIsolation]; was == byRequest && becomes(tagIsolation) != byRequest {
+		keys["bastide:Isolation"] = strings.Fields(was)
+	}
+	if was := now.Tags[tagProfile]; strictness(was) > strictness(becomes(tagProfile)) {
+		keys["bastide:Profile"] = strings.Fields(was)
+	}
+	if len(keys) == 0 {
 		return nil
 	}
-	if v, given := becomes(tagIsolation); given && v == byRequest {
-		return nil
-	}
-	return []gate.Need{{Action: "bastide:RelaxIsolation", Resource: r.functionKey.arn(""), Account: r.Account,
-		Keys: map[string][]string{"bastide:Isolation": strings.Fields(now.Tags[tagIsolation])}}}
+	return []gate.Need{{Action: "bastide:RelaxIsolation", Resource: r.functionKey.arn(""), Account: r.Account, Keys: keys}}
 }
