@@ -1,46 +1,107 @@
 package sandbox
 
 import (
+	"bytes"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox/sandboxtest"
 )
 
-// TestEscapes lets a function try what it must not be able to do, one by one.
+// TestEscapes lets a function try what it must not be able to do, each attempt in a sandbox of its own.
+// What counts is techniques, of which there must be enough: the same call in another form is none.
 func TestEscapes(t *testing.T) {
 	l := newLab(t)
-	for want, attempts := range attempts() {
-		for _, attempt := range attempts {
-			if got := l.try(l.spec(attempt)); got != want {
-				t.Errorf("%s: %s, want %s", attempt, got, want)
+	host := hostile(l)
+	techniques := map[string]bool{}
+	for _, e := range append(sandboxtest.Escapes(), host.escapes()...) {
+		if techniques[e.Technique] || len(e.Tries) == 0 || e.Record == "" {
+			t.Errorf("%s is told twice, or not told", e.Technique)
+		}
+		techniques[e.Technique] = true
+		for _, attempt := range e.Tries {
+			if got := l.try(host.inside(l.spec(attempt.Words()...))); !attempt.Holds(got) {
+				t.Errorf("%s: %s: %q, want %s", e.Technique, attempt.Do, got, attempt.Want)
 			}
 		}
 	}
+	for _, given := range sandboxtest.Given() {
+		if got := l.try(l.spec(given.Words()...)); !given.Holds(got) {
+			t.Errorf("%s: %q", given.Do, got)
+		}
+	}
+	t.Logf("%d techniques", len(techniques))
+	if len(techniques) < sandboxtest.Least {
+		t.Errorf("only %d techniques", len(techniques))
+	}
+	host.untouched()
 }
 
-// attempts are the inmate's, by the kernel's answer.
-func attempts() map[string][]string {
-	return map[string][]string{
-		"EPERM": {
-			"mount", "umount", "remount", "fsopen", "open_tree", "move_mount", "mount_setattr", "pivot_root",
-			"chroot", "ptrace init", "ptrace me", "process_vm_readv", "pidfd_getfd", "kcmp", "unshare user",
-			"unshare mount", "unshare net", "unshare time", "setns", "clone user", "clone net", "io_uring",
-			"bpf", "userfaultfd", "perf_event_open", "keyctl", "add_key", "request_key", "kexec_load",
-			"init_module", "finit_module", "open_by_handle_at", "name_to_handle_at", "syslog", "reboot",
-			"swapon", "acct", "settimeofday", "clock_settime", "adjtimex", "sethostname", "quotactl",
-			"fanotify_init", "personality", "seccomp", "memfd_secret", "move_pages", "type to terminal",
-			"mknod device", "raise nofile", "setgroups",
-		},
-		"EAFNOSUPPORT": {
-			"raw socket", "raw socket 6", "ping socket", "packet socket", "vsock", "crypto socket",
-			"bluetooth socket", "netfilter socket", "audit socket", "uevent socket", "sctp socket",
-		},
-		"ENOSYS": {"clone3", "unknown call"},
-		"EINVAL": {"setuid 0", "setgid 0"}, // there is no such user inside
-		"ok":     {"route socket", "tcp socket", "udp socket 6", "bounding set"},
+// target is what the host has that an attempt reaches for: programs that are writable by their modes
+// and one with set-id bits, a listener of each kind.
+type target struct {
+	*lab
+	dir           string
+	tcp, abstract net.Listener
+}
+
+func hostile(l *lab) *target {
+	h := &target{lab: l, dir: shared(l.t)}
+	b, err := os.ReadFile(filepath.Join(l.kit, "inmate"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for name, mode := range map[string]os.FileMode{"su": os.ModeSetuid | os.ModeSetgid | 0o755, "open": 0o777} {
+		if err := os.WriteFile(filepath.Join(h.dir, name), b, 0o755); err != nil {
+			l.t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(h.dir, name), mode); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	if h.tcp, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		l.t.Fatal(err)
+	}
+	if h.abstract, err = net.Listen("unix", "@bastide-test-"+filepath.Base(h.dir)); err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { h.tcp.Close(); h.abstract.Close() })
+	return h
+}
+
+// inside shows the host's programs.
+func (h *target) inside(s Spec) Spec {
+	for _, name := range []string{"su", "open"} {
+		s.Root.Binds = append(s.Root.Binds, Bind{Source: filepath.Join(h.dir, name), Target: "/" + name})
+	}
+	return s
+}
+
+// escapes are those whose words are this run's.
+func (h *target) escapes() []sandboxtest.Escape {
+	return []sandboxtest.Escape{
+		{Technique: "the host's abstract sockets", Record: "containerd's shim, CVE-2020-15257", Tries: []sandboxtest.Try{{Do: "dial|unix|" + h.abstract.Addr().String(), Want: "ECONNREFUSED"}}},
+		{Technique: "the host's loopback", Record: "kube-proxy, CVE-2020-8558", Tries: []sandboxtest.Try{{Do: "dial|tcp|" + h.tcp.Addr().String(), Want: "ECONNREFUSED"}}},
+		{Technique: "the metadata of clouds", Record: "169.254.169.254", Tries: []sandboxtest.Try{{Do: "dial|tcp|169.254.169.254:80", Want: "ECONNREFUSED"}}},
+		{Technique: "the host's processes", Record: "a pid namespace that is shared", Tries: []sandboxtest.Try{{Do: fmt.Sprintf("stat|/proc/%d/comm", os.Getpid()), Want: "ENOENT"}}},
+	}
+}
+
+// untouched holds that the host's programs are what they were.
+func (h *target) untouched() {
+	want, err := os.ReadFile(filepath.Join(h.kit, "inmate"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, name := range []string{"su", "open"} {
+		if got, err := os.ReadFile(filepath.Join(h.dir, name)); err != nil || !bytes.Equal(got, want) {
+			h.t.Errorf("%s was changed, or %v", name, err)
+		}
 	}
 }
 

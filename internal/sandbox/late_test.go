@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox/sandboxtest"
 )
 
 // waiting is an inmate in a sandbox that awaits its code.
@@ -42,8 +44,19 @@ func (w *waiting) want(answer string, words ...string) {
 
 func (l *lab) await(store string) *waiting {
 	l.t.Helper()
-	s := l.spec("late")
+	return l.wait(l.spec("late"), store)
+}
+
+// wait is await with what the specification has besides.
+func (l *lab) wait(s Spec, store string) *waiting {
+	l.t.Helper()
 	s.Late, s.Channel, s.Store = true, true, store
+	return l.talk(s)
+}
+
+// talk starts an inmate that does what its channel says.
+func (l *lab) talk(s Spec) *waiting {
+	l.t.Helper()
 	i := l.start(s)
 	l.t.Cleanup(func() { _ = i.Kill() })
 	return &waiting{l.t, i, bufio.NewReader(i.Channel())}
@@ -117,19 +130,22 @@ func TestLateDelivery(t *testing.T) {
 // store nothing is there but the one package.
 func TestLateIsAsTight(t *testing.T) {
 	l := newLab(t)
-	dir := store(t)
-	w := l.await(dir)
+	dir, host := store(t), hostile(l)
+	w := l.wait(host.inside(l.spec("late")), dir)
 	for _, attempt := range []string{"mount", "umount", "open_tree", "bpf", "setns", "ptrace init"} {
 		w.want("EPERM", attempt) // what waits has no rights either
 	}
 	if err := w.Instance.(Receiver).Deliver(Delivery{Code: filepath.Join(dir, "code")}); err != nil {
 		t.Fatal(err)
 	}
-	for answer, all := range attempts() {
-		for _, attempt := range all {
-			w.want(answer, attempt)
+	for _, e := range append(sandboxtest.Escapes(), host.escapes()...) {
+		for _, attempt := range e.Tries {
+			if got := w.ask(attempt.Words()...); !attempt.Holds(got) {
+				t.Errorf("%s: %s: %q, want %s", e.Technique, attempt.Do, got, attempt.Want)
+			}
 		}
 	}
+	host.untouched()
 	w.want("", "find", "secret")
 	if found := w.ask("find", "handler"); !strings.HasSuffix(found, " /var/task/handler") {
 		t.Errorf("what was delivered is found at %q", found)

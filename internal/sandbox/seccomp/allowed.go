@@ -41,7 +41,7 @@ var allowed = []uintptr{
 	unix.SYS_FUTEX_WAITV, unix.SYS_GET_ROBUST_LIST, unix.SYS_GETPGID, unix.SYS_GETPID,
 	unix.SYS_GETPPID, unix.SYS_GETPRIORITY, unix.SYS_GETSID, unix.SYS_GETTID, unix.SYS_IOPRIO_GET,
 	unix.SYS_IOPRIO_SET, unix.SYS_KILL, unix.SYS_PIDFD_OPEN, unix.SYS_PIDFD_SEND_SIGNAL,
-	unix.SYS_PRCTL, unix.SYS_PRLIMIT64, unix.SYS_RESTART_SYSCALL, unix.SYS_RSEQ,
+	unix.SYS_PRCTL, unix.SYS_RESTART_SYSCALL, unix.SYS_RSEQ,
 	unix.SYS_RT_SIGACTION, unix.SYS_RT_SIGPENDING, unix.SYS_RT_SIGPROCMASK, unix.SYS_RT_SIGQUEUEINFO,
 	unix.SYS_RT_SIGRETURN, unix.SYS_RT_SIGSUSPEND, unix.SYS_RT_SIGTIMEDWAIT,
 	unix.SYS_RT_TGSIGQUEUEINFO, unix.SYS_SCHED_GET_PRIORITY_MAX, unix.SYS_SCHED_GET_PRIORITY_MIN,
@@ -90,6 +90,8 @@ var conditional = []rule{
 		{{arg: 1, value: unix.TIOCSTI}},
 		{{arg: 1, value: tioclinux}},
 	}},
+	// one's own limits: those of the init, which has the same user, are not a function's to lower
+	{nr: unix.SYS_PRLIMIT64, deny: unix.EPERM, allow: []match{{{arg: 0, value: 0}}}},
 	// the standard personality, and asking which one it is
 	{nr: unix.SYS_PERSONALITY, deny: unix.EPERM, allow: []match{
 		{{arg: 0, value: 0}},
