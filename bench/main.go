@@ -89,13 +89,13 @@ func loadAverage() string {
 	return "load " + strings.Join(strings.Fields(string(text))[:3], " ")
 }
 
-// wanted reports whether -only lets a figure through.
+// wanted reports whether -only lets a figure through, or with a key that ends with "-" one of the group.
 func (o options) wanted(key string) bool {
 	if o.only == "" {
 		return true
 	}
 	for _, prefix := range strings.Split(o.only, ",") {
-		if strings.HasPrefix(key, prefix) {
+		if strings.HasPrefix(key, prefix) || strings.HasSuffix(key, "-") && strings.HasPrefix(prefix, key) {
 			return true
 		}
 	}

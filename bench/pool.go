@@ -32,6 +32,11 @@ func (b *bench) pooled(ctx context.Context) error {
 	if err := b.restart(ctx, "--pool", strconv.Itoa(burst), "--pool-memory", "1024"); err != nil {
 		return err
 	}
+	if b.wanted("pool-burst") {
+		if err := b.atOnce(ctx); err != nil {
+			return fmt.Errorf("pool-burst: %w", err)
+		}
+	}
 	for _, c := range []struct {
 		key, name, target string
 		hello             hello
@@ -47,11 +52,9 @@ func (b *bench) pooled(ctx context.Context) error {
 			return err
 		}
 	}
-	for key, take := range map[string]func(context.Context) error{"pool-burst": b.atOnce, "pool-package": b.largePackage} {
-		if b.wanted(key) {
-			if err := take(ctx); err != nil {
-				return fmt.Errorf("%s: %w", key, err)
-			}
+	if b.wanted("pool-package") {
+		if err := b.largePackage(ctx); err != nil {
+			return fmt.Errorf("pool-package: %w", err)
 		}
 	}
 	return nil
@@ -87,7 +90,7 @@ func (b *bench) ready(h hello) func(*bench, *server) (Plan, error) {
 			return p, err
 		}
 		p.Pause = 400 * time.Millisecond
-		return p, b.full(h.family)
+		return p, b.full(h.family, 1)
 	}
 }
 
@@ -133,8 +136,8 @@ func main() {
 	return string(body), err
 }
 
-// full waits until the pool holds all that it may, and some of the family.
-func (b *bench) full(family string) error {
+// full waits until the pool holds all that it may, and so many of the family.
+func (b *bench) full(family string, least int) error {
 	var st struct {
 		Pool struct {
 			Size, Ready int
@@ -153,7 +156,7 @@ func (b *bench) full(family string) error {
 			return err
 		}
 		for _, k := range st.Pool.Kinds {
-			if st.Pool.Ready == st.Pool.Size && strings.Contains(k.Name, " "+family) && k.Ready > 0 {
+			if st.Pool.Ready == st.Pool.Size && strings.Contains(k.Name, " "+family) && k.Ready >= least {
 				return nil
 			}
 		}
@@ -161,9 +164,19 @@ func (b *bench) full(family string) error {
 	return fmt.Errorf("the pool does not fill: %+v", st)
 }
 
-// atOnce asks for cold starts by as many callers as the pool is large, and then weighs what rests.
+// atOnce asks for cold starts by as many callers as the pool is large, and then weighs what rests. No
+// other function is there, since the pool holds some for each runtime that is in use.
 func (b *bench) atOnce(ctx context.Context) error {
 	s := b.bastide
+	for thing := range s.things {
+		if !strings.HasPrefix(thing, "bench-") {
+			continue
+		}
+		if _, err := s.call(lambda("DELETE", functionsPath+"/"+thing, "")); err != nil {
+			return err
+		}
+		delete(s.things, thing)
+	}
 	name, err := b.deploy(s, node)
 	if err != nil {
 		return err
@@ -177,7 +190,7 @@ func (b *bench) atOnce(ctx context.Context) error {
 		if err := s.control.until(lambda("GET", path+"/configuration", ""), `"LastUpdateStatus":"Successful"`, time.Now().Add(20*time.Second)); err != nil {
 			return err
 		}
-		if err := b.full(node.family); err != nil {
+		if err := b.full(node.family, burst); err != nil {
 			return err
 		}
 		r, err := load(ctx, Plan{Address: s.address, Keys: s.keys, Request: lambda("POST", path+"/invocations", `{}`), Callers: burst, Limit: burst, For: time.Minute})
@@ -273,7 +286,7 @@ func (b *bench) firstCall(large bool, n int) (time.Duration, error) {
 	if err := s.control.until(lambda("GET", path+"/configuration", ""), `"LastUpdateStatus":"Successful"`, time.Now().Add(2*time.Minute)); err != nil {
 		return 0, err
 	}
-	if err := b.full(node.family); err != nil {
+	if err := b.full(node.family, burst); err != nil {
 		return 0, err
 	}
 	begin := time.Now()

@@ -33,7 +33,7 @@ Resources:
       Handler: index.handler
       Runtime: python3.12
       Architectures: [m68k]
-      VpcConfig: {SubnetIds: [a], SecurityGroupIds: [b]}
+      FileSystemConfigs: [{Arn: "arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/fsap-1", LocalMountPath: /mnt/a}]
       Events:
         B: {Type: Api, Properties: {RestApiId: !Ref R, Path: /b, Method: get, RequestModel: {Model: U, ValidateBody: true}}}
         C: {Type: Api, Properties: {RestApiId: !Ref R, Path: /c, Method: get, Auth: {Authorizer: AWS_IAM}}}
@@ -58,7 +58,7 @@ func TestWhatIsNotBuiltIsListedAtOnce(t *testing.T) {
 		"line 13, column 21: R: an integration's credentials other than the caller's, arn:aws:iam::*:user/*, are not built",
 		"line 16, column 11: R: the authorizer C needs Cognito user pools, which are not built",
 		"line 23, column 23: F: the architecture m68k is not built",
-		"line 24, column 18: F: the property VpcConfig of AWS::Lambda::Function is not built",
+		"line 24, column 26: F: the property FileSystemConfigs of AWS::Lambda::Function is not built",
 		"line 26, column 118: R: request validators are not built",
 	} {
 		if strings.Count(out+bad, want) != 1 {

@@ -22,6 +22,7 @@ const allPooled = "BASTIDE_FLEET_POOLED"
 
 // TestAllPooled runs the stories of this package again in ready sandboxes: nothing may differ.
 func TestAllPooled(t *testing.T) {
+	t.Parallel()
 	if os.Getenv(allPooled) != "" || os.Geteuid() != 0 {
 		return // this is the second run; an ordinary user has the other stories of this file
 	}
@@ -29,8 +30,8 @@ func TestAllPooled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(self, "-test.count=1", "-test.timeout=300s", "-test.v",
-		"-test.skip=^(TestAllPooled|TestAsOrdinaryUser|TestReady.*|TestStartSettings.*|TestMemoryOfNode.*|TestNothingIsLeft|TestMachineBound.*)$")
+	cmd := exec.Command(self, "-test.count=1", "-test.timeout=600s", "-test.v",
+		"-test.skip=^(TestAllPooled|TestAsOrdinaryUser|TestReady.*|TestStart.*|TestMemoryOfNode.*|TestNothingIsLeft|TestMachineBound.*)$")
 	cmd.Env = append(os.Environ(), allPooled+"=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil || !bytes.Contains(out, []byte("PASS")) {

@@ -62,6 +62,7 @@ func initProgram(t testing.TB) []byte {
 
 // TestAsOrdinaryUser runs this test binary again as the user nobody, with the machine's own runtimes.
 func TestAsOrdinaryUser(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		return // everything runs as an ordinary user already
 	}
@@ -83,7 +84,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(filepath.Join(dir, "suite"), "-test.count=1", "-test.timeout=300s", "-test.v")
+	cmd := exec.Command(filepath.Join(dir, "suite"), "-test.count=1", "-test.timeout=600s", "-test.v")
 	cmd.Dir = home
 	cmd.Env = []string{initKit + "=" + filepath.Join(dir, "init"), extensionKit + "=" + extension, "TMPDIR=" + home, "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + home}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"syscall"
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/sandbox"
@@ -84,9 +85,16 @@ func (f *Fleet) Invoke(ctx context.Context, fn Function, ev Event) (Outcome, err
 	return i.failedStart(ev, err)
 }
 
-// noEntry is a start that found nothing to start: of a custom runtime without a program the function's
-// owner hears in Lambda's words, of anything else the caller.
+// noEntry is a start in which nothing ran: of a custom runtime without a program and of an environment
+// that was ended from outside, each time, the function's owner hears in Lambda's words, of anything else
+// the caller.
 func (i *instance) noEntry(ev Event, err error) (Outcome, error) {
+	if i != nil && errors.Is(err, sandbox.ErrCutShort) {
+		i.report.start(ev)
+		r := i.report.ended(ev.RequestID, sandbox.Exit{Code: -1, Signal: int(syscall.SIGKILL)})
+		i.report.end(ev, measures{status: "error", errorType: r.ErrorType})
+		return Outcome{Payload: r.Payload, FunctionError: "Unhandled", LogTail: i.report.journal.end(), Cold: true}, nil
+	}
 	if e, ok := errors.AsType[*entryError](err); ok {
 		if e.kind != "" {
 			return i.notLaunched(ev, e), nil
@@ -200,7 +208,7 @@ func (i *instance) broken(ev Event, err error) (runtimeapi.Result, string) {
 	// The stream ends a moment before the process does; one that closed it and lives on is ended.
 	grace := time.NewTimer(time.Second)
 	defer grace.Stop()
-	exit := sandbox.Exit{Code: -1, Signal: 9}
+	exit := sandbox.Exit{Code: -1, Signal: int(syscall.SIGKILL)}
 	select {
 	case <-i.ended:
 		exit = i.exit
