@@ -29,12 +29,15 @@ type agent struct {
 	doors   []*door
 	channel *os.File
 	inside  []uintptr // the process's descriptors from 1 on, until it has them
-	out     []*outlet
+	out     outlets
 
-	pid     int
-	started bool
-	given   bool           // what was awaited has been delivered
-	pumps   sync.WaitGroup // what carries outwards
+	children children
+	pid      int // of the process that all this is for; 0 before it runs
+	started  bool
+	weighing bool           // /tmp
+	dropped  bool           // the agent's capabilities
+	given    bool           // what was awaited has been delivered
+	pumps    sync.WaitGroup // what carries outwards
 }
 
 // lingering bounds the wait for connections to carry what the processes had written when they ended.
@@ -89,7 +92,7 @@ func pollable(fd int, name string) (*os.File, error) {
 func (a *agent) told(kind byte, body []byte) error {
 	var err error
 	switch k := control.Kind(kind); {
-	case kind == tether.Usage && a.started && a.root != "":
+	case kind == tether.Usage && a.root != "":
 		err = a.answerUsage()
 	case k == control.Config && a.setup == nil && len(body) > 0:
 		err = a.furnish(body[0], body[1:])
@@ -97,6 +100,14 @@ func (a *agent) told(kind byte, body []byte) error {
 		err = a.start(body)
 	case k == control.Deliver && a.setup != nil && a.setup.Late && !a.given:
 		err = a.deliver(body)
+	case k == control.Spawn && a.setup != nil && len(body) > 0:
+		err = a.startBeside(body[0], body[1:])
+	case k == control.Signal && a.setup != nil:
+		if err = a.children.signal(body); err == nil {
+			err = a.t.Message(byte(control.Done), nil)
+		}
+	case kind == tether.Dial && a.setup != nil:
+		err = a.dial(body)
 	case k == control.Stop:
 		err = a.signalAll(syscall.SIGSTOP)
 	case k == control.Continue:
@@ -154,29 +165,45 @@ func (a *agent) start(body []byte) error {
 		return wrap("read the process to start", nil)
 	}
 	a.started = true
-	if a.pid, err = a.spawn(p); err != nil {
+	fork := func() (int, error) {
+		a.pid, err = a.spawn(p, a.inside)
+		return a.pid, err
+	}
+	if err := a.children.bear(0, fork, func() error { return a.t.Message(byte(control.Started), nil) }, a.reap); err != nil {
 		return err
 	}
-	for _, fd := range a.inside {
-		unix.Close(int(fd))
-	}
+	closeInside(a.inside)
 	a.inside = nil
-	if err := a.t.Message(byte(control.Started), nil); err != nil {
-		return err
-	}
-	go a.reap()
+	return a.lived()
+}
+
+// lived is for when a process runs.
+func (a *agent) lived() error {
 	if a.root == "" {
 		return nil
 	}
-	go a.weigh()
+	if !a.weighing {
+		a.weighing = true
+		go a.weigh()
+	}
 	if a.setup.Late && !a.given {
 		return nil // until deliver
 	}
 	return a.surrender()
 }
 
+// closeInside closes this side's copies of what a process has.
+func closeInside(fds []uintptr) {
+	for n, fd := range fds {
+		if n == 0 || fd != fds[n-1] { // two may be one
+			unix.Close(int(fd))
+		}
+	}
+}
+
 // reap waits for every process. When the one that all this was for has ended, the others are ended, what
-// they have written is carried, and the driver is told.
+// they have written is carried, and the driver is told; unless others were started beside it, of each of
+// which the driver is told then, and decides.
 func (a *agent) reap() {
 	var s control.Status
 	for ended := false; ; {
@@ -185,16 +212,18 @@ func (a *agent) reap() {
 		switch {
 		case err == syscall.EINTR:
 			continue
-		case err != nil: // there are no more
+		case err != nil && ended: // there are no more
 			a.finish(s)
+		case err != nil:
+			a.children.await()
+			continue
 		}
-		if pid == a.pid && !ended {
-			ended = true
-			if ws.Signaled() {
-				s.Signal = uint64(ws.Signal())
-			} else {
-				s.Code = uint64(ws.ExitStatus())
-			}
+		switch number, mine, several := a.children.bury(pid); {
+		case mine && several:
+			a.out.carry()                                                                                       // before its end is told
+			_ = a.t.Message(byte(control.Ended), control.End{Number: number, Status: statusOf(ws)}.Append(nil)) // the driver may be gone
+		case mine:
+			s, ended = statusOf(ws), true
 		}
 		if ended {
 			a.endAll()
@@ -203,9 +232,7 @@ func (a *agent) reap() {
 }
 
 func (a *agent) finish(s control.Status) {
-	for _, o := range a.out {
-		<-o.done
-	}
+	a.out.await()
 	carried := make(chan struct{})
 	go func() {
 		a.pumps.Wait()
@@ -262,6 +289,9 @@ func (a *agent) used() (uint64, error) {
 
 // answerUsage tells it when it is asked for.
 func (a *agent) answerUsage() error {
+	if a.setup == nil { // it has none yet
+		return a.t.Message(tether.Usage, tether.AppendUsage(nil, 0))
+	}
 	used, err := a.used()
 	if err != nil {
 		return err

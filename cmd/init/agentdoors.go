@@ -93,7 +93,7 @@ func (a *agent) carry(f *os.File, p tether.Place) {
 	a.pumps.Add(1)
 	go func() {
 		defer a.pumps.Done()
-		pump(s, f)
+		pump(after{&a.out, s}, f) // as an answer to Bastide follows what was written before it
 		if s.CloseWrite() != nil {
 			s.Close()
 		}

@@ -63,9 +63,10 @@ func (a *agent) mountTmp(size uint64) error {
 	return nil
 }
 
-// spawn executes the process. Its limits are the agent's for the moment of the fork, since they can be
-// raised again by who has the right to; on the host the agent keeps them.
-func (a *agent) spawn(p *control.Process) (int, error) {
+// spawn executes a process, whose descriptors from 1 on are given. Its limits are the agent's for the
+// moment of the fork, since they can be raised again by who has the right to; on the host the agent keeps
+// them.
+func (a *agent) spawn(p *control.Process, inside []uintptr) (int, error) {
 	var own []control.Limit
 	for _, l := range a.setup.Limits {
 		var was unix.Rlimit
@@ -85,7 +86,7 @@ func (a *agent) spawn(p *control.Process) (int, error) {
 	done := make(chan result, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		pid, err := a.execute(p)
+		pid, err := a.execute(p, inside)
 		done <- result{pid, unix.Gettid(), err}
 		if a.root == "" {
 			select {} // the process is sent its death signal when the thread that forked it ends
@@ -108,7 +109,7 @@ func (a *agent) spawn(p *control.Process) (int, error) {
 }
 
 // execute forks the process from the calling thread.
-func (a *agent) execute(p *control.Process) (int, error) {
+func (a *agent) execute(p *control.Process, inside []uintptr) (int, error) {
 	sys := &syscall.SysProcAttr{Setsid: true}
 	if a.root == "" {
 		sys.Pdeathsig = syscall.SIGKILL
@@ -120,7 +121,7 @@ func (a *agent) execute(p *control.Process) (int, error) {
 		return 0, wrap("open /dev/null", err)
 	}
 	defer unix.Close(null)
-	files := append([]uintptr{uintptr(null)}, a.inside...)
+	files := append([]uintptr{uintptr(null)}, inside...)
 	pid, err := syscall.ForkExec(p.Argv[0], p.Argv, &syscall.ProcAttr{Dir: p.Dir, Env: p.Env, Files: files, Sys: sys})
 	if err != nil {
 		return 0, wrap("execute "+p.Argv[0], err)
@@ -173,14 +174,17 @@ func (a *agent) enter() error {
 	return install(a.setup.Filter)
 }
 
-// kept is the one capability that the agent has once the function runs: to signal its processes.
-const kept = 1 << unix.CAP_KILL
+// kept are the capabilities that the agent has once the function runs: to signal its processes, and to
+// start others beside them, in its root, as its user, with its limits and without capabilities.
+const kept = 1<<unix.CAP_KILL | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETPCAP |
+	1<<unix.CAP_SYS_CHROOT | 1<<unix.CAP_SYS_RESOURCE
 
 // surrender gives up the rest.
 func (a *agent) surrender() error {
-	if a.root == "" {
+	if a.root == "" || a.dropped {
 		return nil // on the host it has what its processes have
 	}
+	a.dropped = true
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	some := [2]unix.CapUserData{{Effective: kept, Permitted: kept}}
 	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&hdr)), uintptr(unsafe.Pointer(&some[0])), 0)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -21,29 +22,72 @@ type outlet struct {
 	buf []byte
 }
 
-// lay makes the process's output and descriptor 3.
-func (a *agent) lay() error {
+// outlets are all that there are.
+type outlets struct {
+	mu  sync.Mutex
+	all []*outlet
+}
+
+func (l *outlets) list() []*outlet {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.all)
+}
+
+// carry carries what the processes have written until now.
+func (l *outlets) carry() {
+	for _, o := range l.list() {
+		// Control does not wait for the goroutine that is parked in Read
+		_ = o.raw.Control(func(fd uintptr) { o.drain(int(fd)) }) // it fails once the pipe has ended
+	}
+}
+
+// drop forgets one whose pipe has ended.
+func (l *outlets) drop(o *outlet) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = slices.DeleteFunc(l.all, func(x *outlet) bool { return x == o })
+	_ = o.file.Close() // it was only read
+	close(o.done)
+}
+
+// await returns when every pipe has ended.
+func (l *outlets) await() {
+	for _, o := range l.list() {
+		<-o.done
+	}
+}
+
+// pipes makes what a process writes to, as the driver wants it carried: its descriptors 1 and 2.
+func (a *agent) pipes(wires byte, number int) ([]uintptr, error) {
 	null, err := unix.Open("/dev/null", unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return wrap("open /dev/null", err)
+		return nil, wrap("open /dev/null", err)
 	}
 	out, errs := null, null
-	if a.wires&tether.WireStdout != 0 {
-		if out, err = a.outlet(tether.Stdout); err != nil {
-			return err
+	if wires&tether.WireStdout != 0 {
+		if out, err = a.outlet(tether.Output(number, 0)); err != nil {
+			return nil, err
 		}
 	}
 	switch {
-	case a.wires&tether.WireJoined != 0:
+	case wires&tether.WireJoined != 0:
 		errs = out
-	case a.wires&tether.WireStderr != 0:
-		if errs, err = a.outlet(tether.Stderr); err != nil {
-			return err
+	case wires&tether.WireStderr != 0:
+		if errs, err = a.outlet(tether.Output(number, 1)); err != nil {
+			return nil, err
 		}
 	}
-	a.inside = []uintptr{uintptr(out), uintptr(errs)}
-	if a.wires&tether.WireChannel == 0 {
-		return nil
+	if out != null && errs != null {
+		unix.Close(null)
+	}
+	return []uintptr{uintptr(out), uintptr(errs)}, nil
+}
+
+// lay makes the process's output and descriptor 3.
+func (a *agent) lay() (err error) {
+	if a.inside, err = a.pipes(a.wires, 0); err != nil || a.wires&tether.WireChannel == 0 {
+		return err
 	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -66,21 +110,18 @@ func (a *agent) lay() error {
 // speak carries what the process says on its channel, always after what it has written before.
 func (a *agent) speak(s *tether.Stream) {
 	defer a.pumps.Done()
-	pump(after{a.out, s}, a.channel)
+	pump(after{&a.out, s}, a.channel)
 	_ = s.CloseWrite() // it fails with the tether
 }
 
 // after writes when what the outlets hold has been carried.
 type after struct {
-	out []*outlet
+	out *outlets
 	s   *tether.Stream
 }
 
 func (w after) Write(b []byte) (int, error) {
-	for _, o := range w.out {
-		// Control does not wait for the goroutine that is parked in Read; it fails once the pipe has ended
-		_ = o.raw.Control(func(fd uintptr) { o.drain(int(fd)) })
-	}
+	w.out.carry()
 	return w.s.Write(b)
 }
 
@@ -99,9 +140,11 @@ func (a *agent) outlet(id uint32) (int, error) {
 		return -1, wrap("hold a pipe for the output", err)
 	}
 	o := &outlet{file: f, raw: raw, to: a.t.Stream(id), done: make(chan struct{}), buf: make([]byte, 32<<10)}
-	a.out = append(a.out, o)
+	a.out.mu.Lock()
+	a.out.all = append(a.out.all, o)
+	a.out.mu.Unlock()
 	go func() {
-		defer close(o.done)
+		defer a.out.drop(o)
 		ended := false
 		for !ended && o.raw.Read(func(fd uintptr) bool {
 			ended = o.drain(int(fd))

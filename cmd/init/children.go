@@ -19,26 +19,81 @@ type children struct {
 	several bool // the end of process 0 is not the sandbox's
 }
 
-// bear starts a process under a number, says so, and watches it. What it says comes before the
-// process's end does.
-func (in *initProcess) bear(say control.Kind, body []byte, number uint64, p *control.Process, files []uintptr) error {
-	c := &in.children
+// bear has fork start a process under a number, and say tell of it. What that says comes before the
+// process's end does. reap is run beside from the first one on.
+func (c *children) bear(number uint64, fork func() (int, error), say func() error, reap func()) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	done := make(chan result)
-	in.nursery.jobs <- job{p, files, done}
-	r := <-done
-	if r.err != nil {
-		return r.err
+	pid, err := fork()
+	if err != nil {
+		return err
 	}
 	if c.numbers == nil {
 		c.numbers, c.pids = map[int]uint64{}, map[uint64]int{}
 		c.born = sync.NewCond(&c.mu)
-		go in.reap()
+		go reap()
 	}
-	c.numbers[r.pid], c.pids[number] = number, r.pid
+	c.numbers[pid], c.pids[number] = number, pid
 	c.born.Signal()
-	return in.tell(say, body, nil)
+	return say()
+}
+
+// beside says that processes are several; false if the number is a living one's.
+func (c *children) beside(number uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, taken := c.pids[number]
+	c.several = true
+	return !taken
+}
+
+// bury forgets a process that was waited for. Not every one is the driver's.
+func (c *children) bury(pid int) (number uint64, mine, several bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	number, mine = c.numbers[pid]
+	delete(c.numbers, pid)
+	if mine {
+		delete(c.pids, number)
+	}
+	return number, mine, c.several
+}
+
+// signal signals a process and its group; one that has ended needs none. No pid is used again before
+// it was reaped, which waits for the lock.
+func (c *children) signal(body []byte) error {
+	s, err := control.ParseSign(body)
+	if err != nil || s.Signal > 64 {
+		return wrap("read the signal", nil)
+	}
+	c.mu.Lock()
+	if pid := c.pids[s.Number]; pid > 1 {
+		err = unix.Kill(-pid, syscall.Signal(s.Signal))
+	}
+	c.mu.Unlock()
+	if err != nil && err != unix.ESRCH {
+		return wrap("signal a process", err)
+	}
+	return nil
+}
+
+// statusOf is how a process ended.
+func statusOf(ws syscall.WaitStatus) control.Status {
+	if ws.Signaled() {
+		return control.Status{Signal: uint64(ws.Signal())}
+	}
+	return control.Status{Code: uint64(ws.ExitStatus())}
+}
+
+// bear starts a process under a number, says so, and watches it.
+func (in *initProcess) bear(say control.Kind, body []byte, number uint64, p *control.Process, files []uintptr) error {
+	fork := func() (int, error) {
+		done := make(chan result)
+		in.nursery.jobs <- job{p, files, done}
+		r := <-done
+		return r.pid, r.err
+	}
+	return in.children.bear(number, fork, func() error { return in.tell(say, body, nil) }, in.reap)
 }
 
 // reap waits for every process. It ends the sandbox with the one that it was made for, unless others
@@ -71,24 +126,11 @@ func (c *children) await() {
 }
 
 func (in *initProcess) ended(pid int, ws syscall.WaitStatus) error {
-	c := &in.children
-	c.mu.Lock()
-	number, mine := c.numbers[pid]
-	delete(c.numbers, pid)
-	if mine {
-		delete(c.pids, number)
-	}
-	several := c.several
-	c.mu.Unlock()
+	number, mine, several := in.children.bury(pid)
 	if !mine {
 		return nil
 	}
-	s := control.Status{}
-	if ws.Signaled() {
-		s.Signal = uint64(ws.Signal())
-	} else {
-		s.Code = uint64(ws.ExitStatus())
-	}
+	s := statusOf(ws)
 	if several {
 		return in.tell(control.Ended, control.End{Number: number, Status: s}.Append(nil), nil)
 	}
@@ -113,11 +155,7 @@ func (in *initProcess) spawn(body []byte, fds []int) error {
 			return err
 		}
 	}
-	in.children.mu.Lock()
-	_, taken := in.children.pids[ch.Number]
-	in.children.several = true
-	in.children.mu.Unlock()
-	if taken {
+	if !in.children.beside(ch.Number) {
 		return wrap("the number of a process that lives", nil)
 	}
 	err = in.bear(control.Spawned, control.Failure{}.Append(nil), ch.Number, &ch.Process, files(fds[0], fds[1], nil))
@@ -130,21 +168,10 @@ func (in *initProcess) spawn(body []byte, fds []int) error {
 	return err
 }
 
-// signal signals a process and its group; one that has ended needs none. No pid is used again before
-// it was reaped, which waits for the lock.
+// signal signals a process.
 func (in *initProcess) signal(body []byte) error {
-	s, err := control.ParseSign(body)
-	if err != nil || s.Signal > 64 {
-		return wrap("read the signal", nil)
-	}
-	c := &in.children
-	c.mu.Lock()
-	if pid := c.pids[s.Number]; pid > 1 {
-		err = unix.Kill(-pid, syscall.Signal(s.Signal))
-	}
-	c.mu.Unlock()
-	if err != nil && err != unix.ESRCH {
-		return wrap("signal a process", err)
+	if err := in.children.signal(body); err != nil {
+		return err
 	}
 	return in.tell(control.Done, nil, nil)
 }

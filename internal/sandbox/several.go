@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path"
 	"sync"
 	"syscall"
 
@@ -74,14 +73,9 @@ func (i *instance) Begin(ctx context.Context) error {
 
 // Spawn implements Several.
 func (i *instance) Spawn(ctx context.Context, p Process) (int, error) {
-	if p.Dir == "" {
-		p.Dir = i.spec.Dir
-	}
-	if len(p.Argv) == 0 || !path.IsAbs(p.Argv[0]) || !path.IsAbs(p.Dir) {
-		return 0, errors.New("sandbox: the program and its working directory must be absolute paths")
-	}
-	if err := checkArguments(p.Argv, p.Env); err != nil {
-		return 0, fmt.Errorf("sandbox: %w", err)
+	p, err := p.Prepared(i.spec.Dir)
+	if err != nil {
+		return 0, err
 	}
 	i.control.Lock()
 	defer i.control.Unlock()

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 
 	"github.com/bastide-cloud/bastide/internal/sandbox/control"
@@ -17,6 +18,20 @@ func (s Spec) Prepared() (Spec, error) {
 		return s, &StartError{ID: s.ID, Stage: "check the specification", Err: err}
 	}
 	return s, nil
+}
+
+// Prepared is p with the working directory that others have, where it has none.
+func (p Process) Prepared(dir string) (Process, error) {
+	if p.Dir == "" {
+		p.Dir = dir
+	}
+	if len(p.Argv) == 0 || !path.IsAbs(p.Argv[0]) || !path.IsAbs(p.Dir) {
+		return p, errors.New("sandbox: the program and its working directory must be absolute paths")
+	}
+	if err := checkArguments(p.Argv, p.Env); err != nil {
+		return p, fmt.Errorf("sandbox: %w", err)
+	}
+	return p, nil
 }
 
 // Unconfined refuses what only a driver can give that looks at the host kernel's system calls. The

@@ -30,12 +30,7 @@ func TestContract(t *testing.T) {
 			{"late code", lateCode}, {"late program", lateProgram}, {"memory", memory}, {"processes", processes}, {"files", files}, {"tmp", tmp},
 			{"freeze", freeze}, {"kill", kill}, {"outliving", outliving}, {"nothing is left", nothingIsLeft},
 		} {
-			l.Run(c.name, func(t *testing.T) {
-				inner := *l
-				inner.T = t
-				c.test(&inner)
-				l.n = inner.n
-			})
+			l.sub(c.name, c.test)
 		}
 	})
 }

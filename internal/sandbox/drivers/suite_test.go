@@ -122,6 +122,16 @@ type lab struct {
 	n      int
 }
 
+// sub runs one part by itself.
+func (l *lab) sub(name string, test func(*lab)) {
+	l.Run(name, func(t *testing.T) {
+		inner := *l
+		inner.T = t
+		test(&inner)
+		l.n = inner.n
+	})
+}
+
 // isolates tells whether the driver keeps anything apart.
 func (l *lab) isolates() bool { return l.name != Process }
 

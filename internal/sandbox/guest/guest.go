@@ -6,11 +6,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/bastide-cloud/bastide/internal/sandbox"
 	"github.com/bastide-cloud/bastide/internal/sandbox/control"
@@ -120,6 +117,9 @@ func (g *Guest) opened(s *tether.Stream, p tether.Place) error {
 	if i == nil {
 		return tether.ErrBroken
 	}
+	if p.Door == tether.DialedDoor {
+		return i.reached(s, p)
+	}
 	d := i.door(p.Door)
 	at, ok := address(p.At)
 	from, known := address(p.From)
@@ -149,7 +149,7 @@ func (g *Guest) gram(p tether.Place, b []byte) error {
 
 func (g *Guest) output(id uint32, b []byte) {
 	if i := g.instance(); i != nil {
-		i.write(id, b)
+		i.take(id, b)
 	}
 }
 
@@ -195,8 +195,8 @@ func (i *instance) instruct(o Options) error {
 	if err := i.guest.t.Message(byte(control.Config), s.Append([]byte{i.carried()})); err != nil {
 		return err
 	}
-	if len(i.spec.Argv) == 0 {
-		return nil // the delivery says what to execute
+	if i.waits() {
+		return nil
 	}
 	return i.execute(i.spec.Argv, i.spec.Env, i.spec.Dir)
 }
@@ -206,18 +206,26 @@ func (i *instance) execute(argv, env []string, dir string) error {
 	return i.guest.t.Message(byte(control.Start), p.Append(nil))
 }
 
+// waits tells whether the start is not the process's: a delivery or Begin says when it is executed.
+func (i *instance) waits() bool { return len(i.spec.Argv) == 0 || i.spec.Held }
+
 // carried are the wires that the agent is to lay.
-func (i *instance) carried() (b byte) {
+func (i *instance) carried() byte {
+	b := carriedOutput(i.spec.Stdout, i.spec.Stderr)
 	if i.spec.Channel {
 		b |= tether.WireChannel
 	}
-	if i.spec.Stdout != nil {
+	return b
+}
+
+func carriedOutput(stdout, stderr io.Writer) (b byte) {
+	if stdout != nil {
 		b |= tether.WireStdout
 	}
-	if i.spec.Stderr != nil {
+	if stderr != nil {
 		b |= tether.WireStderr
 	}
-	if i.spec.Stdout != nil && i.spec.Stdout == i.spec.Stderr {
+	if stdout != nil && stdout == stderr {
 		b |= tether.WireJoined
 	}
 	return b
@@ -225,18 +233,8 @@ func (i *instance) carried() (b byte) {
 
 // wires makes the driver's ends of what is carried.
 func (i *instance) wires() error {
-	for n, w := range []io.Writer{i.spec.Stdout, i.spec.Stderr} {
-		f, ok := w.(*os.File)
-		if !ok {
-			i.writers[n] = w
-			continue
-		}
-		fd, err := duplicate(f) // its owner closes it after the start
-		if err != nil {
-			return err
-		}
-		again := os.NewFile(uintptr(fd), f.Name())
-		i.writers[n], i.files = again, append(i.files, again)
+	if err := i.write(0, i.spec.Stdout, i.spec.Stderr); err != nil {
+		return err
 	}
 	if err := i.hang(i.spec.Doors); err != nil {
 		return err
@@ -263,18 +261,6 @@ func (i *instance) hang(specs []sandbox.DoorSpec) error {
 		i.doors = append(i.doors, newDoor(len(i.doors), spec, at, i.guest.t))
 	}
 	return nil
-}
-
-// duplicate is another descriptor of what f has open. Fd would make it block.
-func duplicate(f *os.File) (fd int, err error) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	if cerr := raw.Control(func(from uintptr) { fd, err = unix.FcntlInt(from, unix.F_DUPFD_CLOEXEC, 3) }); cerr != nil {
-		return -1, cerr
-	}
-	return fd, err
 }
 
 // failure is a Failed message as an error.

@@ -1,10 +1,9 @@
 package guest
 
 import (
+	"context"
 	"errors"
-	"io"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 
@@ -25,16 +24,18 @@ type instance struct {
 	box     Box
 	limits  func(sandbox.Spec) []control.Limit
 	channel net.Conn
-	writers [2]io.Writer // of descriptors 1 and 2; nil: none
-	files   []*os.File   // those of them that are this instance's
+	outputs outputs
+	several several
 
 	started  chan struct{} // closed when the process runs, or cannot
 	startErr error         // read after started
 	ran      chan struct{} // closed when it has been executed
 	acks     chan struct{}
 
-	control   sync.Mutex // one Freeze, Thaw or Deliver at a time, and delivered
+	control   sync.Mutex // one Freeze, Thaw, Deliver, Begin, Spawn or Signal at a time, and the next three
 	delivered bool
+	frozen    bool
+	begun     bool // a held process
 
 	asked atomic.Bool // somebody wants the end
 
@@ -53,7 +54,7 @@ func newInstance(g *Guest, spec sandbox.Spec, box Box) *instance {
 	return &instance{
 		guest: g, spec: spec, box: box,
 		started: make(chan struct{}), ran: make(chan struct{}), acks: make(chan struct{}, 1),
-		done: make(chan struct{}), left: make(chan sandbox.Exit, 1),
+		done: make(chan struct{}), left: make(chan sandbox.Exit, 1), several: newSeveral(),
 		exit: sandbox.Exit{Code: -1, Signal: int(unix.SIGKILL)}, // unless the agent says otherwise
 	}
 }
@@ -69,7 +70,7 @@ func (i *instance) told(kind byte, body []byte) error {
 		i.box.Weigh(n)
 		return nil
 	case control.Kind(kind) == control.Ready:
-		if len(i.spec.Argv) == 0 {
+		if i.waits() {
 			i.settle(nil)
 		}
 		return nil
@@ -91,6 +92,12 @@ func (i *instance) told(kind byte, body []byte) error {
 		}
 	case control.Kind(kind) == control.Exited:
 		return i.exited(body)
+	case control.Kind(kind) == control.Spawned:
+		return i.several.answered(body)
+	case control.Kind(kind) == control.Ended:
+		return i.endedBeside(body)
+	case kind == tether.Dialed:
+		return i.unreached(body)
 	case control.Kind(kind) == control.Failed:
 		err := failure(i.spec.ID, body)
 		i.mu.Lock()
@@ -107,15 +114,24 @@ func (i *instance) exited(body []byte) error {
 	if err != nil {
 		return err
 	}
+	i.ended(s)
+	return nil
+}
+
+// ended notes how the process ended that all this was for.
+func (i *instance) ended(s control.Status) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.said = true
+	i.exit.Code, i.exit.Signal = status(s)
+}
+
+// status is as in sandbox.Exit.
+func status(s control.Status) (code, signal int) {
 	if s.Signal != 0 {
-		i.exit.Signal = int(s.Signal)
-	} else {
-		i.exit.Code, i.exit.Signal = int(s.Code), 0
+		return -1, int(s.Signal)
 	}
-	return nil
+	return int(s.Code), 0
 }
 
 // settle decides the start, the first time it is called.
@@ -127,17 +143,6 @@ func (i *instance) settle(err error) {
 	default:
 		i.startErr = err
 		close(i.started)
-	}
-}
-
-// write carries output. A writer that refuses is not asked again: its owner knows, and the processes
-// must not be held up.
-func (i *instance) write(id uint32, b []byte) {
-	n := id - tether.Stdout
-	if w := i.writers[n]; w != nil {
-		if _, err := w.Write(b); err != nil {
-			i.writers[n] = nil
-		}
 	}
 }
 
@@ -163,9 +168,7 @@ func (i *instance) follow() {
 	for _, d := range doors {
 		_ = d.Close() // its user may have
 	}
-	for _, f := range i.files {
-		i.leftErr = errors.Join(i.leftErr, f.Close())
-	}
+	i.leftErr = errors.Join(i.leftErr, i.outputs.close())
 	if i.channel != nil {
 		_ = i.channel.Close() // only this end is left
 	}
@@ -173,6 +176,7 @@ func (i *instance) follow() {
 	i.left <- exit
 	close(i.left)
 	close(i.done)
+	i.several.close()
 }
 
 // abandon ends what never became an instance.
@@ -180,11 +184,7 @@ func (i *instance) abandon() error {
 	i.box.Kill()
 	err := i.guest.Close()
 	<-i.guest.lost
-	err = errors.Join(err, i.box.End().Err)
-	for _, f := range i.files {
-		err = errors.Join(err, f.Close())
-	}
-	return err
+	return errors.Join(err, i.box.End().Err, i.outputs.close())
 }
 
 func (i *instance) door(n int) *door {
@@ -232,12 +232,12 @@ func (i *instance) MemoryPeak() (int64, error) {
 }
 
 // Freeze implements sandbox.Instance.
-func (i *instance) Freeze() error { return i.hold(i.box.Freeze, control.Stop) }
+func (i *instance) Freeze() error { return i.hold(i.box.Freeze, control.Stop, true) }
 
 // Thaw implements sandbox.Instance.
-func (i *instance) Thaw() error { return i.hold(i.box.Thaw, control.Continue) }
+func (i *instance) Thaw() error { return i.hold(i.box.Thaw, control.Continue, false) }
 
-func (i *instance) hold(box func() error, word control.Kind) error {
+func (i *instance) hold(box func() error, word control.Kind, still bool) error {
 	i.control.Lock()
 	defer i.control.Unlock()
 	select {
@@ -246,10 +246,13 @@ func (i *instance) hold(box func() error, word control.Kind) error {
 	default:
 	}
 	err := box()
-	if !errors.Is(err, errors.ErrUnsupported) {
-		return err
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = i.ask(word, nil)
 	}
-	return i.ask(word, nil)
+	if err == nil {
+		i.frozen = still
+	}
+	return err
 }
 
 // ask says something and waits for the agent's Done.
@@ -292,6 +295,11 @@ func (i *instance) Deliver(d sandbox.Delivery) error {
 	if err := i.ask(control.Deliver, v.Append(nil)); err != nil || len(d.Argv) == 0 {
 		return err
 	}
+	return i.run(context.Background(), spec)
+}
+
+// run has the process executed that was waited with.
+func (i *instance) run(ctx context.Context, spec sandbox.Spec) error {
 	if err := i.execute(spec.Argv, spec.Env, spec.Dir); err != nil {
 		return errors.Join(errEnded, err)
 	}
@@ -302,6 +310,8 @@ func (i *instance) Deliver(d sandbox.Delivery) error {
 		i.mu.Lock()
 		defer i.mu.Unlock()
 		return errors.Join(errEnded, i.exit.Err)
+	case <-ctx.Done():
+		return errors.Join(&sandbox.StartError{ID: spec.ID, Stage: "wait for the process", Err: ctx.Err()}, i.Kill())
 	}
 }
 

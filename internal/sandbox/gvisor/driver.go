@@ -281,9 +281,6 @@ func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (sandbox.Instance
 	if err := spec.Unconfined(d.Name()); err != nil {
 		return nil, err
 	}
-	if spec.Held {
-		return nil, &sandbox.StartError{ID: spec.ID, Stage: "hold the process for others, which the driver gvisor cannot", Err: errors.ErrUnsupported}
-	}
 	if err := d.admit(spec.ID); err != nil {
 		return nil, &sandbox.StartError{ID: spec.ID, Stage: "admit", Err: err}
 	}

@@ -90,7 +90,7 @@ func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (sandbox.Instance
 	if err := spec.Unconfined(d.Name()); err != nil {
 		return nil, err
 	}
-	if spec.Late || spec.Held || spec.Root.Tree != "" {
+	if spec.Late || spec.Root.Tree != "" {
 		return nil, &sandbox.StartError{ID: spec.ID, Stage: "start without isolation what takes a root of its own", Err: errors.ErrUnsupported}
 	}
 	if err := d.admit(spec.ID); err != nil {
@@ -110,7 +110,7 @@ func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (sandbox.Instance
 	if err != nil {
 		return nil, err
 	}
-	return &instance{Instance: inst, doors: b.held()}, nil
+	return &instance{Instance: inst, Several: inst.(sandbox.Several), Dialer: inst.(sandbox.Dialer), box: b}, nil
 }
 
 // limits are the process's resource limits. The number of processes is counted for the whole user here,
@@ -190,13 +190,22 @@ func (d *Driver) Close() error {
 	return errors.Join(err, os.Remove(d.agent))
 }
 
-// instance is a guest whose doors are on this side.
+// instance is a guest whose doors are on this side, and whose paths and addresses are the host's.
 type instance struct {
 	sandbox.Instance
-	doors map[string]sandbox.Door
+	sandbox.Several
+	sandbox.Dialer
+	box *box
 }
 
 // Doors implements sandbox.Instance.
-func (i *instance) Doors() map[string]sandbox.Door { return i.doors }
+func (i *instance) Doors() map[string]sandbox.Door { return i.box.held() }
 
+// Spawn implements sandbox.Several.
+func (i *instance) Spawn(ctx context.Context, p sandbox.Process) (int, error) {
+	p.Argv, p.Env, p.Dir = i.box.moves(p.Argv, p.Env, p.Dir)
+	return i.Several.Spawn(ctx, p)
+}
+
+var _ sandbox.Several = (*instance)(nil)
 var _ sandbox.Driver = (*Driver)(nil)

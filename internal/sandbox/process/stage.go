@@ -190,25 +190,28 @@ func replaceAddress(s, from, to string) string {
 
 // translated is spec in the host's paths and addresses.
 func (b *box) translated(spec sandbox.Spec) sandbox.Spec {
-	argv := make([]string, len(spec.Argv))
-	for i, a := range spec.Argv {
-		argv[i] = b.moved(a)
+	spec.Argv, spec.Env, spec.Dir = b.moves(spec.Argv, spec.Env, spec.Dir)
+	return spec
+}
+
+// moves changes what a process starts with.
+func (b *box) moves(argv, environ []string, dir string) (args, env []string, in string) {
+	for _, a := range argv {
+		args = append(args, b.moved(a))
 	}
 	tmp := false
-	env := make([]string, len(spec.Env))
-	for i, e := range spec.Env {
+	for _, e := range environ {
 		name, value, _ := strings.Cut(e, "=")
 		tmp = tmp || name == "TMPDIR"
-		env[i] = name + "=" + b.moved(value)
+		env = append(env, name+"="+b.moved(value))
 	}
 	if !tmp {
 		env = append(env, "TMPDIR="+b.path("/tmp"))
 	}
-	spec.Argv, spec.Env = argv, env
-	if spec.Dir = b.moved(spec.Dir); spec.Dir == "/" {
-		spec.Dir = b.dir
+	if in = b.moved(dir); in == "/" {
+		in = b.dir
 	}
-	return spec
+	return args, env, in
 }
 
 // door is a door on the host's loopback.

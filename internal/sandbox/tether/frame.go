@@ -70,9 +70,18 @@ const (
 	WireJoined // descriptor 2 is the same as 1
 )
 
-// Usage is the message, beside those of package control, by which an agent tells how many bytes of /tmp
-// are in use.
-const Usage = 200
+// Messages beside those of package control.
+const (
+	// Usage is how many bytes of /tmp are in use, and, from the driver, the question.
+	Usage = 200
+	// Dial asks for a connection to a TCP port of the sandbox's 127.0.0.1. The agent opens it as one at the
+	// door Dialed, whose At is the Tag of the question, or sends the message Dialed.
+	Dial   = 201
+	Dialed = 202
+)
+
+// DialedDoor is the number of the door of connections that the driver has asked for.
+const DialedDoor = 1<<16 - 1
 
 // AppendUsage adds the body of a Usage message.
 func AppendUsage(b []byte, n uint64) []byte {
@@ -91,4 +100,45 @@ func ParseUsage(b []byte) (n uint64, err error) {
 		n = n<<8 | uint64(c)
 	}
 	return n, nil
+}
+
+// Call is the body of a Dial message, or of a Dialed one: what was asked for could not be had.
+type Call struct {
+	Tag   uint32 // says which question an answer is to
+	Value uint32 // a port; or the error's number
+}
+
+// Append adds the wire form of c.
+func (c Call) Append(b []byte) []byte {
+	return appendNumber(appendNumber(b, c.Tag), c.Value)
+}
+
+// ParseCall reads it.
+func ParseCall(b []byte) (c Call, err error) {
+	if len(b) != 8 {
+		return c, ErrBroken
+	}
+	return Call{number(b[:4]), number(b[4:])}, nil
+}
+
+// TagText is a tag as Place.At has it.
+func TagText(tag uint32) string { return string(appendNumber(nil, tag)) }
+
+// ParseTag reads it.
+func ParseTag(at string) (uint32, error) {
+	if len(at) != 4 {
+		return 0, ErrBroken
+	}
+	return number([]byte(at)), nil
+}
+
+func appendNumber(b []byte, n uint32) []byte {
+	return append(b, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+}
+
+func number(b []byte) (n uint32) {
+	for _, c := range b {
+		n = n<<8 | uint32(c)
+	}
+	return n
 }

@@ -22,13 +22,22 @@ import (
 	"sync"
 )
 
-// Streams that exist from the start.
+// Streams that exist from the start: those of the process that all is for, and the output of others.
 const (
 	Channel = 1 // the process's descriptor 3
 	Stdout  = 2
 	Stderr  = 3
-	First   = 16 // of the connections
+	First   = 128 // of the connections
+
+	// MaxProcesses is how many processes there may be beside the first.
+	MaxProcesses = 32
 )
+
+// Output is the stream of what a process writes: n is 0 for its descriptor 1 and 1 for 2. The first
+// process has number 0, the others 1 to MaxProcesses.
+func Output(number, n int) uint32 { return uint32(Stdout + 2*number + n) }
+
+func isOutput(id uint32) bool { return id >= Stdout && id < Output(MaxProcesses+1, 0) }
 
 // Limits.
 const (
@@ -65,8 +74,8 @@ type Handlers struct {
 	Opened   func(*Stream, Place) error
 	Datagram func(Place, []byte) error // the bytes are only lent
 	// Output takes what the process has written, in order with all else: what was written before an
-	// answer on Channel is taken before the answer is. The bytes are only lent. Without it, Stdout and
-	// Stderr are streams like the others.
+	// answer on Channel is taken before the answer is. The bytes are only lent. Without it, what is
+	// written arrives on streams like the others.
 	Output func(id uint32, b []byte)
 }
 
@@ -94,18 +103,27 @@ type Tether struct {
 
 // New makes an end of rw; Run makes it work.
 func New(rw io.ReadWriteCloser, on Handlers) *Tether {
-	t := &Tether{rw: rw, on: on, streams: map[uint32]*Stream{}, next: First}
-	for _, id := range []uint32{Channel, Stdout, Stderr} {
-		t.streams[id] = newStream(t, id)
-	}
-	return t
+	return &Tether{rw: rw, on: on, streams: map[uint32]*Stream{}, next: First}
 }
 
-// Stream is one of those that exist from the start.
+// Stream is one of those that exist from the start; nil for any other number.
 func (t *Tether) Stream(id uint32) *Stream {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.streams[id]
+	return t.stream(id)
+}
+
+// stream finds one; those that exist from the start are made when they are first looked for. mu is held.
+func (t *Tether) stream(id uint32) *Stream {
+	s := t.streams[id]
+	if s == nil && (id == Channel || isOutput(id)) {
+		s = newStream(t, id)
+		t.streams[id] = s
+		if t.ended != nil {
+			s.end(errGone)
+		}
+	}
+	return s
 }
 
 // Open begins a connection. Only the agent does.
@@ -224,7 +242,7 @@ func (t *Tether) take(k kind, id uint32, body []byte) error {
 		return t.accept(id, body)
 	}
 	t.mu.Lock()
-	s := t.streams[id]
+	s := t.stream(id)
 	gone := s == nil && id >= First && id < t.next
 	t.mu.Unlock()
 	if s == nil {
@@ -233,7 +251,7 @@ func (t *Tether) take(k kind, id uint32, body []byte) error {
 		}
 		return ErrBroken
 	}
-	if k == kindData && (id == Stdout || id == Stderr) && t.on.Output != nil {
+	if k == kindData && isOutput(id) && t.on.Output != nil {
 		t.on.Output(id, body)
 		return s.grant(len(body))
 	}
