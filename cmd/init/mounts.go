@@ -123,11 +123,11 @@ func (b *builder) layers(ms []control.Mount, target string) error {
 	defer unix.Close(fs)
 	// an overlay names its lower directories by path and wants them mounted, so they need places for a
 	// moment
-	scratch, err := newFS("tmpfs", plain, "mode", "0755", "size", "64k")
+	scratch, err := places(len(ms))
 	if err != nil {
 		return err
 	}
-	if err := b.put(scratch, "/opt"); err != nil {
+	if err := b.put(scratch, target); err != nil {
 		return err
 	}
 	lower, held, err := b.lowers(ms, target)
@@ -150,6 +150,25 @@ func (b *builder) layers(ms []control.Mount, target string) error {
 		return wrap("mount the overlay of the layers", err)
 	}
 	return b.swap(merged, target)
+}
+
+// places is a file system with n folders. It is sealed before it is attached, since a program that waits
+// for its code has the init's user, and could write there.
+func places(n int) (int, error) {
+	scratch, err := newFS("tmpfs", plain, "mode", "0755", "size", "64k")
+	if err != nil {
+		return -1, err
+	}
+	for i := range n {
+		if err := unix.Mkdirat(scratch, strconv.Itoa(i), 0o755); err != nil {
+			return -1, wrap("make a layer's place", err)
+		}
+	}
+	seal := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+	if err := unix.MountSetattr(scratch, "", unix.AT_EMPTY_PATH, &seal); err != nil {
+		return -1, wrap("seal the layers' places", err)
+	}
+	return scratch, nil
 }
 
 // lowers mounts each layer below target and returns the overlay's list of them, which names them by

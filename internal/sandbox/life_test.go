@@ -168,11 +168,15 @@ func TestDoors(t *testing.T) {
 	s := l.spec("channel")
 	s.Channel = true
 	i := l.start(s)
+	b, read := make([]byte, 10), make(chan error, 1)
+	go func() { // waits already when the process answers and ends, with which the channel closes
+		_, err := io.ReadFull(i.Channel(), b)
+		read <- err
+	}()
 	if _, err := i.Channel().Write([]byte("hello")); err != nil {
 		t.Fatal(err)
 	}
-	b := make([]byte, 10)
-	if _, err := io.ReadFull(i.Channel(), b); err != nil || string(b) != "echo hello" {
+	if err := <-read; err != nil || string(b) != "echo hello" {
 		t.Errorf("the channel says %q, %v", b, err)
 	}
 	<-i.Wait()

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/url"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -146,7 +147,33 @@ func zipOf(t *testing.T, files map[string]string) []byte {
 	return out.Bytes()
 }
 
-// TestFunctionPackages: packages that swell, climb or lie are refused.
+// linkOf is an archive of a link and a file through it.
+func linkOf(t *testing.T, target string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	z := zip.NewWriter(&out)
+	h := &zip.FileHeader{Name: "out", Method: zip.Store}
+	h.SetMode(os.ModeSymlink | 0o777)
+	for _, e := range []struct {
+		h    *zip.FileHeader
+		body string
+	}{{h, target}, {&zip.FileHeader{Name: "out/climbed"}, "x"}} {
+		w, err := z.CreateHeader(e.h)
+		if err == nil {
+			_, err = w.Write([]byte(e.body))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// TestFunctionPackages: packages and layers that swell, climb or lie are refused. Package pack has the
+// kinds; here they come by the API.
 func TestFunctionPackages(t *testing.T) {
 	g := newStage(t)
 	role := g.role("probe", `{"Service":"lambda.amazonaws.com"}`, "", "")
@@ -158,6 +185,8 @@ func TestFunctionPackages(t *testing.T) {
 		"an absolute path":   zipOf(t, map[string]string{"/etc/climbed": "x"}),
 		"no archive":         []byte("PK\x03\x04 and nothing more"),
 		"a cut archive":      bomb[:len(bomb)/2],
+		"a link and through": linkOf(t, "../../../../../../tmp"),
+		"an absolute link":   linkOf(t, "/tmp"),
 	} {
 		_, err := fns.CreateFunction(t.Context(), &lambda.CreateFunctionInput{FunctionName: aws.String("bad"), Role: &role, Handler: aws.String("app.handler"),
 			Runtime: lambdatypes.RuntimeProvidedal2023, Code: &lambdatypes.FunctionCode{ZipFile: code}})
@@ -166,6 +195,14 @@ func TestFunctionPackages(t *testing.T) {
 			continue
 		}
 		g.refused(err, "InvalidParameterValueException", "")
+		if _, err := fns.PublishLayerVersion(t.Context(), &lambda.PublishLayerVersionInput{LayerName: aws.String("bad"), Content: &lambdatypes.LayerVersionContentInput{ZipFile: code}}); err == nil {
+			t.Errorf("%s was taken as a layer", name)
+		} else {
+			g.refused(err, "InvalidParameterValueException", "")
+		}
+	}
+	if _, err := os.Stat("/tmp/climbed"); err == nil {
+		t.Error("something was written outside")
 	}
 	g.s.Alive(t)
 }

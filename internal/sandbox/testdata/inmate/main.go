@@ -40,8 +40,10 @@ func act(name string, args []string) (string, bool) {
 	if f, ok := acts[name]; ok {
 		return f(args), true
 	}
-	if f, ok := escapeActs[name]; ok {
-		return f(args), true
+	for _, table := range []map[string]func([]string) string{escapeActs, raceActs} {
+		if f, ok := table[name]; ok {
+			return f(args), true
+		}
 	}
 	for _, table := range []map[string]func() error{calls, escapeCalls} {
 		if f, ok := table[name]; ok {

@@ -109,7 +109,7 @@ func read(r io.ReaderAt, size int64, lim Limits) (*archive, error) {
 	if a.Files == 0 {
 		return nil, refuse("the archive is empty")
 	}
-	return a, nil
+	return a, apart(a.entries)
 }
 
 // signature begins each entry of an archive's directory (APPNOTE.TXT 4.3.12).

@@ -80,9 +80,10 @@ func TestUnpackKeepsWhatCounts(t *testing.T) {
 	}
 }
 
-func TestRefused(t *testing.T) {
+// climbing are archives that reach for what is not theirs, by name or link.
+func climbing() map[string][]item {
 	link := fs.ModeSymlink | 0o777
-	for name, items := range map[string][]item{
+	return map[string][]item{
 		"climbs":                       {{"../x", "1", 0}},
 		"climbs inside":                {{"a/../../x", "1", 0}},
 		"climbs and comes back":        {{"a/../x", "1", 0}},
@@ -90,6 +91,11 @@ func TestRefused(t *testing.T) {
 		"backslash":                    {{`a\b`, "1", 0}},
 		"zero byte":                    {{"a\x00b", "1", 0}},
 		"twice":                        {{"a", "1", 0}, {"./a", "2", 0}},
+		"twice as a folder":            {{"a", "1", 0}, {"a/", "", fs.ModeDir | 0o755}},
+		"through a link, by its name":  {{"a", "..", link}, {"a/escaped", "2", 0}},
+		"a drive":                      {{`C:\windows\x`, "1", 0}},
+		"link to a process":            {{"a", "/proc/self/root/etc/passwd", link}},
+		"link in a circle and out":     {{"a", "b/..", link}, {"b", "../..", link}, {"f", "1", 0}},
 		"file below a file":            {{"a", "1", 0}, {"a/b", "2", 0}},
 		"folder and file":              {{"a/b", "1", 0}, {"a", "2", 0}},
 		"file below a link":            {{"a", "b", link}, {"a/x", "2", 0}, {"b/y", "3", 0}},
@@ -105,7 +111,11 @@ func TestRefused(t *testing.T) {
 		"long name":                    {{strings.Repeat("a", 256), "1", 0}},
 		"more folders than allowed":    {{strings.Repeat("a/", 40) + "x", "1", 0}, {strings.Repeat("b/", 40) + "x", "1", 0}, {strings.Repeat("c/", 40) + "x", "1", 0}},
 		"a file is above all together": {{"a", strings.Repeat("a", 1<<20), 0}, {"b", "1", 0}},
-	} {
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for name, items := range climbing() {
 		t.Run(name, func(t *testing.T) {
 			z := archiveOf(t, items...)
 			outside := t.TempDir()
