@@ -233,6 +233,7 @@ func (a *agent) reap() {
 
 func (a *agent) finish(s control.Status) {
 	a.out.await()
+	a.sweep()
 	carried := make(chan struct{})
 	go func() {
 		a.pumps.Wait()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +16,9 @@ type door struct {
 	number int
 	raw    syscall.RawConn
 	file   *os.File
+
+	datagram bool
+	mu       sync.Mutex // held while a connection is admitted
 }
 
 // openDoors opens further doors, which are numbered in order.
@@ -32,7 +36,7 @@ func (a *agent) openDoors(doors []control.Door) error {
 		if err != nil {
 			return wrap("hold a door", err)
 		}
-		d := &door{number: len(a.doors), raw: raw, file: f}
+		d := &door{number: len(a.doors), raw: raw, file: f, datagram: doors[n].Datagram}
 		a.doors = append(a.doors, d)
 		if doors[n].Datagram {
 			go a.receive(d)
@@ -45,20 +49,35 @@ func (a *agent) openDoors(doors []control.Door) error {
 
 // accept carries each connection at a door.
 func (a *agent) accept(d *door) {
-	for {
-		fd, from, err := -1, unix.Sockaddr(nil), error(nil)
-		rerr := d.raw.Read(func(l uintptr) bool {
-			fd, from, err = unix.Accept4(int(l), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-			return err != unix.EAGAIN
-		})
-		if rerr != nil {
-			return
-		}
-		if err != nil {
-			continue // who connected has gone, or there are too many: it is refused
+	for d.raw.Read(func(l uintptr) bool { return a.admit(d, int(l)) }) == nil {
+	}
+}
+
+// admit takes what waits at a door, and tells whether something did.
+func (a *agent) admit(d *door, listener int) bool {
+	d.mu.Lock() // who has admitted has said so to the pumps
+	defer d.mu.Unlock()
+	for some := false; ; some = true {
+		fd, from, err := unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		switch {
+		case err == unix.EAGAIN:
+			return some
+		case err == unix.EINTR || err == unix.ECONNABORTED:
+			continue // who connected has gone
+		case err != nil:
+			return true // there are too many: it is refused
 		}
 		at, _ := unix.Getsockname(fd) // an address that cannot be told is empty
 		a.carry(os.NewFile(uintptr(fd), "connection"), tether.Place{Door: d.number, At: wireAddress(at), From: wireAddress(from)})
+	}
+}
+
+// sweep takes what processes that have ended had connected before.
+func (a *agent) sweep() {
+	for _, d := range a.doors {
+		if !d.datagram {
+			_ = d.raw.Control(func(l uintptr) { a.admit(d, int(l)) }) // it is open until the agent ends
+		}
 	}
 }
 

@@ -82,7 +82,7 @@ func (i *instance) wires() (theirs []int, files []int, err error) {
 		if err != nil {
 			return theirs, nil, err
 		}
-		i.channel, theirs = c, append(theirs, fd)
+		i.channel, theirs = &lasting{UnixConn: c}, append(theirs, fd)
 	}
 	out, err := i.output.open(i.spec.Stdout, i.driver.null)
 	if err != nil {

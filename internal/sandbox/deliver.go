@@ -72,10 +72,20 @@ func (i *instance) Deliver(d Delivery) error {
 	if err := i.acknowledged(); err != nil {
 		return err
 	}
+	return i.running()
+}
+
+// running waits until the process has been executed. One that has ended since has been, too.
+func (i *instance) running() error {
 	select {
 	case <-i.ran:
 		return nil
 	case <-i.done:
+	}
+	select {
+	case <-i.ran:
+		return nil
+	default:
 		return i.ending()
 	}
 }
@@ -198,6 +208,11 @@ func (i *instance) acknowledged() error {
 	case <-i.acks:
 		return nil
 	case <-i.done:
+	}
+	select {
+	case <-i.acks: // before it ended
+		return nil
+	default:
 		return i.ending()
 	}
 }

@@ -20,9 +20,11 @@ type Driver interface {
 
 // Instance is one running sandbox. It is safe for concurrent use.
 type Instance interface {
-	// Doors are the sockets of Spec.Doors by name, open until the instance ends.
+	// Doors are the sockets of Spec.Doors by name, open until the instance ends. Connections that were
+	// made before that can be accepted after it.
 	Doors() map[string]Door
-	// Channel is Bastide's end of the process's descriptor 3; nil unless Spec.Channel.
+	// Channel is Bastide's end of the process's descriptor 3; nil unless Spec.Channel. What was said on it
+	// before the instance ended can be read after it.
 	Channel() net.Conn
 	// Freeze holds every process; it returns when they stand still. Thaw lets them go on.
 	Freeze() error

@@ -29,7 +29,7 @@ type instance struct {
 	pidFD   int // closed by cleanUp, under mu
 	group   *cgroup.Group
 	session *session
-	channel net.Conn
+	channel *lasting // nil: none
 	output  output
 	mounts  []int // descriptors until they are sent
 	held    []int // the process's, while it is not executed
@@ -73,7 +73,12 @@ func (i *instance) Doors() map[string]Door {
 }
 
 // Channel implements Instance.
-func (i *instance) Channel() net.Conn { return i.channel }
+func (i *instance) Channel() net.Conn {
+	if i.channel == nil {
+		return nil // not an interface that holds none
+	}
+	return i.channel
+}
 
 // Wait implements Instance.
 func (i *instance) Wait() <-chan Exit { return i.exit }
@@ -243,14 +248,14 @@ func (i *instance) cleanUp() error {
 	if i.session != nil {
 		errs = append(errs, i.session.conn.Close())
 	}
+	errs = append(errs, closeAll(i.mounts), closeAll(i.held)) // before the channel, of which they may be the other end
+	i.mounts, i.held = nil, nil
 	for _, d := range i.doors {
 		errs = append(errs, d.close())
 	}
 	if i.channel != nil {
-		errs = append(errs, ignoreClosed(i.channel.Close()))
+		errs = append(errs, i.channel.end())
 	}
-	errs = append(errs, closeAll(i.mounts), closeAll(i.held))
-	i.mounts, i.held = nil, nil
 	i.driver.dismiss(i)
 	return errors.Join(errs...)
 }
@@ -277,7 +282,7 @@ func (i *instance) openDoors(specs []DoorSpec, fds []int) error {
 		if specs[k].Network == "udp" {
 			d.Packet, err = net.FilePacketConn(f)
 		} else {
-			d.Listener, err = net.FileListener(f)
+			d.Listener, err = arrivals(f)
 		}
 		if err := errors.Join(err, f.Close()); err != nil {
 			return errors.Join(err, closeAll(fds[k+1:]))
@@ -287,12 +292,23 @@ func (i *instance) openDoors(specs []DoorSpec, fds []int) error {
 	return nil
 }
 
+func arrivals(f *os.File) (net.Listener, error) {
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, err
+	}
+	return &Arrivals{TCPListener: l.(*net.TCPListener)}, nil
+}
+
 func (d Door) close() error {
 	if d.Watch != nil {
 		return ignoreClosed(d.Watch.Close())
 	}
 	if d.Packet != nil {
 		return ignoreClosed(d.Packet.Close())
+	}
+	if a, ok := d.Listener.(*Arrivals); ok {
+		return a.End()
 	}
 	return ignoreClosed(d.Listener.Close())
 }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -206,7 +205,7 @@ func TestHeld(t *testing.T) {
 	s.Argv, s.Late, s.Store, s.Channel, s.Stdout = nil, true, dir, true, &out
 	s.Doors = []DoorSpec{{Name: "runtime", Network: "tcp", Address: "127.0.0.1:9001"}}
 	i := l.start(s)
-	if _, ok := i.Doors()["runtime"].Listener.(*net.TCPListener); !ok {
+	if _, ok := i.Doors()["runtime"].Listener.(*Arrivals); !ok {
 		t.Fatal("no door")
 	}
 	code := filepath.Join(dir, "code")

@@ -65,7 +65,7 @@ func (i *instance) Begin(ctx context.Context) error {
 	case <-i.ran:
 		return nil
 	case <-i.done:
-		return i.ending()
+		return i.running()
 	case <-ctx.Done():
 		return errors.Join(&StartError{ID: i.spec.ID, Stage: "wait for the process", Err: ctx.Err()}, i.Kill())
 	}
@@ -107,7 +107,7 @@ func (i *instance) Spawn(ctx context.Context, p Process) (int, error) {
 		}
 		return i.count, nil
 	case <-i.done:
-		return 0, errEnded
+		return 0, i.ending()
 	case <-ctx.Done():
 		return 0, errors.Join(&StartError{ID: i.spec.ID, Stage: "wait for a process", Err: ctx.Err()}, i.Kill())
 	}

@@ -58,7 +58,17 @@ func Serve(l net.Listener, h http.Handler) {
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
+	var open sync.WaitGroup
+	server.ConnState = func(_ net.Conn, s http.ConnState) {
+		switch s {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			open.Done()
+		}
+	}
 	_ = server.Serve(Bound(l)) // ends with the listener
+	open.Wait()
 }
 
 // Bound is a listener that takes no more connections at a time than an environment has use for.

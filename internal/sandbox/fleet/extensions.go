@@ -199,7 +199,7 @@ func (x *extensions) watch() {
 			x.how = e
 			close(x.gone)
 			x.i.output.Flush()
-			_ = x.i.worker.Close() // lets a waiting Invoke go
+			x.i.worker.Ended() // lets a waiting Invoke go
 		case e.Number <= len(x.names):
 			x.set.Exited(x.names[e.Number-1], exitWords(e))
 			if left--; left == 0 {

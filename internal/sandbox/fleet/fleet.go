@@ -97,7 +97,7 @@ func (f *Fleet) take(fn *Function, of string) (*instance, *group, error) {
 		if i == nil || err != nil {
 			return nil, p.group, err
 		}
-		if i.wake() && f.fresh(i, fn) {
+		if i.wake() && f.fresh(i, fn) && i.listens() {
 			return i, p.group, nil
 		}
 		f.done(p.group)

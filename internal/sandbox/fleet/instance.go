@@ -54,6 +54,7 @@ type instance struct {
 	peak     int64         // of memory, as read at peakAt; only the running invocation touches them
 	peakAt   time.Time
 	ended    chan struct{} // closed when nothing is left; exit is set then
+	served   chan struct{} // closed when every request to the runtime's door has been answered
 	exit     sandbox.Exit
 
 	mu     sync.Mutex
@@ -88,7 +89,7 @@ func (f *Fleet) start(ctx context.Context, g *group, fn *Function) (*instance, e
 	if err != nil {
 		return nil, fmt.Errorf("fleet: credentials of %s: %w", fn.Role, err)
 	}
-	i := &instance{fleet: f, group: g, fn: fn, expires: creds.Expires, ended: make(chan struct{}), connections: make(chan struct{}, maxConnections)}
+	i := &instance{fleet: f, group: g, fn: fn, expires: creds.Expires, ended: make(chan struct{}), served: make(chan struct{}), connections: make(chan struct{}, maxConnections)}
 	id := f.deps.IDs.Lower(12)
 	stream := f.deps.Clock.Now().UTC().Format("2006/01/02/") + "[" + fn.Version + "]" + f.streamID()
 	i.report = report{&journal{sink: f.deps.Logs, clock: f.deps.Clock, stream: Stream{fn.Account, fn.Region, fn.LogGroup, stream, fn.ARN, fn.Role}}, fn, nil}
@@ -224,7 +225,10 @@ func (i *instance) serve(rt *runtimes.Runtime) {
 	if !rt.Channel() {
 		i.worker = runtimeapi.NewHTTP()
 	}
-	go extension.Serve(doors[doorRuntime].Listener, i.ext)
+	go func() {
+		defer close(i.served)
+		extension.Serve(doors[doorRuntime].Listener, i.ext)
+	}()
 	go deps.Serve(*i.fn, counted{doors[doorAPI].Listener, &i.stats.connections})
 	go deps.Serve(*i.fn, tls.NewListener(counted{doors[doorTLS].Listener, &i.stats.connections}, deps.CA.ServerConfig()))
 	i.lead(doors)
@@ -236,8 +240,10 @@ func (i *instance) follow() {
 	i.exit = <-i.wait
 	i.output.Flush()
 	_ = i.output.Close() // it was only read
-	_ = i.worker.Close() // lets a waiting Invoke go
-	i.ext.close()
+	i.worker.Ended()
+	i.ext.close() // lets the requests of extensions go
+	<-i.served    // what the runtime said last
+	_ = i.worker.Close()
 	i.report.journal.flush()
 	close(i.ended)
 	i.fleet.gone(i)
@@ -331,6 +337,18 @@ func (i *instance) wake() bool {
 	default:
 		return !i.closed && !i.ext.spoiled()
 	}
+}
+
+// listens waits until a custom runtime asks for its next event; false if it has ended after the last
+// one instead, which is no fault of the next, or does not ask within the time that an event has.
+func (i *instance) listens() bool {
+	h, ok := i.worker.(*runtimeapi.HTTP)
+	if !ok {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), i.fn.Timeout)
+	defer cancel()
+	return h.Listens(ctx)
 }
 
 // close ends the instance, which nobody needs any more, and returns when nothing is left of it.

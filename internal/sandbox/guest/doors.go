@@ -75,6 +75,17 @@ func (d *door) Close() error {
 	return nil
 }
 
+// end ends the door; what waits at it can be taken still.
+func (d *door) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	select {
+	case <-d.ended:
+	default:
+		close(d.ended)
+	}
+}
+
 // arrive queues a connection; one too many is turned away, as a full backlog does.
 func (d *door) arrive(c net.Conn) {
 	d.mu.Lock()
@@ -103,6 +114,11 @@ func (l listener) Accept() (net.Conn, error) {
 	case c := <-l.conns:
 		return c, nil
 	case <-l.ended:
+	}
+	select {
+	case c := <-l.conns: // that came before the end
+		return c, nil
+	default:
 		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.at, Err: net.ErrClosed}
 	}
 }

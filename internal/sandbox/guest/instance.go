@@ -166,12 +166,9 @@ func (i *instance) follow() {
 	exit.Peak = end.Peak
 	i.leftErr = end.Err
 	for _, d := range doors {
-		_ = d.Close() // its user may have
+		d.end()
 	}
 	i.leftErr = errors.Join(i.leftErr, i.outputs.close())
-	if i.channel != nil {
-		_ = i.channel.Close() // only this end is left
-	}
 	exit.Err = errors.Join(exit.Err, i.leftErr)
 	i.left <- exit
 	close(i.left)
@@ -264,6 +261,11 @@ func (i *instance) ask(word control.Kind, body []byte) error {
 	case <-i.acks:
 		return nil
 	case <-i.done:
+	}
+	select {
+	case <-i.acks: // before it ended
+		return nil
+	default:
 		return errors.Join(errEnded, i.leftErr)
 	}
 }
@@ -307,6 +309,11 @@ func (i *instance) run(ctx context.Context, spec sandbox.Spec) error {
 	case <-i.ran:
 		return nil
 	case <-i.done:
+	}
+	select {
+	case <-i.ran: // it has been executed, and has ended since
+		return nil
+	default:
 		i.mu.Lock()
 		defer i.mu.Unlock()
 		return errors.Join(errEnded, i.exit.Err)

@@ -241,7 +241,7 @@ func (b *box) openDoors(specs []sandbox.DoorSpec) error {
 			if err != nil {
 				return err
 			}
-			d.door.Listener, d.is = l, l.Addr().String()
+			d.door.Listener, d.is = &sandbox.Arrivals{TCPListener: l.(*net.TCPListener)}, l.Addr().String()
 		}
 		b.doors = append(b.doors, d)
 	}
@@ -261,8 +261,8 @@ func (b *box) closeDoors() {
 		// its user may have closed it
 		if d.door.Packet != nil {
 			_ = d.door.Packet.Close()
-		} else {
-			_ = d.door.Listener.Close()
+		} else if a, ok := d.door.Listener.(*sandbox.Arrivals); ok {
+			_ = a.End()
 		}
 	}
 }

@@ -165,6 +165,14 @@ func (c *Channel) Yield() error {
 	return err
 }
 
+// Ended implements Worker. Processes that the guest has left behind may hold its end of the stream open:
+// what has arrived is read, and then it ends.
+func (c *Channel) Ended() {
+	if s, ok := c.stream.(interface{ CloseRead() error }); ok {
+		_ = s.CloseRead() // it has ended already, with all of its processes
+	}
+}
+
 // Close ends the stream; an Invoke that waits returns ErrGone.
 func (c *Channel) Close() error { return c.stream.Close() }
 

@@ -19,17 +19,19 @@ import (
 // (docs.aws.amazon.com/lambda, "Using the Lambda runtime API"). The listener is a door inside the
 // guest's network namespace: nobody else can reach it.
 //
-// Closing is the only way in which it learns that the guest died; whoever watches the process
-// calls Close.
+// It does not learn by itself that the guest died: whoever watches the process calls Ended, and Close when
+// every request that the guest had sent has been served.
 type HTTP struct {
 	mux    *http.ServeMux
 	server *http.Server  // nil if it is somebody else's
 	turn   chan struct{} // holds one token: taken for a whole Ready or Invoke
 	ready  chan struct{} // closed by the first request for an invocation
 	closed chan struct{} // closed by Close
+	gone   chan struct{} // closed by Ended
 	events chan *exchange
 
 	mu       sync.Mutex
+	asked    chan struct{} // closed and replaced by a request for an invocation
 	state    state
 	current  *exchange
 	initErr  *InitError
@@ -51,7 +53,8 @@ const (
 // exchange is one invocation on its way through.
 type exchange struct {
 	inv    Invocation
-	result chan Result // buffered: the guest's answer never waits for the host
+	result chan Result   // buffered: the guest's answer never waits for the host
+	said   chan struct{} // closed after result has it
 	stream streaming
 }
 
@@ -72,7 +75,7 @@ func ServeHTTP(l net.Listener) *HTTP {
 // waiters go and leaves the listener alone, which others may answer on too.
 func NewHTTP() *HTTP {
 	h := &HTTP{
-		turn: make(chan struct{}, 1), ready: make(chan struct{}), closed: make(chan struct{}),
+		turn: make(chan struct{}, 1), ready: make(chan struct{}), closed: make(chan struct{}), gone: make(chan struct{}), asked: make(chan struct{}),
 		events: make(chan *exchange), state: stateStarting, initDone: make(chan struct{}),
 	}
 	mux := http.NewServeMux()
@@ -103,9 +106,66 @@ func (h *HTTP) Ready(ctx context.Context) error {
 	case <-h.initDone:
 		return h.initErr
 	case <-h.closed:
-		return ErrGone
+	case <-h.gone:
+		h.last(h.initDone)
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+	select {
+	case <-h.initDone: // the last that it said
+		return h.initErr
+	default:
+		return ErrGone
+	}
+}
+
+// last waits for what a guest that has ended may have said last: for as long as its requests are served,
+// or, where others live on and hold them open, for a moment.
+func (h *HTTP) last(said <-chan struct{}) {
+	t := time.NewTimer(endsSoon)
+	defer t.Stop()
+	select {
+	case <-said:
+	case <-h.closed:
+	case <-t.C:
+	}
+}
+
+// Listens waits until the guest asks for an invocation, as it does when it has done with the one before;
+// false if it has ended instead, or ctx has.
+func (h *HTTP) Listens(ctx context.Context) bool {
+	for {
+		h.mu.Lock()
+		asks, asked := h.state == stateReady, h.asked
+		h.mu.Unlock()
+		select {
+		case <-h.gone:
+			return false
+		case <-h.closed:
+			return false
+		default:
+		}
+		if asks {
+			return true
+		}
+		select {
+		case <-asked:
+		case <-h.gone:
+		case <-h.closed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// Ended implements Worker.
+func (h *HTTP) Ended() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	select {
+	case <-h.gone:
+	default:
+		close(h.gone)
 	}
 }
 
@@ -125,7 +185,7 @@ func (h *HTTP) invoke(ctx context.Context, inv Invocation, s Sink) (Result, erro
 	if len(inv.Payload) > MaxPayload {
 		return Result{}, fmt.Errorf("runtimeapi: an event of %d bytes is above the limit of %d", len(inv.Payload), MaxPayload)
 	}
-	e := &exchange{inv: inv, result: make(chan Result, 1), stream: streaming{ctx: ctx, sink: s}}
+	e := &exchange{inv: inv, result: make(chan Result, 1), said: make(chan struct{}), stream: streaming{ctx: ctx, sink: s}}
 	defer e.stream.wait() // nothing reaches the sink after this has returned
 	select {
 	case h.events <- e:
@@ -133,18 +193,33 @@ func (h *HTTP) invoke(ctx context.Context, inv Invocation, s Sink) (Result, erro
 		return Result{}, h.initErr
 	case <-h.closed:
 		return Result{}, ErrGone
+	case <-h.gone:
+		return Result{}, ErrGone
 	case <-ctx.Done():
+		return Result{}, ctx.Err()
+	}
+	select {
+	case <-e.said:
+	case <-h.closed:
+	case <-h.gone:
+		h.last(e.said)
+		e.stream.wait() // a response that has begun is taken to its end
+	case <-ctx.Done():
+		_ = h.Close() // the guest is busy with an event that nobody waits for
 		return Result{}, ctx.Err()
 	}
 	select {
 	case r := <-e.result:
 		return r, e.stream.err
-	case <-h.closed:
+	default:
 		return Result{}, ErrGone
-	case <-ctx.Done():
-		_ = h.Close() // the guest is busy with an event that nobody waits for
-		return Result{}, ctx.Err()
 	}
+}
+
+// tell gives an exchange its result, once.
+func (e *exchange) tell(r Result) {
+	e.result <- r
+	close(e.said)
 }
 
 // Close stops serving and lets every waiter go.
@@ -189,6 +264,8 @@ func (h *HTTP) next(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.state = stateReady
+	close(h.asked)
+	h.asked = make(chan struct{})
 	h.mu.Unlock()
 	select {
 	case e := <-h.events:
@@ -197,6 +274,7 @@ func (h *HTTP) next(w http.ResponseWriter, r *http.Request) {
 		h.mu.Unlock()
 		writeEvent(w, e.inv)
 	case <-h.closed:
+	case <-h.gone:
 	case <-r.Context().Done():
 	}
 }
@@ -247,7 +325,7 @@ func (h *HTTP) failure(w http.ResponseWriter, r *http.Request) {
 func (h *HTTP) answer(w http.ResponseWriter, r *http.Request, res Result) {
 	if e := h.claim(w, r, stateResponded); e != nil {
 		reply(w, http.StatusAccepted, "", "")
-		e.result <- res
+		e.tell(res)
 	}
 }
 
@@ -293,7 +371,7 @@ func (h *HTTP) refuseBody(w http.ResponseWriter, r *http.Request, err error) {
 	reply(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
 		fmt.Sprintf("Exceeded maximum allowed payload size (%d bytes).", MaxPayload))
 	if mine {
-		e.result <- TooLarge()
+		e.tell(TooLarge())
 	}
 }
 

@@ -63,7 +63,7 @@ func (h *HTTP) streamed(w http.ResponseWriter, r *http.Request, mode string) {
 	if mode != "streaming" {
 		if e := h.claim(w, r, stateResponded); e != nil {
 			reply(w, http.StatusBadRequest, "InvalidFunctionResponseMode", "Invalid function response mode: "+printable(mode))
-			e.result <- Failure("Runtime.InvalidResponseModeHeader", "The runtime sent an invalid "+responseMode+" header.")
+			e.tell(Failure("Runtime.InvalidResponseModeHeader", "The runtime sent an invalid "+responseMode+" header."))
 		}
 		return
 	}
@@ -76,6 +76,9 @@ func (h *HTTP) streamed(w http.ResponseWriter, r *http.Request, mode string) {
 		// what ends a request in its middle may be the end of the guest
 		select {
 		case <-h.closed:
+			err = ErrGone
+		case <-h.gone:
+			err = ErrGone
 		case <-time.After(endsSoon):
 		}
 	}
@@ -91,8 +94,8 @@ func (h *HTTP) streamed(w http.ResponseWriter, r *http.Request, mode string) {
 	default:
 		reply(w, http.StatusAccepted, "", "")
 	}
+	e.tell(res)
 	close(e.stream.done)
-	e.result <- res
 }
 
 const (

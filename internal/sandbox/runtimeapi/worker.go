@@ -73,6 +73,9 @@ type Worker interface {
 	// Stream is Invoke with the answer, streamed or not, handed to s as it comes; Payload is then an
 	// error's document alone.
 	Stream(ctx context.Context, inv Invocation, s Sink) (Result, error)
+	// Ended says that the guest has ended. What it said before still counts; an Invoke that waits for
+	// more returns ErrGone.
+	Ended()
 	Close() error
 }
 
