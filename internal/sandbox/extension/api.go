@@ -67,13 +67,14 @@ func Serve(l net.Listener, h http.Handler) {
 			open.Done()
 		}
 	}
-	_ = server.Serve(Bound(l)) // ends with the listener
+	_ = server.Serve(Bound(l, maxConns)) // ends with the listener
 	open.Wait()
 }
 
-// Bound is a listener that takes no more connections at a time than an environment has use for.
-func Bound(l net.Listener) net.Listener {
-	return &bounded{Listener: l, free: make(chan struct{}, maxConns), over: make(chan struct{})}
+// Bound is a listener that takes no more connections at a time than most, so that an environment that
+// opens ever more of them takes none of Bastide's descriptors from the others: its own wait.
+func Bound(l net.Listener, most int) net.Listener {
+	return &bounded{Listener: l, free: make(chan struct{}, most), over: make(chan struct{})}
 }
 
 type bounded struct {

@@ -95,6 +95,10 @@ func (x *extensions) yield() {
 
 // ServeHTTP answers at 127.0.0.1:9001: the Runtime API of a custom runtime, and what extensions ask.
 func (x *extensions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !ownHost(r) {
+		http.Error(w, "this is not the host "+strconv.Quote(r.Host), http.StatusMisdirectedRequest)
+		return
+	}
 	if h, ok := x.i.worker.(http.Handler); ok && strings.HasPrefix(r.URL.Path, runtimeapi.Prefix) {
 		h.ServeHTTP(w, r)
 		return

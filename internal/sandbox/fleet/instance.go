@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"sync"
@@ -229,10 +230,15 @@ func (i *instance) serve(rt *runtimes.Runtime) {
 		defer close(i.served)
 		extension.Serve(doors[doorRuntime].Listener, i.ext)
 	}()
-	go deps.Serve(*i.fn, counted{doors[doorAPI].Listener, &i.stats.connections})
-	go deps.Serve(*i.fn, tls.NewListener(counted{doors[doorTLS].Listener, &i.stats.connections}, deps.CA.ServerConfig()))
+	go deps.Serve(*i.fn, i.api(doors[doorAPI].Listener))
+	go deps.Serve(*i.fn, tls.NewListener(i.api(doors[doorTLS].Listener), deps.CA.ServerConfig()))
 	i.lead(doors)
 	go i.follow()
+}
+
+// api is a door to Bastide's own API, counted and bounded.
+func (i *instance) api(l net.Listener) net.Listener {
+	return extension.Bound(counted{l, &i.stats.connections}, maxConnections)
 }
 
 // follow waits for the sandbox's end and gives back what belongs to it.

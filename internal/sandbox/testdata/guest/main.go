@@ -14,6 +14,9 @@ import (
 )
 
 func main() {
+	if os.Getenv("HOSTILE") != "" {
+		beHostile()
+	}
 	base := "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + "/2018-06-01/runtime/invocation/"
 	fmt.Println("ready")
 	for {
