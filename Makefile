@@ -39,7 +39,8 @@ soak: tools build
 	BASTIDE_SOAK=1 PATH="$(CURDIR)/.tools/bin:$$PATH" go test -timeout 3h ./internal/store/... ./internal/audit/... ./internal/sandbox/... ./test/...
 	test/fuzz.sh
 
-bench: build
+bench: build tools
+	bench/rie.sh
 	go run ./bench
 
 generate:

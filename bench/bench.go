@@ -20,11 +20,12 @@ type bench struct {
 	data    string
 	bastide *server
 	peers   *server // moto_server, or nil
+	rie     *server // or nil
 	figures []Figure
 }
 
 func (b *bench) stop() {
-	for _, s := range []*server{b.bastide, b.peers} {
+	for _, s := range []*server{b.bastide, b.peers, b.rie} {
 		if err := s.stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 		}
@@ -82,7 +83,7 @@ func (b *bench) start(ctx context.Context) error {
 		if b.peers, err = startMoto(ctx, path); err != nil {
 			return err
 		}
-		first.Moto = &Sample{P50: ms(b.peers.started), P99: ms(b.peers.started)}
+		first.PeerName, first.Peer = motoName, &Sample{P50: ms(b.peers.started), P99: ms(b.peers.started)}
 	}
 	if !b.wanted("start") {
 		return nil
@@ -147,7 +148,8 @@ func (b *bench) idle() error {
 		if err != nil {
 			return err
 		}
-		rows[0].Moto, rows[1].Moto = &Sample{Bytes: rss}, &Sample{Bytes: pss}
+		rows[0].PeerName, rows[0].Peer = motoName, &Sample{Bytes: rss}
+		rows[1].PeerName, rows[1].Peer = motoName, &Sample{Bytes: pss}
 	}
 	b.add(rows[0])
 	b.add(rows[1])
@@ -188,15 +190,39 @@ func (b *bench) take(ctx context.Context, c testCase) error {
 			return err
 		}
 	}
-	if c.peer && b.peers != nil {
-		s, err := b.sample(ctx, c, b.peers)
+	peer, err := b.peerOf(ctx, c)
+	if err != nil {
+		return err
+	}
+	if peer != nil {
+		s, err := b.sample(ctx, c, peer)
 		if err != nil {
 			return err
 		}
-		f.Moto = &s
+		f.PeerName, f.Peer = peer.name, &s
 	}
 	b.add(f)
 	return nil
+}
+
+// peerOf is who else has the operation, where it is here.
+func (b *bench) peerOf(ctx context.Context, c testCase) (*server, error) {
+	if !b.peer {
+		return nil, nil
+	}
+	switch c.peer {
+	case motoName:
+		return b.peers, nil
+	case rieName:
+		if b.rie == nil && b.riePath != "" {
+			var err error
+			if b.rie, err = b.startRIE(ctx); err != nil {
+				return nil, err
+			}
+		}
+		return b.rie, nil
+	}
+	return nil, nil
 }
 
 func (b *bench) sample(ctx context.Context, c testCase, s *server) (Sample, error) {

@@ -8,11 +8,13 @@ import (
 
 // Figure is one row: what was wanted, what Bastide did, what the peer did.
 type Figure struct {
-	Key     string  `json:"key"`
-	Name    string  `json:"name"`
-	Target  string  `json:"target,omitempty"`
-	Bastide Sample  `json:"bastide"`
-	Moto    *Sample `json:"moto_server,omitempty"`
+	Key     string `json:"key"`
+	Name    string `json:"name"`
+	Target  string `json:"target,omitempty"`
+	Bastide Sample `json:"bastide"`
+	// Peer is what the peer of that name did with the same calls, right after.
+	Peer     *Sample `json:"peer,omitempty"`
+	PeerName string  `json:"peer_name,omitempty"`
 	// Ratio is how many times Bastide is better than the peer: in throughput, or else in time or
 	// size; 0 without a peer.
 	Ratio float64 `json:"ratio,omitempty"`
@@ -40,24 +42,24 @@ type Sample struct {
 }
 
 const (
-	rowForm = "%-38s %-12s %-46s %-46s %s\n"
+	rowForm = "%-38s %-12s %-46s %-58s %s\n"
 	mega    = 1 << 20
 )
 
 func header(w io.Writer) {
-	fmt.Fprintf(w, rowForm, "figure", "target", "Bastide", "moto_server", "ratio")
+	fmt.Fprintf(w, rowForm, "figure", "target", "Bastide", "peer", "ratio")
 }
 
 func (f Figure) print(w io.Writer) {
 	peer, ratio := "", ""
-	if f.Moto != nil {
-		peer, ratio = f.Moto.String(), fmt.Sprintf("%.1f", f.Ratio)
+	if f.Peer != nil {
+		peer, ratio = f.PeerName+": "+f.Peer.String(), fmt.Sprintf("%.1f", f.Ratio)
 	}
 	if f.CPURatio > 0 {
 		ratio += fmt.Sprintf(" (cpu %.0f)", f.CPURatio)
 	}
 	if f.Bare != nil {
-		peer = "(the bare process: " + f.Bare.String() + ")"
+		peer = "bare process: " + f.Bare.String()
 	}
 	text := f.Bastide.String()
 	if f.Note != "" {
@@ -103,10 +105,10 @@ func (s Sample) String() string {
 }
 
 func (f *Figure) compare() {
-	if f.Moto != nil {
-		f.CPURatio = f.Moto.ratio(f.Moto.CPU, f.Bastide.CPU)
+	if f.Peer != nil {
+		f.CPURatio = f.Peer.ratio(f.Peer.CPU, f.Bastide.CPU)
 	}
-	switch b, m := f.Bastide, f.Moto; {
+	switch b, m := f.Bastide, f.Peer; {
 	case m == nil:
 	case b.Rate > 0:
 		f.Ratio = m.ratio(b.Rate, m.Rate)

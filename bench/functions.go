@@ -187,6 +187,10 @@ func cold(h hello) func(*bench, *server) (Plan, error) {
 
 func invoke(h hello, callers int) func(*bench, *server) (Plan, error) {
 	return func(b *bench, s *server) (Plan, error) {
+		if s.name == rieName {
+			p := Plan{Request: rieInvoke, Callers: callers}
+			return p, b.warm(s, p)
+		}
 		name, err := b.deploy(s, h)
 		if err != nil {
 			return Plan{}, err

@@ -1,6 +1,6 @@
 // Command bench measures Bastide as its users meet it: the built binary on an empty directory,
-// driven by signed calls from a process of their own, beside moto_server where that has the
-// operation. It prints a table, and JSON with -json; it never fails for being slow.
+// driven by signed calls from a process of their own, beside moto_server or aws-lambda-rie where they
+// have the operation. It prints a table, and JSON with -json; it never fails for being slow.
 //
 //	make bench
 //	go run ./bench -only put,get -time 5s -peer=false
@@ -25,11 +25,11 @@ import (
 
 // options are the flags.
 type options struct {
-	binary, only, jsonFile, profile, moto string
-	each                                  time.Duration
-	colds                                 int
-	peer                                  bool
-	serve                                 []string // further flags of the server
+	binary, only, jsonFile, profile, moto, riePath string
+	each                                           time.Duration
+	colds                                          int
+	peer                                           bool
+	serve                                          []string // further flags of the server
 }
 
 func main() {
@@ -55,9 +55,10 @@ func parse() options {
 	flag.StringVar(&o.jsonFile, "json", "", "also write the figures to this file")
 	flag.StringVar(&o.profile, "profile", "", "let the server leave its processor and memory profiles in this directory")
 	flag.StringVar(&o.moto, "moto", "", "moto_server (default: .tools/bin, then PATH)")
+	flag.StringVar(&o.riePath, "rie", rieFetched, "aws-lambda-rie, as make bench fetches it; empty: not measured beside")
 	flag.DurationVar(&o.each, "time", 3*time.Second, "how long to load each figure")
 	flag.IntVar(&o.colds, "colds", 40, "how many cold starts of each runtime")
-	flag.BoolVar(&o.peer, "peer", true, "measure moto_server beside")
+	flag.BoolVar(&o.peer, "peer", true, "measure moto_server and aws-lambda-rie beside")
 	flag.Parse()
 	o.serve = []string{"--pool", "off"} // figures of the pool are taken with one
 	return o

@@ -176,6 +176,7 @@ func (t *Trail) Run(ctx context.Context, log *slog.Logger) {
 			}
 		case <-flush.C:
 			flushing = false
+			t.awake.Store(false)
 			if err := t.Flush(ctx); err != nil {
 				report(err)
 				flushing = true

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/base/ids"
@@ -52,6 +53,7 @@ type Trail struct {
 
 	notes   chan Record
 	wake    chan struct{}
+	awake   atomic.Bool // Run knows that something was noted
 	done    chan struct{}
 	noting  sync.RWMutex // read-held by Note, so that Close can wait for those under way
 	closing sync.Once
@@ -210,7 +212,9 @@ func (t *Trail) Note(ctx context.Context, r Record) error {
 			return ErrClosed
 		}
 	}
-	t.poke()
+	if !t.awake.Swap(true) || len(t.notes) > flushBatch { // one wake for all that the next flush takes
+		t.poke()
+	}
 	return nil
 }
 
