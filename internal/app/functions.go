@@ -191,7 +191,7 @@ func (r *Remote) Invoke(ctx context.Context, q Invocation) error {
 	if q.Event {
 		return r.Term.Line("accepted, request %s", answer.Header.Get("X-Amzn-Requestid"))
 	}
-	if err := r.Term.Line("%s", out); err != nil {
+	if err := r.Term.Line("%s", r.Term.shown(out)); err != nil {
 		return err
 	}
 	if answer.Header.Get("X-Amz-Function-Error") != "" {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 )
@@ -126,12 +127,25 @@ func (t Terminal) paint(colour, s string) string {
 }
 
 // plain takes control characters out of text that came from elsewhere (a function's output, a
-// caller's name), so that it cannot drive the terminal.
+// caller's name), so that it cannot drive the terminal; those too that turn the direction of a text, and
+// so show another than there is, and other breaks of lines.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < 0x20 && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+		if r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029') {
 			return -1
 		}
 		return r
 	}, s)
+}
+
+// shown is an answer as the terminal may have it; what is no terminal gets it as it is.
+func (t Terminal) shown(b []byte) string {
+	if !isTerminal(t.out) {
+		return string(b)
+	}
+	lines := strings.Split(string(b), "\n")
+	for i, l := range lines {
+		lines[i] = plain(l)
+	}
+	return strings.Join(lines, "\n")
 }
