@@ -18,6 +18,14 @@ const (
 	overheadPids  = 16
 )
 
+// What a sandbox may have of each disk, a second and direction. It writes to none: root, devices and /tmp
+// are memory, which is not swapped where the kernel bounds it, and code and layers are read-only. What
+// reaches a disk is the reading of code and runtimes that are not in the page cache yet.
+const (
+	diskBytes = 512 * megabyte
+	diskOps   = 20_000
+)
+
 // launch has the init forked into its cgroup, and sends it everything. What fails is left for
 // cleanUp.
 func (i *instance) launch() error {
@@ -241,6 +249,8 @@ func (i *instance) setupLimits(s *control.Setup) error {
 		{Resource: unix.RLIMIT_NPROC, Value: uint64(i.spec.Pids + overheadPids)},
 		{Resource: unix.RLIMIT_CORE, Value: 0},
 		{Resource: unix.RLIMIT_MSGQUEUE, Value: 0},
+		{Resource: unix.RLIMIT_MEMLOCK, Value: lockedBytes},
+		{Resource: unix.RLIMIT_SIGPENDING, Value: pendingSignals},
 	}
 	if i.driver.can.Memory == "" && !i.spec.Late {
 		want = append(want, control.Limit{Resource: unix.RLIMIT_DATA, Value: dataBound(i.spec.MemoryBytes)})
@@ -249,6 +259,13 @@ func (i *instance) setupLimits(s *control.Setup) error {
 	s.Limits, err = allowed(want)
 	return err
 }
+
+// What a process may keep from being paged, enough for libraries that hold keys; and how many signals may
+// wait for the sandbox's user.
+const (
+	lockedBytes    = 8 * megabyte
+	pendingSignals = 4096
+)
 
 // dataBound is a bound between two looks of the watch; generous, as runtimes reserve more than they use.
 func dataBound(memory int64) uint64 { return uint64(2*memory + 1024*megabyte) }

@@ -129,6 +129,8 @@ func (i *instance) limits() cgroup.Limits {
 		Memory: i.spec.MemoryBytes + i.spec.TmpBytes + overheadBytes,
 		Pids:   int64(i.spec.Pids + overheadPids),
 		CPU:    int64(i.spec.CPU),
+
+		DiskBytes: diskBytes, DiskOps: diskOps,
 	}
 }
 

@@ -164,9 +164,20 @@ func (n *Namespace) limitLayers() []Layer {
 		limit("memory", n.can.Memory, "looked at every "+glance.String()+", and killed"),
 		limit("processes", n.can.Pids, "RLIMIT_NPROC"),
 		limit("cpu", n.can.CPU, "not bounded"),
+		n.diskLayer(fix),
 		limit("freeze", n.can.Freeze, "SIGSTOP, which a function can notice"),
 		n.killLayer(),
 	}
+}
+
+// diskLayer judges what bounds the use of disks.
+func (n *Namespace) diskLayer(fix string) Layer {
+	if n.can.Disks != "" {
+		return Layer{Name: "io", State: Full, Detail: fmt.Sprintf("by the kernel, cgroup %s: %d MB and %d operations a second of disk %s; /tmp is memory",
+			n.can.Disks, diskBytes/megabyte, diskOps, strings.Join(n.host.Disks(), ", "))}
+	}
+	return Layer{Name: "io", State: Weaker, Detail: "the reading of code is not bounded; nothing is written to a disk, as /tmp is memory",
+		Fix: fix + "\n(the kernel's io or blkio controller, and a data directory on a file system of one disk)"}
 }
 
 func (n *Namespace) killLayer() Layer {

@@ -29,12 +29,13 @@ type Host struct {
 	unified string            // directory for groups in the unified hierarchy
 	v2      map[string]bool   // controllers with limits in the unified hierarchy
 	v1      map[string]string // controller → directory for groups
+	disks   []string          // whose use can be bounded, as major:minor
 	refused bool              // the unified hierarchy has controllers that could not be handed down
 	Faults  []string          // what was there but could not be used, and why
 }
 
 // controllers that Bastide uses.
-var controllers = []string{"memory", "pids", "cpu", "freezer"}
+var controllers = []string{"memory", "pids", "cpu", diskV1, "freezer"}
 
 // folder is the directory below the caller's cgroup that holds every owner's.
 const folder = "bastide"
@@ -78,8 +79,12 @@ func OpenFrom(mounts, own string) (*Host, error) {
 		if !ok || c == "freezer" && h.unified != "" {
 			continue // the unified hierarchy freezes
 		}
+		if c == diskV1 && h.v2[diskV2] {
+			continue
+		}
 		h.takeV1(c, dir, me)
 	}
+	h.findDisks(mounts)
 	return h, nil
 }
 
@@ -115,7 +120,7 @@ func (h *Host) takeV2(own, me string) {
 		return
 	}
 	for _, c := range strings.Fields(string(offered)) {
-		if c != "memory" && c != "pids" && c != "cpu" {
+		if c != "memory" && c != "pids" && c != "cpu" && c != diskV2 {
 			continue
 		}
 		if err := pass(own, base, dir, c); err != nil {
@@ -146,7 +151,7 @@ func pass(own, base, dir, controller string) error {
 }
 
 // Abilities are what a Host can do. Each is "v1", "v2" or, where it cannot, empty.
-type Abilities struct{ Memory, Pids, CPU, Freeze, Kill string }
+type Abilities struct{ Memory, Pids, CPU, Disks, Freeze, Kill string }
 
 // Abilities tells what the Host can do.
 func (h *Host) Abilities() Abilities {
@@ -160,6 +165,13 @@ func (h *Host) Abilities() Abilities {
 		return ""
 	}
 	a := Abilities{Memory: limit("memory"), Pids: limit("pids"), CPU: limit("cpu")}
+	switch {
+	case len(h.disks) == 0: // nothing to bound
+	case h.v2[diskV2]:
+		a.Disks = "v2"
+	default:
+		a.Disks = "v1"
+	}
 	switch {
 	case h.unified != "":
 		a.Freeze = "v2"

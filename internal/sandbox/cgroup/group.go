@@ -17,6 +17,9 @@ type Limits struct {
 	Memory int64 // bytes, of everything: processes, page cache, tmpfs
 	Pids   int64 // processes and threads
 	CPU    int64 // thousandths of a processor
+
+	// Of each disk, a second and direction; both or none.
+	DiskBytes, DiskOps int64
 }
 
 // Group is one bounded tree of processes.
@@ -108,6 +111,7 @@ func (g *Group) limit(l Limits) error {
 		quota := strconv.FormatInt(max(l.CPU*period/1000, 1000), 10)
 		set("cpu", "cpu.max", quota+" "+strconv.Itoa(period), "cpu.cfs_quota_us", quota)
 	}
+	errs = append(errs, g.limitDisks(l.DiskBytes, l.DiskOps))
 	return errors.Join(errs...)
 }
 
