@@ -27,6 +27,7 @@ func Coverage(ctx context.Context, w io.Writer) error {
 	}
 	defer s.Close()
 	units := slices.Clone(s.rooms.units)
+	units = joined(units)
 	slices.SortFunc(units, func(a, b gate.Unit) int { return strings.Compare(a.Model.ID, b.Model.ID) })
 	var b strings.Builder
 	b.WriteString("# Coverage\n\nGenerated from the services' tables by `make coverage`; not written by hand. Every other operation\nof AWS's models answers `NotImplemented`.\n\n| service | served | not built |\n|---|---|---|\n")
@@ -65,4 +66,16 @@ func names[T any](list []T, name func(T) string) string {
 	}
 	slices.Sort(out)
 	return strings.Join(out, ", ")
+}
+
+// joined are the tables by service, of which one may have two.
+func joined(units []gate.Unit) (out []gate.Unit) {
+	for _, u := range units {
+		if n := slices.IndexFunc(out, func(o gate.Unit) bool { return o.Model.ID == u.Model.ID }); n >= 0 {
+			out[n].Ops = append(slices.Clone(out[n].Ops), u.Ops...)
+			continue
+		}
+		out = append(out, u)
+	}
+	return out
 }

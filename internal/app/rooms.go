@@ -74,6 +74,7 @@ func (s *Server) wire(ctx context.Context) error {
 		sts.New(sts.Deps{Roles: roles{r.directory}, Tokens: s.tokens}).Unit(),
 		ddb.Unit(),
 		functions.Unit(),
+		functions.Packages(),
 		r.networks.Unit(),
 		logsService.Unit(),
 		buckets.Unit(),

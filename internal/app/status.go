@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ func (s *Server) Status(context.Context) (bastide.Status, error) {
 	for _, u := range s.rooms.units {
 		st.Services = append(st.Services, u.Model.ID)
 	}
+	st.Services = slices.Compact(st.Services) // one service may have two tables
 	st.Instances, st.Idle = s.rooms.instances()
 	st.Pool = poolStatus(s.rooms.pool())
 	open, err := os.ReadDir("/proc/self/fd")

@@ -185,8 +185,12 @@ func (s *Service) getFunction(c *gate.Call, in *lambda.GetFunctionInput) (*lambd
 		}
 		return err
 	})
-	if err == nil {
-		s.showRuntime(c.Context(), r.functionKey, shown, out.Configuration)
+	if err != nil {
+		return nil, err
+	}
+	s.showRuntime(c.Context(), r.functionKey, shown, out.Configuration)
+	if shown.Image == nil {
+		out.Code.Location, err = s.location(c, r.arn(), shown.Code) // as it was named, which is what policies may be about
 	}
 	return out, err
 }

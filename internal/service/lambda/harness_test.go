@@ -92,7 +92,7 @@ func rigOn(t testing.TB, db *store.DB, clk *clock.Manual) *rig {
 	r.service = New(Deps{Clock: clk, Sealer: sealer, Blobs: db.Blobs(), Code: code, Images: images, Changes: func() uint64 { return db.Changes(space) },
 		Runner: r.runner, Arch: "x86_64", Roles: r.roles, Chance: func() float64 { return r.chance },
 		URL: func(id string) string { return "http://" + id + ".lambda-url.localhost:4566/" }, Log: slog.New(slog.DiscardHandler)})
-	r.gate, err = gate.New(gate.Deps{Store: db, Trail: r.trail, Directory: r.dir, Principals: r.dir, Clock: clk, IDs: ids.Source{}}, r.service.Unit())
+	r.gate, err = gate.New(gate.Deps{Store: db, Trail: r.trail, Directory: r.dir, Principals: r.dir, Clock: clk, IDs: ids.Source{}}, r.service.Unit(), r.service.Packages())
 	if err != nil {
 		t.Fatal(err)
 	}

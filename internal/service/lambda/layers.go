@@ -26,7 +26,7 @@ func (s *Service) publishLayerVersion(c *gate.Call, in *lambda.PublishLayerVersi
 	}
 	v := layerVersion{Description: wire.Val(in.Description), License: wire.Val(in.LicenseInfo), Runtimes: in.CompatibleRuntimes,
 		Architectures: in.CompatibleArchitectures, Created: c.Now(), Code: code.packageUse, Account: k.Account, Named: k.Name}
-	return gate.Commit(c, func(tx *store.Tx) (*lambda.PublishLayerVersionOutput, error) {
+	published, err := gate.Commit(c, func(tx *store.Tx) (*lambda.PublishLayerVersionOutput, error) {
 		l, ok, err := s.t.layers.Get(tx, k.key())
 		if err != nil {
 			return nil, err
@@ -49,6 +49,14 @@ func (s *Service) publishLayerVersion(c *gate.Call, in *lambda.PublishLayerVersi
 		out := lambda.PublishLayerVersionOutput(*v.show(k))
 		return &out, nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	out := *published // the address is the caller's, not the record's
+	content := *out.Content
+	content.Location, err = s.location(c, *out.LayerVersionArn, code.packageUse)
+	out.Content = &content
+	return &out, err
 }
 
 func (v layerVersion) show(k layerKey) *lambda.GetLayerVersionResponse {
@@ -93,14 +101,16 @@ func (s *Service) readLayer(c *gate.Call, k layerKey, n int64) (*lambda.GetLayer
 		var ok bool
 		var err error
 		if v, ok, err = s.t.layerVers.Get(tx, k.key(n)); err == nil && !ok {
-			err = notFound("The resource you requested does not exist.")
+			err = noLayer()
 		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return v.show(k), nil
+	out := v.show(k)
+	out.Content.Location, err = s.location(c, k.arn(n), v.Code)
+	return out, err
 }
 
 // suits reports whether a version is among those that a list asks for; one that names no runtimes

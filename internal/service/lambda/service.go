@@ -56,6 +56,9 @@ type Deps struct {
 	Chance func() float64
 	// URL is the address of a function URL by its id, for clients: "http://ID.lambda-url.localhost:4566/".
 	URL func(id string) string
+	// Presign is an address for the caller to send a request of this service from elsewhere; nil for a
+	// caller who has no credentials, as other services.
+	Presign func(c *gate.Call, r Presigned) (*string, error)
 	// Departure is told of what departs from a function's profile; nil for nobody.
 	Departure func(fn *fleet.Function, what string, refused bool)
 	Log       *slog.Logger
