@@ -108,3 +108,48 @@ func TestSecrets(t *testing.T) {
 		}
 	})
 }
+
+// TestNothingIsShared: one function hides a secret in memory, files, IPC and sockets, wherever its driver
+// lets it; one beside it, and one after its end, look for it in all that they can read.
+func TestNothingIsShared(t *testing.T) {
+	names := slices.DeleteFunc(present(), func(n string) bool { return n == Process })
+	each(t, names, func(t *testing.T, l *lab) {
+		const a, z = "a-secret-of-", "one-function-alone"
+		s := l.spec("late")
+		s.Channel, s.MemoryBytes = true, 512*megabyte
+		first := l.start(s)
+		answers := bufio.NewReader(first.Channel())
+		ask := func(words ...string) string {
+			if _, err := first.Channel().Write([]byte(strings.Join(words, "\x00"))); err != nil {
+				t.Fatal(err)
+			}
+			got, err := answers.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			return strings.TrimSpace(got)
+		}
+		hidden := ask("hide", a+z)
+		if hidden != "/tmp ipc memory sockets" {
+			t.Fatalf("hidden in %s", hidden)
+		}
+		found := ask("seek", a, z)
+		for place := range strings.FieldsSeq("/tmp ipc memory") { // else the search proves nothing
+			if !strings.Contains(found, place) {
+				t.Errorf("the one that hid it finds it in %q", found)
+			}
+		}
+		for _, when := range []string{"beside it", "after it"} {
+			next := l.spec("seek", a, z)
+			next.MemoryBytes = 512 * megabyte
+			if found := l.try(next); found != "" {
+				t.Errorf("%s, another finds it in %s", when, found)
+			}
+			if when == "beside it" {
+				if err := first.Kill(); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+}
