@@ -88,6 +88,9 @@ func (f *Fleet) take(fn *Function, of string) (*instance, *group, error) {
 		for _, old := range p.end {
 			go old.close()
 		}
+		for _, old := range p.old {
+			time.AfterFunc(clearing, func() { _ = old.close() }) // as in put
+		}
 		i := p.instance
 		if p.turn != nil {
 			if i = <-p.turn; i == nil {
@@ -115,8 +118,12 @@ type picked struct {
 	instance *instance
 	turn     chan *instance
 	group    *group
-	end      []*instance // that the caller ends
+	end, old []*instance // that the caller ends: to make room, or in its own time
 }
+
+// clearing is after how long the idle instances of what a function was before are ended: to take them
+// away costs as much as the start that they would disturb.
+const clearing = 100 * time.Millisecond
 
 // pick chooses for a tenant, or for nobody in particular; an event may queue once.
 func (f *Fleet) pick(fn *Function, of string, mayQueue bool) (p picked, err error) {
@@ -125,7 +132,7 @@ func (f *Fleet) pick(fn *Function, of string, mayQueue bool) (p picked, err erro
 	key := groupKey{fn.ARN, fn.Version, of}
 	g := f.groups[key]
 	if g != nil && g.revision != fn.Revision {
-		p.end = f.retire(g)
+		p.old = f.retire(g)
 		g = nil
 	}
 	if g == nil {
@@ -144,6 +151,7 @@ func (f *Fleet) pick(fn *Function, of string, mayQueue bool) (p picked, err erro
 		return p, nil
 	}
 	if len(f.living)+f.starting >= f.deps.Instances {
+		p.end, p.old = p.old, nil
 		oldest := f.oldest()
 		if oldest == nil {
 			return p, &ThrottledError{ConcurrentExceeded}

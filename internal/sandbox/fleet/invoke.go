@@ -64,11 +64,13 @@ func (f *Fleet) Invoke(ctx context.Context, fn Function, ev Event) (Outcome, err
 		handed = true
 		return i.run(ev, 0, leave), nil
 	}
+	started := f.pool.Starting()
 	for range startTries {
 		if i, err = f.start(context.WithoutCancel(ctx), g, &fn); !errors.Is(err, sandbox.ErrCutShort) {
 			break
 		}
 	}
+	started()
 	if i != nil && i.box != nil {
 		f.started(i)
 	} else {

@@ -62,7 +62,11 @@ func (p *Pool) next() (*shelf, time.Duration) {
 	if s == nil {
 		return nil, wait
 	}
-	if left := p.c.Quiet - now.Sub(p.taken); left > 0 && now.Sub(p.began(now)) < p.c.Patience {
+	left := p.c.Quiet - now.Sub(p.taken)
+	if p.starts > 0 {
+		left = p.c.Quiet // or sooner: the end of a start wakes it
+	}
+	if left > 0 && now.Sub(p.began(now)) < p.c.Patience {
 		return nil, left
 	}
 	p.lackedSince = time.Time{}

@@ -23,8 +23,8 @@ type Config struct {
 	Size        int   // ready sandboxes at most; 0: none are kept
 	MemoryBytes int64 // that they hold together at most; 256 MB if zero
 
-	// Quiet is for how long nobody must have taken before one is made; 25 ms if zero. Patience is how
-	// long it waits for such a moment; 2 s if zero.
+	// Quiet is for how long nobody must have taken one or started before one is made; 25 ms if zero.
+	// Patience is how long it waits for such a moment; 2 s if zero.
 	Quiet, Patience time.Duration
 }
 
@@ -73,9 +73,10 @@ type Pool struct {
 
 	mu          sync.Mutex
 	shelves     map[string]*shelf
-	taken       time.Time // when one was last taken, or missed
+	taken       time.Time // when one was last taken, or missed, or a function had started
 	decayed     time.Time
 	lackedSince time.Time // that one could have been made, but for the moment
+	starts      int       // of functions, under way now
 	hits        int64
 	misses      int64
 	bypasses    int64
@@ -177,6 +178,24 @@ func (p *Pool) Take(k Kind) *Ready {
 	}
 	p.misses++
 	return nil
+}
+
+// Starting says that a function starts, with a ready sandbox or without one, and what it returns that
+// it has started: none is made meanwhile.
+func (p *Pool) Starting() (started func()) {
+	if !p.On() {
+		return func() {}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.starts++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.starts--
+		p.taken = p.c.Clock.Now()
+		p.nudge()
+	}
 }
 
 // Bypass counts a start that could not use the pool.

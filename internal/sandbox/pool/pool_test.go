@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/base/clock"
@@ -151,4 +152,29 @@ func TestTakes(t *testing.T) {
 		}
 		return false
 	}, p)
+}
+
+// TestStartsComeFirst: while functions start none is made, unless that takes long.
+func TestStartsComeFirst(t *testing.T) {
+	for name, c := range map[string]struct {
+		start time.Duration
+		made  int // while it starts
+	}{"a start": {time.Second, 0}, "a start that takes long": {4 * time.Second, 1}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPool(t, &memory{weight: 1}, 1, 0)
+				started := p.Starting()
+				p.Expect([]Kind{{Name: "k"}})
+				time.Sleep(c.start)
+				if n := p.Stats().Ready; n != c.made {
+					t.Errorf("%d were made meanwhile", n)
+				}
+				started()
+				time.Sleep(time.Second)
+				if n := p.Stats().Ready; n != 1 {
+					t.Errorf("%d are ready afterwards", n)
+				}
+			})
+		})
+	}
 }
