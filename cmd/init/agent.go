@@ -143,6 +143,9 @@ func (a *agent) furnish(wires byte, body []byte) error {
 		if err := a.mountOwn(); err != nil {
 			return err
 		}
+		if err := everywhereByAddress(); err != nil {
+			return err
+		}
 		if s.Hostname != "" {
 			if err := unix.Sethostname([]byte(s.Hostname)); err != nil {
 				return wrap("set the host name", err)

@@ -37,6 +37,11 @@ func addLocal(fd int, family byte) error {
 	b = binary.NativeEndian.AppendUint16(b, 8)
 	b = binary.NativeEndian.AppendUint16(b, unix.RTA_OIF)
 	b = binary.NativeEndian.AppendUint32(b, loopback)
+	return ordered(fd, b)
+}
+
+// ordered sends one message and reads the kernel's verdict.
+func ordered(fd int, b []byte) error {
 	if err := unix.Sendto(fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return err
 	}
@@ -52,6 +57,40 @@ func addLocal(fd int, family byte) error {
 		return unix.Errno(-errno)
 	}
 	return nil
+}
+
+// everywhereByAddress is everywhere for gVisor, whose kernel takes no such route, but has loopback answer
+// for the whole of each address's network: so it is given one address in each half of IPv4. It has no way
+// to say the same of IPv6.
+func everywhereByAddress() error {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		return wrap("open a socket for addresses", err)
+	}
+	defer unix.Close(fd)
+	for _, half := range []byte{0, 128} {
+		if err := addAddress(fd, [4]byte{half, 0, 0, 1}, 1); err != nil {
+			return wrap("have loopback answer for IPv4", err)
+		}
+	}
+	return nil
+}
+
+// addAddress gives loopback an address with its network.
+func addAddress(fd int, ip [4]byte, bits byte) error {
+	b := make([]byte, 0, 64)
+	b = binary.NativeEndian.AppendUint32(b, unix.SizeofNlMsghdr+unix.SizeofIfAddrmsg+2*8)
+	b = binary.NativeEndian.AppendUint16(b, unix.RTM_NEWADDR)
+	b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST|unix.NLM_F_ACK|unix.NLM_F_CREATE)
+	b = append(b, 1, 0, 0, 0, 0, 0, 0, 0)
+	b = append(b, unix.AF_INET, bits, 0, unix.RT_SCOPE_HOST)
+	b = binary.NativeEndian.AppendUint32(b, loopback)
+	for _, kind := range []uint16{unix.IFA_LOCAL, unix.IFA_ADDRESS} {
+		b = binary.NativeEndian.AppendUint16(b, 8)
+		b = binary.NativeEndian.AppendUint16(b, kind)
+		b = append(b, ip[:]...)
+	}
+	return ordered(fd, b)
 }
 
 // openWatch opens the socket that sees what is sent, wherever it goes.
