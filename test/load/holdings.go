@@ -1,7 +1,6 @@
 package load
 
 import (
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -33,7 +32,7 @@ func held(t *testing.T, s *harness.Server) holdings {
 		t.Fatal(err)
 	}
 	h := holdings{Goroutines: st.Goroutines, Instances: st.Instances}
-	own, family := strconv.Itoa(s.PID()), descendants(s.PID())
+	own, family := strconv.Itoa(s.PID()), harness.Descendants(s.PID())
 	h.Processes = len(family)
 	networks := map[string]bool{}
 	for _, pid := range append(family, own) {
@@ -65,27 +64,12 @@ func held(t *testing.T, s *harness.Server) holdings {
 		t.Fatal(err)
 	}
 	h.Mounts = strings.Count(string(mounts), "\n")
-	h.Cgroups = cgroups(t, own)
+	groups, err := harness.Cgroups(s.PID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Cgroups = len(groups)
 	return h
-}
-
-// descendants are the processes that a process has started, and theirs.
-func descendants(pid int) (found []string) {
-	children := map[string][]string{}
-	all, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, file := range all {
-		text, _ := os.ReadFile(file) // it may have ended since
-		_, rest, _ := strings.Cut(string(text), ") ")
-		if part := strings.Fields(rest); len(part) > 1 {
-			children[part[1]] = append(children[part[1]], filepath.Base(filepath.Dir(file)))
-		}
-	}
-	for todo := children[strconv.Itoa(pid)]; len(todo) > 0; {
-		next := todo[len(todo)-1]
-		todo = append(todo[:len(todo)-1], children[next]...)
-		found = append(found, next)
-	}
-	return found
 }
 
 // launchers are those that sandboxes are forked from.
@@ -107,23 +91,4 @@ func descriptors(pid string) (open []string) {
 		}
 	}
 	return open
-}
-
-// cgroups counts the directories that the server has made in any hierarchy: they are below one that
-// has its pid in the name.
-func cgroups(t *testing.T, pid string) (n int) {
-	t.Helper()
-	err := filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return nil // it was removed meanwhile
-		}
-		if d.IsDir() && strings.Contains(path, "/bastide/") && strings.Contains(path, "-"+pid+"-") {
-			n++
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }

@@ -232,7 +232,7 @@ func exitError(answer string) bool {
 // killOne ends a process of a function, or the init of its sandbox, chosen at random among the
 // server's descendants but for its launchers.
 func killOne(server int) int {
-	family := descendants(server)
+	family := harness.Descendants(server)
 	skip := map[string]bool{}
 	for _, pid := range launchers(family) {
 		skip[pid] = true

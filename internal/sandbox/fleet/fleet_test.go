@@ -22,9 +22,9 @@ import (
 
 	"github.com/bastide-cloud/bastide/internal/base/clock"
 	"github.com/bastide-cloud/bastide/internal/base/ids"
-	"github.com/bastide-cloud/bastide/internal/sandbox"
 	"github.com/bastide-cloud/bastide/internal/sandbox/bootstrap"
 	"github.com/bastide-cloud/bastide/internal/sandbox/ca"
+	"github.com/bastide-cloud/bastide/internal/sandbox/drivers"
 	"github.com/bastide-cloud/bastide/internal/sandbox/runtimes"
 	"github.com/bastide-cloud/bastide/internal/sandbox/sandboxtest"
 )
@@ -124,7 +124,7 @@ func (s *shifted) move(d time.Duration) { s.mu.Lock(); s.by += d; s.mu.Unlock() 
 
 func newLab(t testing.TB, change ...func(*Deps)) *lab {
 	t.Helper()
-	driver, err := sandbox.New(sandbox.Config{Init: initProgram(t)})
+	driver, err := drivers.Open(drivers.Config{Name: os.Getenv(driverKit), Init: initProgram(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
