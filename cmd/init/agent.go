@@ -58,6 +58,7 @@ func serveAgent(root string) {
 		if err := unix.CloseRange(3, 1<<31-1, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 			os.Exit(1)
 		}
+		stock()
 		// what the tree leaves behind comes here, not to the host's first process
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 			os.Exit(1)
@@ -78,6 +79,28 @@ func serveAgent(root string) {
 	_ = a.t.Run() // however it ended, the driver is gone
 	a.endAll()
 	os.Exit(0)
+}
+
+// spare is how many threads the agent keeps on the host.
+const spare = 16
+
+// stock has the Go runtime make threads ahead, which it keeps. On the host they are counted with the
+// function's, and a thread that it wanted and could not have would be its end.
+func stock() {
+	var there, gone sync.WaitGroup
+	leave := make(chan struct{})
+	for range spare {
+		there.Add(1)
+		gone.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			there.Done()
+			<-leave
+		})
+	}
+	there.Wait()
+	close(leave)
+	gone.Wait()
 }
 
 // pollable makes a descriptor one that goroutines wait for without a thread each.

@@ -26,7 +26,7 @@ func TestContract(t *testing.T) {
 			name string
 			test func(*lab)
 		}{
-			{"start and end", startAndEnd}, {"refused", refused}, {"output", output}, {"environment", environment}, {"root", root},
+			{"start and end", startAndEnd}, {"refused", refused}, {"output", output}, {"environment", environment}, {"root", root}, {"links", links},
 			{"doors", doors}, {"many connections", manyConnections}, {"channel", channel}, {"last words", lastWords}, {"order", order}, {"code and layers", codeAndLayers},
 			{"late code", lateCode}, {"late program", lateProgram}, {"memory", memory}, {"processes", processes}, {"files", files}, {"tmp", tmp},
 			{"freeze", freeze}, {"kill", kill}, {"outliving", outliving}, {"nothing is left", nothingIsLeft},
@@ -213,6 +213,23 @@ func root(l *lab) {
 	s.Root.Tree = tree
 	if got := l.try(s); got != "of the tree" {
 		l.Errorf("a root that was there: %s", got)
+	}
+}
+
+// links: one deep in what is shown leads to a path inside, such as python's packages to those of the SDK.
+func links(l *lab) {
+	host := folder(l.T)
+	write(l.T, filepath.Join(host, "lang/lib/python3/os.py"), "os")
+	write(l.T, filepath.Join(host, "sdk/python/boto3.py"), "boto3")
+	if err := os.Symlink("/var/sdk/python", filepath.Join(host, "lang/lib/python3/site-packages")); err != nil {
+		l.Fatal(err)
+	}
+	for name, want := range map[string]string{"site-packages/boto3.py": "boto3", "os.py": "os"} {
+		s := l.spec("read", "/var/lang/lib/python3/"+name)
+		s.Root.Binds = append(s.Root.Binds, sandbox.Bind{Source: filepath.Join(host, "lang"), Target: "/var/lang"}, sandbox.Bind{Source: filepath.Join(host, "sdk"), Target: "/var/sdk"})
+		if got := l.try(s); got != want {
+			l.Errorf("%s: %s", name, got)
+		}
 	}
 }
 
@@ -554,7 +571,7 @@ func processes(l *lab) {
 		return // without a cgroup nothing bounds them, as the package says
 	}
 	s := l.spec("bomb")
-	s.Pids = 50
+	s.Pids, s.MemoryBytes = 50, 512*megabyte // what gVisor keeps of each process is the function's
 	r, w := io.Pipe()
 	s.Stdout = w
 	i := l.start(s)

@@ -50,7 +50,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 	cmd.Env = []string{kit + "=" + dir, "TMPDIR=" + home, "PATH=" + os.Getenv("PATH"), "HOME=" + home}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	out, err := cmd.CombinedOutput()
-	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestContract/namespace")) {
+	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestContract/namespace")) || !bytes.Contains(out, []byte("--- PASS: TestContract/process")) {
 		t.Fatalf("as an ordinary user: %v\n%s", err, out)
 	}
 }
@@ -87,7 +87,7 @@ func present() []string {
 	if os.Geteuid() == 0 {
 		return []string{Namespace, GVisor, Process}
 	}
-	return []string{Namespace}
+	return []string{Namespace, Process}
 }
 
 // each runs a test against drivers that share one kit.

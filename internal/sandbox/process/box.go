@@ -17,7 +17,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/sandbox/guest"
 )
 
-// overheadBytes is the agent's.
+// What the agent takes, with the threads that it makes ahead.
 const (
 	overheadBytes = 32 << 20
 	overheadPids  = 32

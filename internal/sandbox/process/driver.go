@@ -37,7 +37,8 @@ type Driver struct {
 	done  chan struct{}
 
 	mu     sync.Mutex
-	boxes  map[string]*box // by instance id; nil while one is being made
+	boxes  map[string]*box              // by instance id; nil while one is being made
+	links  map[string]map[string]string // of trees that were shown
 	closed bool
 }
 
@@ -56,7 +57,7 @@ func New(c Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{dir: c.Dir, own: c.Dir == "", boxes: map[string]*box{}, stop: make(chan struct{}), done: make(chan struct{})}
+	d := &Driver{dir: c.Dir, own: c.Dir == "", boxes: map[string]*box{}, links: map[string]map[string]string{}, stop: make(chan struct{}), done: make(chan struct{})}
 	if d.own {
 		if d.dir, err = os.MkdirTemp("", "bastide-process-"); err != nil {
 			return nil, fmt.Errorf("process: %w", err)

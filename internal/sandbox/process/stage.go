@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path"
@@ -68,31 +69,83 @@ func (b *box) stage(spec sandbox.Spec) error {
 // path is where something that has this path inside is on the host.
 func (b *box) path(inside string) string { return filepath.Join(b.dir, inside) }
 
-// show makes source appear at target. Of a directory the entries are linked one by one, since some of
-// them are links to paths inside.
+// show makes source appear at target. Links to paths inside must lead to where those are, so the folders
+// that have some are laid out, and of everything else there is a link.
 func (b *box) show(source, target string) error {
-	st, err := os.Stat(source)
+	links, err := b.driver.inward(source)
 	if err != nil {
 		return err
 	}
-	if !st.IsDir() {
-		return errors.Join(os.MkdirAll(path.Dir(b.path(target)), 0o755), os.Symlink(source, b.path(target)))
-	}
-	entries, err := os.ReadDir(source)
-	if err != nil {
+	if err := os.MkdirAll(path.Dir(b.path(target)), 0o755); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(b.path(target), 0o755); err != nil {
-		return err
+	return b.mirror(source, b.path(target), links)
+}
+
+// inward are the symbolic links of a tree to absolute paths, which are meant inside, and the folders that
+// lead to them, which have no text; by path. What it has found of a tree is remembered.
+func (d *Driver) inward(source string) (map[string]string, error) {
+	d.mu.Lock()
+	links, known := d.links[source]
+	d.mu.Unlock()
+	if known {
+		return links, nil
 	}
-	for _, e := range entries {
-		from := filepath.Join(source, e.Name())
-		if to, err := os.Readlink(from); err == nil && path.IsAbs(to) {
-			from = b.path(to)
-		}
-		if err := os.Symlink(from, filepath.Join(b.path(target), e.Name())); err != nil && !errors.Is(err, os.ErrExist) {
+	links = map[string]string{}
+	if st, err := os.Stat(source); err != nil {
+		return nil, err
+	} else if st.IsDir() {
+		links[source] = "" // others may be shown below
+	}
+	err := filepath.WalkDir(source, func(at string, e fs.DirEntry, err error) error {
+		if err != nil || e.Type() != fs.ModeSymlink {
 			return err
 		}
+		to, err := os.Readlink(at)
+		if err != nil || !path.IsAbs(to) || slices.ContainsFunc(system, func(s string) bool { return strings.HasPrefix(to, s+"/") }) {
+			return err
+		}
+		links[at] = to
+		for dir := at; dir != source; {
+			dir = filepath.Dir(dir)
+			links[dir] = ""
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	d.links[source] = links
+	d.mu.Unlock()
+	return links, nil
+}
+
+// mirror makes what is at source appear at a path of the host's.
+func (b *box) mirror(source, at string, links map[string]string) error {
+	to, ok := links[source]
+	switch {
+	case !ok:
+		to = source
+	case to != "":
+		to = b.path(to)
+	default:
+		entries, err := os.ReadDir(source)
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(at, 0o755); err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if err := b.mirror(filepath.Join(source, e.Name()), filepath.Join(at, e.Name()), links); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := os.Symlink(to, at); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
 	}
 	return nil
 }
