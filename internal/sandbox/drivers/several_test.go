@@ -160,7 +160,9 @@ func dialled(l *lab) {
 
 // heldIsKilled: what never began leaves nothing either.
 func heldIsKilled(l *lab) {
-	l.try(l.spec("hello"))
+	if err := l.start(l.spec("wait")).Kill(); err != nil {
+		l.Fatal(err)
+	}
 	before := l.traces()
 	for range 3 {
 		s := l.spec("wait")
