@@ -31,6 +31,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 		return // everything runs as an ordinary user already
 	}
 	dir := kitFolder(t)
+	worker(t, dir)
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		t.Fatal(err)
