@@ -9,7 +9,7 @@ import (
 )
 
 // Support is until when Lambda supports a runtime, as its developer guide publishes it ("Lambda
-// runtimes", the tables of supported and deprecated runtimes, as of 2026-06; forecasts may move).
+// runtimes", the tables of supported and deprecated runtimes, as of 2026-09; forecasts may move).
 // A zero time is one that is not scheduled.
 type Support struct {
 	Deprecated  time.Time // no more security fixes
@@ -39,9 +39,9 @@ func SupportOf(name string) Support {
 	case "nodejs22.x":
 		return until("2027-04-30", "2027-06-01", "2027-07-01")
 	case "nodejs20.x":
-		return until("2026-04-30", "2026-06-01", "2026-07-01")
+		return until("2026-04-30", "2026-08-31", "2026-09-30")
 	case "nodejs18.x":
-		return until("2025-09-01", "2026-02-03", "2026-03-09")
+		return until("2025-09-01", "2026-08-31", "2026-09-30")
 	case "python3.14", "python3.13":
 		return until("2029-06-30", "2029-07-31", "2029-08-31")
 	case "python3.12":
@@ -51,9 +51,9 @@ func SupportOf(name string) Support {
 	case "python3.10":
 		return until("2026-10-31", "2026-11-30", "2027-01-15")
 	case "python3.9":
-		return until("2025-12-15", "2026-02-03", "2026-03-09")
+		return until("2025-12-15", "2026-08-31", "2026-09-30")
 	case "python3.8":
-		return until("2024-10-14", "2026-02-03", "2026-03-09")
+		return until("2024-10-14", "2026-08-31", "2026-09-30")
 	case "provided.al2023":
 		return until("2029-06-30", "2029-07-31", "2029-08-31")
 	case "provided.al2":

@@ -243,6 +243,11 @@ func (s *Service) needAddPermission(a *gate.Ask, in *lambda.AddPermissionInput) 
 }
 
 func (s *Service) needTag(a *gate.Ask, in *lambda.TagResourceInput) ([]gate.Need, error) {
+	if other, err := taggableAt(a, in.Resource); err != nil {
+		return nil, err
+	} else if other != nil {
+		return s.needTaggable(a, "lambda:TagResource", other, gate.RequestTags(in.Tags))
+	}
 	r, err := refer(a, named{in.Resource, nil})
 	if err != nil {
 		return nil, err
@@ -282,6 +287,11 @@ func openRoutes(r reference, open []string) gate.Need {
 }
 
 func (s *Service) needUntag(a *gate.Ask, in *lambda.UntagResourceInput) ([]gate.Need, error) {
+	if other, err := taggableAt(a, in.Resource); err != nil {
+		return nil, err
+	} else if other != nil {
+		return s.needTaggable(a, "lambda:UntagResource", other, map[string][]string{"aws:TagKeys": in.TagKeys})
+	}
 	r, err := refer(a, named{in.Resource, nil})
 	if err != nil {
 		return nil, err

@@ -157,7 +157,7 @@ func (s *Service) Ops() []gate.Op {
 
 		gate.On(lambda.OpTagResource, gate.Write, s.needTag, s.tagResource),
 		gate.On(lambda.OpUntagResource, gate.Write, s.needUntag, s.untagResource),
-		gate.On(lambda.OpListTags, gate.Read, onFunction(s, "lambda:ListTags", func(in *lambda.ListTagsInput) named { return named{in.Resource, nil} }), s.listTags),
+		gate.On(lambda.OpListTags, gate.Read, s.needListTags, s.listTags),
 
 		gate.On(lambda.OpPutFunctionConcurrency, gate.Write, onFunction(s, "lambda:PutFunctionConcurrency", func(in *lambda.PutFunctionConcurrencyInput) named { return named{in.FunctionName, nil} }), s.putConcurrency),
 		gate.On(lambda.OpGetFunctionConcurrency, gate.Read, onFunction(s, "lambda:GetFunctionConcurrency", func(in *lambda.GetFunctionConcurrencyInput) named { return named{in.FunctionName, nil} }), s.getConcurrency),

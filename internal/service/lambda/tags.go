@@ -58,8 +58,14 @@ func (s *Service) profileTagged(named bool) []tagged {
 	return []tagged{s.holdProfile}
 }
 
-// retag changes the tags of a function.
+// retag changes the tags of a function, or of what else has some.
 func (s *Service) retag(c *gate.Call, resource string, change func(map[string]string), more ...tagged) error {
+	if other, err := taggableAt(c, resource); err != nil || other != nil {
+		if err == nil {
+			err = s.retagOther(c, other, change)
+		}
+		return err
+	}
 	k, err := latest(c, resource)
 	if err != nil {
 		return err
@@ -106,6 +112,11 @@ func (s *Service) untagResource(c *gate.Call, in *lambda.UntagResourceInput) (*l
 }
 
 func (s *Service) listTags(c *gate.Call, in *lambda.ListTagsInput) (*lambda.ListTagsOutput, error) {
+	if other, err := taggableAt(c, in.Resource); err != nil {
+		return nil, err
+	} else if other != nil {
+		return s.listOtherTags(c, other)
+	}
 	k, err := latest(c, in.Resource)
 	if err != nil {
 		return nil, err
