@@ -6,6 +6,7 @@ import (
 
 	"github.com/bastide-cloud/bastide/internal/sandbox"
 	"github.com/bastide-cloud/bastide/internal/sandbox/drivers"
+	"github.com/bastide-cloud/bastide/internal/service/lambda"
 )
 
 // driverName is the driver that functions run under.
@@ -67,3 +68,12 @@ func (d noDriver) Start(context.Context, sandbox.Spec) (sandbox.Instance, error)
 func (d noDriver) Name() string { return "none" }
 
 func (d noDriver) Close() error { return nil }
+
+// isolationOf is what a driver is called and does not hold.
+func isolationOf(d drivers.Driver) lambda.Isolation {
+	i := lambda.Isolation{Driver: d.Name()}
+	if l, ok := d.(sandbox.Limited); ok {
+		i.Lacks = l.Lacks()
+	}
+	return i
+}

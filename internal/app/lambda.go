@@ -80,7 +80,7 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 	}
 	r.instances, r.pool = runner.Count, runner.Pool
 	service = lambda.New(lambda.Deps{Expect: runner.Expect, IDs: s.ids, Clock: s.clock, Sealer: s.sealer, Blobs: s.db.Blobs(), Code: code, Images: images, Registries: fetching, Arch: processor(),
-		Networks: ec2.NewDirectory(r.networks, s.db), Changes: func() uint64 { return s.db.Changes("lambda") + s.db.Changes("ec2") }, Runner: runner, Runtime: available, RuntimeVersion: have.VersionOf, Publishers: signingProfiles{s}, Roles: executionRoles{s}, Alone: true, Chance: rand.Float64, URL: s.functionURL, Presign: s.presign, Log: s.log,
+		Networks: ec2.NewDirectory(r.networks, s.db), Changes: func() uint64 { return s.db.Changes("lambda") + s.db.Changes("ec2") }, Runner: runner, Isolation: isolationOf(driver), Runtime: available, RuntimeVersion: have.VersionOf, Publishers: signingProfiles{s}, Roles: executionRoles{s}, Alone: true, Chance: rand.Float64, URL: s.functionURL, Presign: s.presign, Log: s.log,
 		Departure: func(f *fleet.Function, what string, refused bool) { s.departed(service, f, what, refused) }})
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return service.Run(ctx, s.gate) })
 	r.jobs = append(r.jobs, func(ctx context.Context) error {

@@ -18,6 +18,23 @@ type Driver interface {
 	Name() string
 }
 
+// Setting is something that a function may ask for and that not every driver holds.
+type Setting string
+
+// The settings.
+const (
+	Profiled Setting = "a runtime profile"
+	WaysOut  Setting = "ways out, by tags or VpcConfig"
+	IPv6Ways Setting = "ways out to IPv6 addresses"
+	Images   Setting = "a container image"
+	TmpBound Setting = "an EphemeralStorage of its own"
+)
+
+// Limited is a Driver that does not hold all of them. Who asks for one is refused when it is set.
+type Limited interface {
+	Lacks() []Setting
+}
+
 // Instance is one running sandbox. It is safe for concurrent use.
 type Instance interface {
 	// Doors are the sockets of Spec.Doors by name, open until the instance ends. Connections that were

@@ -82,6 +82,11 @@ func New(c Config) (*Driver, error) {
 // Name implements sandbox.Driver.
 func (d *Driver) Name() string { return "process" }
 
+// Lacks implements sandbox.Limited: nothing keeps a process from the host's network, files and disk.
+func (d *Driver) Lacks() []sandbox.Setting {
+	return []sandbox.Setting{sandbox.Profiled, sandbox.WaysOut, sandbox.IPv6Ways, sandbox.Images, sandbox.TmpBound}
+}
+
 // Start implements sandbox.Driver.
 func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (sandbox.Instance, error) {
 	spec, err := spec.Prepared()
@@ -209,4 +214,7 @@ func (i *instance) Spawn(ctx context.Context, p sandbox.Process) (int, error) {
 }
 
 var _ sandbox.Several = (*instance)(nil)
-var _ sandbox.Driver = (*Driver)(nil)
+var (
+	_ sandbox.Driver  = (*Driver)(nil)
+	_ sandbox.Limited = (*Driver)(nil)
+)

@@ -46,6 +46,9 @@ func (s *Service) createFunction(c *gate.Call, in *lambda.CreateFunctionInput) (
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
+	if err := s.Isolation.check(in.Tags, w); err != nil {
+		return nil, err
+	}
 	tenancy, err := tenancyOf(in.TenancyConfig, &v)
 	if err != nil {
 		return nil, err
@@ -391,6 +394,9 @@ func (s *Service) updateFunctionConfiguration(c *gate.Call, in *lambda.UpdateFun
 		return nil, err
 	}
 	if w.Network, err = s.networkOf(c.Context(), k, in.VpcConfig); err != nil {
+		return nil, err
+	}
+	if err := s.Isolation.check(nil, w); err != nil {
 		return nil, err
 	}
 	if in.Runtime != nil {

@@ -115,7 +115,7 @@ func (s *Service) run(ctx context.Context, f *fleet.Function, e fleet.Event) (fl
 		return res, awserr.New("InvalidRuntimeException", 502, "%s", moved.Error())
 	}
 	if errors.Is(err, errors.ErrUnsupported) {
-		return res, notBuilt("A function with external extensions on this server's sandbox driver")
+		return res, s.Isolation.unheld(f)
 	}
 	if missing, ok := errors.AsType[*runtimes.MissingError](err); ok {
 		return res, awserr.New("InvalidRuntimeException", 502, "%s", missing.Error())

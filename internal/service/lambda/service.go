@@ -44,7 +44,8 @@ type Deps struct {
 	// Publishers are the signing profiles whose signatures can be held against their keys; nil: none.
 	Publishers Publishers
 	Networks   Networks // the VPCs that functions may be in; nil: none
-	Arch       string   // this machine's processor: "x86_64" or "arm64"
+	Isolation  Isolation
+	Arch       string // this machine's processor: "x86_64" or "arm64"
 	Roles      Roles
 	// Queues and Streams open event sources, by the service in their ARNs; what is in neither cannot be
 	// mapped.

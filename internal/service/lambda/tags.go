@@ -99,6 +99,9 @@ func (s *Service) tagResource(c *gate.Call, in *lambda.TagResourceInput) (*lambd
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
+	if err := s.Isolation.check(in.Tags, wishes{}); err != nil {
+		return nil, err
+	}
 	_, profiled := in.Tags[tagProfile]
 	return &lambda.TagResourceOutput{}, s.retag(c, in.Resource, func(tags map[string]string) { maps.Copy(tags, in.Tags) }, s.profileTagged(profiled)...)
 }
