@@ -28,6 +28,12 @@ func (c *children) bear(number uint64, fork func() (int, error), say func() erro
 	if err != nil {
 		return err
 	}
+	c.note(pid, number, reap)
+	return say()
+}
+
+// note knows a process from now on; the lock is held.
+func (c *children) note(pid int, number uint64, reap func()) {
 	if c.numbers == nil {
 		c.numbers, c.pids = map[int]uint64{}, map[uint64]int{}
 		c.born = sync.NewCond(&c.mu)
@@ -35,7 +41,6 @@ func (c *children) bear(number uint64, fork func() (int, error), say func() erro
 	}
 	c.numbers[pid], c.pids[number] = number, pid
 	c.born.Signal()
-	return say()
 }
 
 // beside says that processes are several; false if the number is a living one's.
@@ -105,7 +110,11 @@ func (in *initProcess) reap() {
 		switch {
 		case err == syscall.EINTR:
 		case err == syscall.ECHILD: // nor is there anything below that could become the init's
-			in.children.await()
+			if in.deaths != nil {
+				<-in.deaths // children come here that were not forked here
+			} else {
+				in.children.await()
+			}
 		case err != nil:
 			in.fail(wrap("wait for the processes", err))
 		default:
@@ -127,11 +136,14 @@ func (c *children) await() {
 
 func (in *initProcess) ended(pid int, ws syscall.WaitStatus) error {
 	number, mine, several := in.children.bury(pid)
+	s := statusOf(ws)
+	if !mine && in.births != nil {
+		return in.tell(control.Orphan, control.Ward{PID: uint64(pid), Status: s}.Append(nil), nil)
+	}
 	if !mine {
 		return nil
 	}
-	s := statusOf(ws)
-	if several {
+	if several || in.births != nil {
 		return in.tell(control.Ended, control.End{Number: number, Status: s}.Append(nil), nil)
 	}
 	if err := in.tell(control.Exited, s.Append(nil), nil); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"runtime"
+	"slices"
 	"syscall"
 	"unsafe"
 
@@ -35,7 +36,7 @@ func launch() {
 		if err != nil || h.Kind != control.Launch {
 			os.Exit(0)
 		}
-		born, pidFD := bear(body, fds)
+		born, pidFD := bear("/proc/self/fd/4", body, fds)
 		var answer []int
 		if pidFD >= 0 {
 			answer = []int{pidFD}
@@ -61,7 +62,7 @@ func reapNone() {
 }
 
 // bear forks one init.
-func bear(body []byte, fds []int) (control.Born, int) {
+func bear(program string, body []byte, fds []int) (control.Born, int) {
 	failed := func(stage string, err error) (control.Born, int) {
 		f := control.Failure{Stage: stage}
 		if errno, ok := err.(syscall.Errno); ok {
@@ -70,9 +71,12 @@ func bear(body []byte, fds []int) (control.Born, int) {
 		return control.Born{Failure: f}, -1
 	}
 	b, err := control.ParseBirth(body)
-	if err != nil || len(fds) == 0 {
+	tasks := int(b.Tasks)
+	if err != nil || b.Tasks > 100 || len(fds) <= 2*tasks {
 		return failed("read the launch", nil)
 	}
+	moves := fds[len(fds)-2*tasks:]
+	fds = fds[:len(fds)-2*tasks]
 	pidFD := -1
 	sys := attributes(b, &fds)
 	sys.PidFD = &pidFD
@@ -82,18 +86,22 @@ func bear(body []byte, fds []int) (control.Born, int) {
 	}
 	// A v1 cgroup is entered before the fork, by this thread alone: moving another process waits for
 	// a grace period of the kernel's (5 to 15 ms measured), moving oneself does not.
-	err = enter(b.Enter)
+	err = enter(b.Enter, moves[:tasks])
 	if err == nil {
+		argv := []string{"init"}
+		if b.Nest {
+			argv = append(argv, "nest")
+		}
 		var pid int
-		pid, err = syscall.ForkExec("/proc/self/fd/4", []string{"init"}, &syscall.ProcAttr{
+		pid, err = syscall.ForkExec(program, argv, &syscall.ProcAttr{
 			Dir: "/", Env: []string{"GOMAXPROCS=1", "GOGC=off", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"}, Files: files, Sys: sys,
 		})
 		if err == nil {
-			err = enter(b.Home)
+			err = enter(b.Home, moves[tasks:])
 			return bornOr(pid, err, pidFD)
 		}
 	}
-	if back := enter(b.Home); back != nil {
+	if back := enter(b.Home, moves[tasks:]); back != nil {
 		return failed("leave the cgroup", back)
 	}
 	return failed("start the init in its namespaces (bastide doctor tells what this machine refuses)", err)
@@ -108,7 +116,12 @@ func bornOr(pid int, err error, pidFD int) (control.Born, int) {
 }
 
 // enter moves this thread.
-func enter(tasks []string) error {
+func enter(tasks []string, open []int) error {
+	for _, fd := range open {
+		if _, err := unix.Write(fd, []byte("0")); err != nil {
+			return err
+		}
+	}
 	for _, path := range tasks {
 		fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
@@ -145,6 +158,13 @@ func attributes(b *control.Birth, fds *[]int) *syscall.SysProcAttr {
 		a.GidMappings = []syscall.SysProcIDMap{{ContainerID: int(b.InsideGID), HostID: int(b.GID), Size: 1}}
 		// without privilege the kernel wants setgroups off before it takes a group map
 		a.GidMappingsEnableSetgroups = b.Setgroups
+	}
+	if b.Nest {
+		a.AmbientCaps = append(slices.Clone(powers), unix.CAP_SETUID, unix.CAP_SETGID)
+	}
+	if b.Spare != 0 {
+		spare := syscall.SysProcIDMap{ContainerID: control.SpareID, HostID: int(b.Spare), Size: control.Spares}
+		a.UidMappings, a.GidMappings = append(a.UidMappings, spare), append(a.GidMappings, spare)
 	}
 	if n := len(*fds); b.IntoCgroup && n > 0 {
 		a.UseCgroupFD, a.CgroupFD = true, (*fds)[n-1]

@@ -33,6 +33,9 @@ import (
 const controlFD = 3
 
 func main() {
+	if len(os.Args) > 2 && os.Args[1] == "probe" {
+		probeWaiting()
+	}
 	if len(os.Args) > 1 && os.Args[1] == "probe" {
 		os.Exit(probe())
 	}
@@ -47,6 +50,11 @@ func main() {
 	in := &initProcess{conn: conn{fd: controlFD}}
 	if err := in.settle(); err != nil {
 		in.fail(err)
+	}
+	if len(os.Args) > 1 && os.Args[1] == "nest" {
+		if err := in.nest(); err != nil {
+			in.fail(err)
+		}
 	}
 	for {
 		if err := in.serve(); err != nil {
@@ -73,8 +81,10 @@ type initProcess struct {
 	given   bool // what was awaited has been delivered
 	dropped bool // the init's rights have been given up
 
-	writing  sync.Mutex // one frame at a time
-	nursery  *nursery   // what forks
+	writing  sync.Mutex     // one frame at a time
+	nursery  *nursery       // what forks
+	births   chan birth     // what a nest launches; nil if the init is none
+	deaths   chan os.Signal // SIGCHLD, where processes become children that were not forked here
 	children children
 }
 
@@ -116,6 +126,13 @@ func (in *initProcess) serve() error {
 		return in.start(body, fds)
 	case h.Kind == control.Spawn && in.setup != nil:
 		return in.spawn(body, fds)
+	case h.Kind == control.Launch && in.births != nil:
+		in.births <- birth{body, fds}
+		return nil
+	case h.Kind == control.Adopt && in.setup != nil && !in.started:
+		return in.adopt(body)
+	case h.Kind == control.Adopted && in.started:
+		return in.lost(body)
 	case h.Kind == control.Signal:
 		return in.signal(body)
 	case h.Kind == control.Dial && in.setup != nil:

@@ -190,7 +190,7 @@ func install(filter []byte) error {
 
 // surrender gives up the capabilities of every thread of the init, which has nothing left to build.
 func (in *initProcess) surrender() error {
-	if in.dropped {
+	if in.dropped || in.births != nil { // a nest goes on building
 		return nil
 	}
 	in.dropped = true

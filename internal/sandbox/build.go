@@ -50,10 +50,7 @@ func (i *instance) launch() error {
 	if err != nil {
 		return fail("lay the wires", err)
 	}
-	if fd := i.group.FD(); fd >= 0 {
-		files = append(files, fd)
-	}
-	if i.pid, i.pidFD, err = n.launcher.fork(i.birth(), files); err != nil {
+	if i.pid, i.pidFD, err = i.bear(files); err != nil {
 		if i.pid != 0 {
 			i.kill()
 			i.reap()
@@ -65,7 +62,7 @@ func (i *instance) launch() error {
 		i.reap()
 		return fail("keep the account's cores to itself", err)
 	}
-	if err := i.instruct(setup, theirs); err != nil {
+	if err := i.instruct(setup, theirs, files[1:3]); err != nil {
 		i.kill()
 		i.reap()
 		return fail("instruct the init", err)
@@ -75,6 +72,17 @@ func (i *instance) launch() error {
 	}
 	n.watch.add(i)
 	return nil
+}
+
+// bear has the init forked, by the launcher or by the nest's.
+func (i *instance) bear(files []int) (pid, pidFD int, err error) {
+	if i.fork.from != nil {
+		return i.fork.from.launch(i, files)
+	}
+	if fd := i.group.FD(); fd >= 0 {
+		files = append(files, fd)
+	}
+	return i.driver.launcher.fork(i.birth(), files)
 }
 
 // wires makes the sockets and pipes: the descriptors that are only for the other side (the control
@@ -104,7 +112,7 @@ func (i *instance) wires() (theirs []int, files []int, err error) {
 }
 
 // instruct says everything at once; the init works it off.
-func (i *instance) instruct(setup *control.Setup, theirs []int) error {
+func (i *instance) instruct(setup *control.Setup, theirs, output []int) error {
 	if err := i.session.send(control.Config, setup.Append(nil), i.mounts); err != nil {
 		return err
 	}
@@ -112,6 +120,9 @@ func (i *instance) instruct(setup *control.Setup, theirs []int) error {
 	i.mounts = nil
 	if err != nil {
 		return err
+	}
+	if i.fork.from != nil {
+		return i.holdBack(append(slices.Clone(output), theirs[1:]...))
 	}
 	if len(i.spec.Argv) == 0 || i.spec.Held {
 		return i.holdBack(theirs[1:])
@@ -129,11 +140,23 @@ func (i *instance) process(argv, env []string, dir string) (control.Process, err
 	if err != nil {
 		return control.Process{}, err
 	}
+	if i.brood != nil {
+		// what it forks takes one on in its own root; of an inherited one that root would be no part
+		f = control.Fence{}
+	}
 	p := control.Process{Argv: argv, Env: env, Dir: dir, Fence: f}
 	if i.spec.Monitor != nil {
 		p.Notify = seccomp.Notify()
 	}
 	return p, nil
+}
+
+// filter is what the init loads before it executes anything.
+func (i *instance) filter() []byte {
+	if i.brood != nil && len(i.driver.filter) > 0 {
+		return seccomp.Nursery()
+	}
+	return i.driver.filter
 }
 
 // holdBack keeps the channel's other end for a process that is executed later.
@@ -157,7 +180,7 @@ func (i *instance) setup() (*control.Setup, error) {
 		RootBytes: rootBytes,
 		TmpBytes:  uint64(i.spec.TmpBytes),
 		Dirs:      i.spec.Root.Dirs,
-		Filter:    i.driver.filter,
+		Filter:    i.filter(),
 		Late:      i.spec.Late,
 	}
 	if !i.driver.root {
@@ -252,7 +275,7 @@ func (i *instance) setupLimits(s *control.Setup) error {
 		{Resource: unix.RLIMIT_MEMLOCK, Value: lockedBytes},
 		{Resource: unix.RLIMIT_SIGPENDING, Value: pendingSignals},
 	}
-	if i.driver.can.Memory == "" && !i.spec.Late {
+	if i.driver.can.Memory == "" && !i.spec.Late && i.brood == nil { // which its forks would keep
 		want = append(want, control.Limit{Resource: unix.RLIMIT_DATA, Value: dataBound(i.spec.MemoryBytes)})
 	}
 	var err error

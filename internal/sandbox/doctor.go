@@ -45,6 +45,9 @@ func Doctor(c Config) []Layer {
 	}
 	bits, err := n.probe()
 	layers := append([]Layer{kernel}, n.wallLayers(bits, err)...)
+	if err == nil {
+		layers = append(layers, n.forkLayer())
+	}
 	layers = append(layers, n.userLayer())
 	layers = append(layers, n.limitLayers()...)
 	layers = append(layers, n.hostLayers()...)

@@ -55,6 +55,16 @@ type Instance interface {
 	MemoryPeak() (int64, error)
 }
 
+// Forker is a Driver that can fork processes into sandboxes (Spec.Fork).
+type Forker interface {
+	// Forks is nil where this machine lets it; otherwise it says why not. It tries once.
+	Forks() error
+}
+
+// ForksAtMost is how many sandboxes get their processes from one that waits, before another takes its
+// place.
+const ForksAtMost = 64
+
 // Weigher is an Instance that knows what it holds.
 type Weigher interface {
 	// Weight is the memory that its processes have for themselves now, in bytes.

@@ -34,6 +34,9 @@ type instance struct {
 	mounts  []int // descriptors until they are sent
 	held    []int // the process's, while it is not executed
 
+	brood *brood // of a nest's own sandbox
+	fork  forked
+
 	started  chan struct{}   // closed when the process runs, or cannot
 	startErr error           // read after started
 	ran      chan struct{}   // closed when the process has been executed
@@ -60,7 +63,7 @@ type instance struct {
 func newInstance(n *Namespace, spec Spec) *instance {
 	return &instance{
 		driver: n, spec: spec, pidFD: -1, several: newSeveral(),
-		started: make(chan struct{}), ran: make(chan struct{}), done: make(chan struct{}),
+		fork: forked{stands: make(chan struct{})}, started: make(chan struct{}), ran: make(chan struct{}), done: make(chan struct{}),
 		doors: map[string]Door{}, acks: make(chan struct{}, 1), exit: make(chan Exit, 1),
 	}
 }
@@ -121,7 +124,10 @@ func (i *instance) run() {
 		case control.Ready:
 			if err := i.openDoors(i.spec.Doors, fds); err != nil {
 				exit.Err = i.refuse(err)
-			} else if len(i.spec.Argv) == 0 || i.spec.Held {
+				break
+			}
+			close(i.fork.stands)
+			if len(i.spec.Argv) == 0 || i.spec.Held {
 				i.settle(nil)
 			}
 		case control.Observed:
@@ -146,12 +152,17 @@ func (i *instance) run() {
 			exit.Err = failure(i.spec.ID, body)
 			i.fault = exit.Err
 			i.settle(exit.Err)
+		case control.Launched, control.Orphan:
+			if err := i.brooded(kind, body, fds); err != nil {
+				exit.Err = i.refuse(err)
+			}
 		case control.Spawned, control.Ended, control.Dialed:
 			said, own, err := i.hear(kind, body, fds)
 			if err != nil {
 				exit.Err = i.refuse(err)
 			} else if own {
 				exit.Code, exit.Signal, ended = said.Code, said.Signal, true
+				i.brood.spend() // of a nest: what was to be forked has ended
 			}
 		default:
 			exit.Err = i.refuse(fmt.Errorf("the init said %d: %w", kind, control.ErrFrame))
@@ -161,6 +172,7 @@ func (i *instance) run() {
 	i.reap()
 	i.settle(&StartError{ID: i.spec.ID, Stage: "the init ended before the process ran", Err: ErrCutShort})
 	i.several.close()
+	i.leaveNest()
 	i.output.wait()
 	i.observers.Wait()
 	i.close(exit, ended)

@@ -107,7 +107,18 @@ func (l *launcher) fork(b *control.Birth, fds []int) (pid, pidFD int, err error)
 func (i *instance) birth() *control.Birth {
 	n := i.driver
 	enter, home := i.group.Tasks()
+	if i.fork.from != nil {
+		return &control.Birth{
+			UID: i.fork.id(insideUID), GID: i.fork.id(insideGID), InsideUID: insideUID, InsideGID: insideGID,
+			User: true, IPC: !n.waived["ipc"], UTS: !n.waived["uts"], Setgroups: n.root, Tasks: uint64(len(enter)),
+		}
+	}
+	spare := uint64(0)
+	if i.brood != nil && n.root {
+		spare = uint64(i.brood.block)
+	}
 	return &control.Birth{
+		Nest: i.brood != nil, Spare: spare,
 		UID: uint64(i.hostUID), GID: uint64(i.hostGID), InsideUID: insideUID, InsideGID: insideGID,
 		User: !n.waived["user"], IPC: !n.waived["ipc"], UTS: !n.waived["uts"],
 		Setgroups: n.root, IntoCgroup: i.group.FD() >= 0, Enter: enter, Home: home,

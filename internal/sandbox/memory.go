@@ -85,7 +85,10 @@ func (i *instance) memoryNow() (have, bound int64, ok bool) {
 		m, err := i.group.Memory(bound)
 		return m.Processes, bound, err == nil
 	}
-	have = treeMemory(i.pid)
+	if i.brood != nil {
+		return 0, 0, false // its tree holds all that were launched in it, and nothing of theirs is its own
+	}
+	have = i.treesMemory()
 	i.peak = max(i.peak, have)
 	return have, bound, true
 }
@@ -96,6 +99,9 @@ func (i *instance) Weight() int64 {
 	defer i.mu.Unlock()
 	if i.gone {
 		return 0
+	}
+	if i.fork.guest != 0 {
+		return treeMemory(i.pid) + i.fork.weight()
 	}
 	return treeMemory(i.pid)
 }
@@ -111,8 +117,17 @@ func (i *instance) MemoryPeak() (int64, error) {
 	if i.driver.can.Memory != "" {
 		return i.group.Peak()
 	}
-	i.peak = max(i.peak, treeMemory(i.pid))
+	i.peak = max(i.peak, i.treesMemory())
 	return i.peak, nil
+}
+
+// treesMemory adds up the init's tree, and that of a process which was not forked by it.
+func (i *instance) treesMemory() int64 {
+	total := treeMemory(i.pid)
+	if i.fork.guest != 0 {
+		total += treeMemory(i.fork.guest)
+	}
+	return total
 }
 
 // treeMemory adds up the anonymous and shared memory of a process and its descendants, in bytes. None

@@ -44,7 +44,11 @@ type Namespace struct {
 	mu     sync.Mutex
 	living map[string]*instance
 	uids   map[int]bool
+	broods []*brood // whose nests take more
 	closed bool
+
+	tryForks sync.Once
+	noForks  error // read after tryForks
 }
 
 // New prepares the driver: finds what the machine gives, sweeps what a killed Bastide left, loads the
@@ -104,6 +108,9 @@ func (n *Namespace) Close() error {
 	n.mu.Unlock()
 	var errs []error
 	for _, i := range left {
+		i.kill() // all, before any is waited for: a nest ends after those in it
+	}
+	for _, i := range left {
 		errs = append(errs, i.Kill())
 	}
 	n.watch.close()
@@ -118,6 +125,17 @@ func (n *Namespace) Start(ctx context.Context, spec Spec) (Instance, error) {
 		return nil, &StartError{ID: spec.ID, Stage: "check the specification", Err: err}
 	}
 	i := newInstance(n, spec)
+	if spec.Fork {
+		if err := n.nestle(ctx, i); err != nil {
+			return nil, &StartError{ID: spec.ID, Stage: "make the nest", Err: err}
+		}
+	}
+	return n.begin(ctx, i)
+}
+
+// begin starts an instance.
+func (n *Namespace) begin(ctx context.Context, i *instance) (Instance, error) {
+	spec := i.spec
 	if err := n.admit(i); err != nil {
 		return nil, &StartError{ID: spec.ID, Stage: "admit", Err: err}
 	}
@@ -125,6 +143,9 @@ func (n *Namespace) Start(ctx context.Context, spec Spec) (Instance, error) {
 		return nil, errors.Join(err, i.cleanUp())
 	}
 	go i.run()
+	if i.fork.from != nil {
+		go i.populate(ctx)
+	}
 	select {
 	case <-i.started:
 	case <-ctx.Done():
@@ -142,7 +163,9 @@ func (n *Namespace) Start(ctx context.Context, spec Spec) (Instance, error) {
 // choice is random, so that two Bastides on one machine do not meet.
 const (
 	firstUID = 0x70000000
-	uids     = 0x08000000
+	uids     = 0x04000000
+
+	firstBlock = firstUID + uids // and as many for nests, in blocks
 )
 
 // admit registers an instance and gives it its user.
@@ -157,6 +180,11 @@ func (n *Namespace) admit(i *instance) error {
 	}
 	n.living[i.spec.ID] = i
 	i.hostUID, i.hostGID = os.Geteuid(), os.Getegid()
+	if n.root && i.fork.from != nil {
+		i.hostUID = i.fork.from.block + i.fork.number
+		i.hostGID = i.hostUID
+		return nil
+	}
 	if n.root {
 		for i.hostUID = firstUID + rand.IntN(uids); n.uids[i.hostUID]; {
 			i.hostUID = firstUID + rand.IntN(uids)
@@ -190,4 +218,7 @@ func privileged() bool {
 	return true
 }
 
-var _ Driver = (*Namespace)(nil)
+var (
+	_ Driver = (*Namespace)(nil)
+	_ Forker = (*Namespace)(nil)
+)

@@ -32,6 +32,13 @@ type Spec struct {
 	// are not root need it; it is never visible inside.
 	Store string
 
+	// Fork has the instance's process forked from one that waits already, rather than executed: Argv is
+	// a program that can be told to wait for that (package bootstrap's for python). It waits in a sandbox of
+	// its own, a nest, and knows nothing of any function. Instances of one account whose Argv, Env, Dir and
+	// Root are equal share one, ForksAtMost of them in a row, and with it an address layout and a hash seed.
+	// Only for what is Late and has a Channel, and where the driver is a Forker.
+	Fork bool
+
 	// Held leaves the process to Several.Begin: others come first.
 	Held bool
 
@@ -145,6 +152,8 @@ func (s Spec) check() error {
 		return fmt.Errorf("the store %q is not absolute", s.Store)
 	case s.Late && (s.Code != "" || len(s.Layers) > 0):
 		return fmt.Errorf("code that comes late cannot be there from the start")
+	case s.Fork && (!s.Late || !s.Channel || len(s.Argv) == 0 || s.Confine != nil || s.Monitor != nil):
+		return fmt.Errorf("only a process that awaits its code, over a channel, can be forked")
 	case s.Late && s.Held:
 		return fmt.Errorf("a process cannot be held and wait for its code")
 	case len(s.Doors) > maxDoors:

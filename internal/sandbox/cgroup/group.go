@@ -155,6 +155,12 @@ func (g *Group) Tasks() (enter, home []string) {
 	return enter, home
 }
 
+// Procs is the file of the unified hierarchy by which a process moves itself into the group.
+func (g *Group) Procs() string { return filepath.Join(g.unified(), "cgroup.procs") }
+
+// Move puts a process into the group in the unified hierarchy.
+func (g *Group) Move(pid int) error { return write(g.unified(), "cgroup.procs", strconv.Itoa(pid)) }
+
 // Freeze holds every process of the group; it returns when they stand still.
 func (g *Group) Freeze() error {
 	if g.dir != nil {

@@ -18,9 +18,14 @@
 //	init → driver   Ended     how one of several processes ended
 //	driver → init   Dial      a port of loopback to connect to
 //	init → driver   Dialed    with the socket, whose connection is under way
+//	driver → init   Adopt    in place of Start: the process that has entered the sandbox from outside
+//	driver → init   Adopted  how it ended, which the init cannot see
 //	init → driver   Exited    how it ended; the init ends too, and with it every other process
 //	                          (with a Spawn before, Ended says so instead and nothing else ends)
 //	init → driver   Failed    at any point: the stage and the reason; the init ends
+//
+// A nest's init launches others too: it answers Launch as the launcher does, and tells by Orphan of
+// processes that have ended as children of its, and that nobody asked it to start.
 //
 // The launcher answers each Launch, which carries the new init's descriptors, by Launched, which
 // carries the new init's pidfd.
@@ -57,6 +62,9 @@ const (
 	Dial
 	Dialed
 	Observed
+	Adopt
+	Adopted
+	Orphan
 )
 
 // HeaderSize is the length of a frame's header in bytes.
@@ -91,7 +99,7 @@ func ParseHeader(b []byte) (Header, error) {
 	}
 	h := Header{Kind: Kind(b[0]), FDs: int(b[1])}
 	body := uint32(b[4])<<24 | uint32(b[5])<<16 | uint32(b[6])<<8 | uint32(b[7])
-	if h.Kind < Config || h.Kind > Observed || h.FDs > MaxFDs || body > MaxBody {
+	if h.Kind < Config || h.Kind > Orphan || h.FDs > MaxFDs || body > MaxBody {
 		return Header{}, ErrFrame
 	}
 	h.Body = int(body)

@@ -86,7 +86,7 @@ func TestRefused(t *testing.T) {
 	if _, err := ParseProcess(huge); !errors.Is(err, ErrFrame) {
 		t.Errorf("a huge count: %v", err)
 	}
-	for _, h := range []Header{{Kind: 0}, {Kind: Observed + 1}, {Kind: Start, FDs: MaxFDs + 1}, {Kind: Start, Body: MaxBody + 1}} {
+	for _, h := range []Header{{Kind: 0}, {Kind: Orphan + 1}, {Kind: Start, FDs: MaxFDs + 1}, {Kind: Start, Body: MaxBody + 1}} {
 		if _, err := ParseHeader(h.Append(nil)); !errors.Is(err, ErrFrame) {
 			t.Errorf("%+v: %v", h, err)
 		}
@@ -122,7 +122,9 @@ func FuzzParse(f *testing.F) {
 		_, err8 := ParseEnd(b)
 		_, err9 := ParseSign(b)
 		_, err10 := ParsePort(b)
-		for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9, err10} {
+		_, err11 := ParseWard(b)
+		_, err12 := ParseAdoption(b)
+		for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12} {
 			if err != nil && !errors.Is(err, ErrFrame) {
 				t.Error(err)
 			}

@@ -212,7 +212,17 @@ type Birth struct {
 	Setgroups   bool // leave the launcher's groups, which needs privilege
 	IntoCgroup  bool
 	Enter, Home []string // v1 "tasks" files: of its cgroups, and of the launcher's own
+	Tasks       uint64   // the same as open files, which travel last: so many of each
+
+	Nest  bool   // it is to launch others in turn, from inside its namespaces
+	Spare uint64 // the first of Spares ids of the host that its user namespace holds for them, from SpareID on
 }
+
+// A nest's user namespace maps ids for the sandboxes that are launched from it.
+const (
+	SpareID = 1 << 16
+	Spares  = 1 << 12
+)
 
 // Append adds the wire form of v to b.
 func (v *Birth) Append(b []byte) []byte {
@@ -225,6 +235,9 @@ func (v *Birth) Append(b []byte) []byte {
 	}
 	e.texts(v.Enter)
 	e.texts(v.Home)
+	e.number(v.Tasks)
+	e.flag(v.Nest)
+	e.number(v.Spare)
 	return e.b
 }
 
@@ -234,7 +247,7 @@ func ParseBirth(b []byte) (*Birth, error) {
 	v := &Birth{
 		UID: d.number(), GID: d.number(), InsideUID: d.number(), InsideGID: d.number(),
 		User: d.flag(), IPC: d.flag(), UTS: d.flag(), Setgroups: d.flag(), IntoCgroup: d.flag(),
-		Enter: d.texts(), Home: d.texts(),
+		Enter: d.texts(), Home: d.texts(), Tasks: d.number(), Nest: d.flag(), Spare: d.number(),
 	}
 	return v, d.end()
 }

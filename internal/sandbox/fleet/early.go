@@ -45,9 +45,17 @@ func (f *Fleet) kind(rt *runtimes.Runtime, account string, memoryMB int) (pool.K
 	if rt.Channel() {
 		spec.Argv = append(rt.Argv(runtimes.Launch{MemoryMB: memoryMB}), waitWord)
 		spec.Env, spec.Dir = waitingEnviron(rt), runtimes.TaskRoot
+		spec.Fork = rt.Family == bootstrap.Python && f.forks()
 	}
 	k.Spec = spec
 	return k, nil
+}
+
+// forks tells whether ready pythons are forked. A machine that does not let them be, and a driver without
+// forks, has them executed; doctor says so.
+func (f *Fleet) forks() bool {
+	forker, ok := f.deps.Driver.(sandbox.Forker)
+	return ok && forker.Forks() == nil
 }
 
 // waitingEnviron is what an interpreter starts with whose function is not known; the rest is told to it.
@@ -165,6 +173,7 @@ func delivery(ready, spec sandbox.Spec) (sandbox.Delivery, bool) {
 	}
 	// whatever else a specification says must be so from the start
 	spec.ID, spec.Late, spec.Store, spec.Argv, spec.Env, spec.Dir = ready.ID, ready.Late, ready.Store, argv, ready.Env, ready.Dir
+	spec.Fork = ready.Fork
 	spec.Code, spec.Layers = ready.Code, ready.Layers
 	spec.TmpBytes, spec.MemoryBytes, spec.CPU = ready.TmpBytes, ready.MemoryBytes, ready.CPU
 	spec.Doors = spec.Doors[:len(ready.Doors)]

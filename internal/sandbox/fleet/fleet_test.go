@@ -78,7 +78,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 	home := filepath.Join(dir, "home")
 	err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(home, 0o700), os.Chown(home, 65534, 65534),
 		os.WriteFile(filepath.Join(dir, "suite"), self, 0o755), os.WriteFile(filepath.Join(dir, "init"), sandboxtest.Init(t), 0o755),
-		os.WriteFile(filepath.Join(dir, "guest"), guestProgram(t), 0o755))
+		os.WriteFile(filepath.Join(dir, "guest"), guestProgram(t), 0o755), os.WriteFile(filepath.Join(dir, "inmate"), inmate(t), 0o755))
 	extension := filepath.Join(dir, "extension")
 	err = errors.Join(err, os.Rename((&lab{t: t}).extension(), extension), os.Chmod(extension, 0o755))
 	if err != nil {
@@ -86,7 +86,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 	}
 	cmd := exec.Command(filepath.Join(dir, "suite"), "-test.count=1", "-test.timeout=600s", "-test.v")
 	cmd.Dir = home
-	cmd.Env = []string{initKit + "=" + filepath.Join(dir, "init"), extensionKit + "=" + extension, "TMPDIR=" + home, "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + home}
+	cmd.Env = []string{initKit + "=" + filepath.Join(dir, "init"), extensionKit + "=" + extension, inmateKit + "=" + filepath.Join(dir, "inmate"), "TMPDIR=" + home, "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + home}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	out, err := cmd.CombinedOutput()
 	if err != nil || !bytes.Contains(out, []byte("PASS")) {

@@ -21,7 +21,7 @@ const headerSize = 9
 type kind byte
 
 const (
-	kindSetUp     kind = 'U' // host → guest: what a guest that was started early is told, see SetUp
+	kindSetUp     kind = 'U' // host → guest: what a guest that was started early is told, see SetUp; 'P' instead: to wait to be forked, see package sandbox
 	kindInvoke    kind = 'I' // host → guest
 	kindYield     kind = 'Y' // host → guest: wait for events in a way that lets other work go on, see Yield
 	kindWaiting   kind = 'W' // guest → host: it waits for a set-up; empty

@@ -50,9 +50,22 @@ const (
 )
 
 // Filter is the program, eight bytes an instruction in this machine's byte order.
-func Filter() []byte {
+func Filter() []byte { return encode(assemble(nil)) }
+
+// Nursery is the program of a process that waits to be forked: besides what Filter allows, its forks may
+// enter namespaces, and take a cgroup namespace and a session keyring of their own. They load Filter then,
+// of which nothing can be taken back.
+func Nursery() []byte { return encode(assemble(nursery)) }
+
+var nursery = []rule{
+	{nr: unix.SYS_SETNS, deny: unix.EPERM, refuse: []match{{{arg: 1, value: 0}}}},
+	{nr: unix.SYS_UNSHARE, deny: unix.EPERM, allow: []match{{{arg: 0, value: unix.CLONE_NEWCGROUP}}}},
+	{nr: unix.SYS_KEYCTL, deny: unix.EPERM, allow: []match{{{arg: 0, value: unix.KEYCTL_JOIN_SESSION_KEYRING}}}},
+}
+
+func encode(program []unix.SockFilter) []byte {
 	b := []byte{}
-	for _, in := range assemble() {
+	for _, in := range program {
 		b = binary.NativeEndian.AppendUint16(b, in.Code)
 		b = append(b, in.Jt, in.Jf)
 		b = binary.NativeEndian.AppendUint32(b, in.K)
@@ -68,7 +81,7 @@ func errno(e unix.Errno) []unix.SockFilter {
 	return ret(unix.SECCOMP_RET_ERRNO | uint32(e))
 }
 
-func assemble() []unix.SockFilter {
+func assemble(more []rule) []unix.SockFilter {
 	p := []unix.SockFilter{
 		{Code: opLoad, K: offArch},
 		{Code: opEqual, Jt: 1, K: auditArch},
@@ -79,7 +92,7 @@ func assemble() []unix.SockFilter {
 		p = append(p, unix.SockFilter{Code: opLeast, Jf: 1, K: foreignABI})
 		p = append(p, errno(unix.ENOSYS)...)
 	}
-	return append(p, tree(spans())...)
+	return append(p, tree(spans(more))...)
 }
 
 // span is a range of numbers, from first up to the next span's first, with one outcome.
@@ -90,7 +103,7 @@ type span struct {
 }
 
 // spans cuts the numbers into ranges.
-func spans() []span {
+func spans(more []rule) []span {
 	outcome := map[uint32]span{}
 	top := uint32(0)
 	for _, list := range [][]uintptr{allowed, legacy} {
@@ -99,7 +112,7 @@ func spans() []span {
 			top = max(top, uint32(nr))
 		}
 	}
-	for _, r := range conditional {
+	for _, r := range slices.Concat(conditional, more) {
 		outcome[uint32(r.nr)] = span{code: r.code()}
 		top = max(top, uint32(r.nr))
 	}

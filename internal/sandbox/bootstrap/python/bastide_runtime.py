@@ -10,6 +10,7 @@ import time
 FD = 3  # the stream to Bastide; its frames are described in Go package runtimeapi
 HEADER = 9
 WAITING, READY, INIT_ERROR, RESPONSE, ERROR = b"WHFRE"
+ZYGOTE = ord("P")  # in place of a set-up, see bastide_zygote
 MAX_PAYLOAD = 6 * 1024 * 1024 + 100
 MAX_ERROR = 250 * 1024
 
@@ -57,6 +58,11 @@ def set_up():
     del sys.argv[1:]
     send(WAITING, 0, b"")
     b, end = next_frame()
+    if b[4] == ZYGOTE:
+        import bastide_zygote
+        bastide_zygote.serve()  # returns in each of its forks
+        send(WAITING, 0, b"")
+        b, end = next_frame()
     at, texts = HEADER, []
     while at < end:
         n = int.from_bytes(b[at:at + 4], "big")
