@@ -180,7 +180,11 @@ func (s *Service) needCreate(a *gate.Ask, in *lambda.CreateFunctionInput) ([]gat
 	if open := declared(in.Tags); len(open) > 0 {
 		needs = append(needs, openRoutes(r, open))
 	}
-	needs = append(needs, s.pullImage(r, codeSource(in.Code).Image)...)
+	out, err := s.needNetwork(a, r, in.VpcConfig)
+	if err != nil {
+		return nil, err
+	}
+	needs = append(append(needs, out...), s.pullImage(r, codeSource(in.Code).Image)...)
 	pass, err := passRole(r.functionKey, in.Role)
 	if err != nil {
 		return nil, err

@@ -81,6 +81,9 @@ func TestGroupsLetOut(t *testing.T) {
 	deployer := r.as(account, "deployer")
 	_, err = deployer.UpdateFunctionConfiguration(t.Context(), &api.UpdateFunctionConfigurationInput{FunctionName: "inside", VpcConfig: in("sg-2")})
 	r.refused(err, "AccessDeniedException", "bastide:OpenRoute")
+	_, err = deployer.CreateFunction(t.Context(), &api.CreateFunctionInput{FunctionName: "made", Runtime: new("python3.12"), Role: role, Handler: new("index.handler"),
+		Code: &api.FunctionCode{ZipFile: zipOf(r, "index.py", "v1")}, VpcConfig: in("sg-2")})
+	r.refused(err, "AccessDeniedException", "bastide:OpenRoute")
 	_, err = deployer.UpdateFunctionConfiguration(t.Context(), &api.UpdateFunctionConfigurationInput{FunctionName: "inside", VpcConfig: in("sg-1")})
 	r.ok(err)
 	_, err = deployer.UpdateFunctionConfiguration(t.Context(), &api.UpdateFunctionConfigurationInput{FunctionName: "inside", VpcConfig: &api.VpcConfig{}})
