@@ -22,9 +22,21 @@ install_runsc() {
   have_runsc
 }
 
-want="awscli==1.45.11 boto3==1.43.11 botocore==1.43.11 aws-sam-translator==1.110.0"
+# a real database that functions reach
+have_postgres() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null; }
+install_postgres() {
+  have_postgres && return
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing PostgreSQL from Debian"
+    (apt-get install -y -q --no-install-recommends postgresql || { apt-get update -q && apt-get install -y -q --no-install-recommends postgresql; }) >/dev/null 2>&1 || true
+  fi
+  have_postgres || echo "the tests of functions and databases need PostgreSQL (Debian: apt-get install postgresql)" >&2
+}
+
+want="awscli==1.45.11 boto3==1.43.11 botocore==1.43.11 aws-sam-translator==1.110.0 pg8000==1.31.2"
 if [ -f .tools/versions ] && [ "$(cat .tools/versions)" = "$want" ]; then
   install_runsc
+  install_postgres
   exit 0
 fi
 python=$(command -v python3) || { echo "the tests need python3 (Debian: apt-get install python3 python3-venv)" >&2; exit 1; }
@@ -34,3 +46,4 @@ rm -rf .tools
 .tools/bin/pip install --quiet --disable-pip-version-check $want
 echo "$want" > .tools/versions
 install_runsc
+install_postgres
