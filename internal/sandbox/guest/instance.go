@@ -228,6 +228,14 @@ func (i *instance) MemoryPeak() (int64, error) {
 	}
 }
 
+// Weight implements sandbox.Weigher, for a box that is one.
+func (i *instance) Weight() int64 {
+	if w, ok := i.box.(sandbox.Weigher); ok {
+		return w.Weight()
+	}
+	return 0
+}
+
 // Freeze implements sandbox.Instance.
 func (i *instance) Freeze() error { return i.hold(i.box.Freeze, control.Stop, true) }
 
@@ -325,4 +333,5 @@ func (i *instance) run(ctx context.Context, spec sandbox.Spec) error {
 var (
 	_ sandbox.Instance = (*instance)(nil)
 	_ sandbox.Receiver = (*instance)(nil)
+	_ sandbox.Weigher  = (*instance)(nil)
 )

@@ -268,6 +268,20 @@ func (b *box) have() (int64, bool) {
 	return have, true
 }
 
+// Weight implements sandbox.Weigher: all that the sandbox holds of the host's memory, its kernel's with it.
+func (b *box) Weight() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.gone {
+		return 0
+	}
+	held, err := b.group.Held()
+	if err != nil {
+		return 0
+	}
+	return held
+}
+
 // Peak implements guest.Box: what the function has taken at most, as far as the looks of the watch tell.
 func (b *box) Peak() (int64, error) {
 	b.mu.Lock()
@@ -335,4 +349,7 @@ func (t *tail) error() error {
 	return fmt.Errorf("runsc says: %q", strings.TrimSpace(string(t.b)))
 }
 
-var _ guest.Box = (*box)(nil)
+var (
+	_ guest.Box       = (*box)(nil)
+	_ sandbox.Weigher = (*box)(nil)
+)
