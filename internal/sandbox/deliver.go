@@ -117,6 +117,7 @@ func (i *instance) rebound(d Delivery) error {
 	was := i.limits()
 	i.spec.TmpBytes, i.spec.MemoryBytes = either(d.TmpBytes, i.spec.TmpBytes), either(d.MemoryBytes, i.spec.MemoryBytes)
 	i.spec.Pids, i.spec.CPU = either(d.Pids, i.spec.Pids), either(d.CPU, i.spec.CPU)
+	i.waits = false
 	if err := errors.Join(i.group.Background(false), i.group.Change(was, i.limits())); err != nil {
 		return &StartError{ID: i.spec.ID, Stage: "change the cgroup", Err: err}
 	}

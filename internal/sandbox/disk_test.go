@@ -127,3 +127,55 @@ func TestOwnUser(t *testing.T) {
 		t.Errorf("doctor says full: %v, of the users %v", full, seen)
 	}
 }
+
+// TestGivesWay: a sandbox that computes for long gets less of the processor than the others want, one
+// that rests again gets its own weight back, and one that waits for its code is behind all.
+func TestGivesWay(t *testing.T) {
+	l := newLab(t)
+	if l.ns.can.CPU == "" {
+		if layer := l.ns.limitLayers(); layer[2].State == Full {
+			t.Errorf("no controller, and doctor says %+v", layer[2])
+		}
+		return
+	}
+	s := l.spec("late")
+	s.Channel = true
+	w := l.talk(s)
+	i := w.Instance.(*instance)
+	gives := func(want bool) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) { // there is no event for it
+			i.mu.Lock()
+			got := i.appetite.gives
+			i.mu.Unlock()
+			if got == want {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("gives way: %v", got)
+			}
+		}
+	}
+	w.want("spinning", "spin", "3000")
+	gives(true)
+	if b, weight := readWeight(t, i), map[string]string{"v1": "102", "v2": "10"}[l.ns.can.CPU]; b != weight {
+		t.Errorf("its weight is %s, want %s", b, weight)
+	}
+	gives(false)
+	if b, weight := readWeight(t, i), map[string]string{"v1": "1024", "v2": "100"}[l.ns.can.CPU]; b != weight {
+		t.Errorf("its weight is %s, want %s", b, weight)
+	}
+}
+
+func readWeight(t *testing.T, i *instance) string {
+	t.Helper()
+	for _, dir := range i.driver.host.Dirs() {
+		for _, name := range []string{"cpu.weight", "cpu.shares"} {
+			if b, err := os.ReadFile(filepath.Join(dir, i.spec.ID, name)); err == nil {
+				return strings.TrimSpace(string(b))
+			}
+		}
+	}
+	t.Fatal("no weight")
+	return ""
+}

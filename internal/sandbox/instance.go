@@ -51,6 +51,8 @@ type instance struct {
 	delivered bool
 	mu        sync.Mutex // the fields below, and the cgroup against its removal
 	frozen    bool
+	waits     bool // for its code, behind all others
+	appetite  appetite
 	gone      bool
 	peak      int64
 	oom       atomic.Bool
@@ -62,7 +64,7 @@ type instance struct {
 
 func newInstance(n *Namespace, spec Spec) *instance {
 	return &instance{
-		driver: n, spec: spec, pidFD: -1, several: newSeveral(),
+		driver: n, spec: spec, waits: spec.Late, pidFD: -1, several: newSeveral(),
 		fork: forked{stands: make(chan struct{})}, started: make(chan struct{}), ran: make(chan struct{}), done: make(chan struct{}),
 		doors: map[string]Door{}, acks: make(chan struct{}, 1), exit: make(chan Exit, 1),
 	}

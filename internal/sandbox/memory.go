@@ -25,10 +25,10 @@ func newWatch() *watch {
 	go func() {
 		t := time.NewTicker(glance)
 		defer t.Stop()
-		for {
+		for n := 0; ; n++ {
 			select {
 			case <-t.C:
-				w.look()
+				w.look(n%int(assess/glance) == 0)
 			case <-w.stop:
 				return
 			}
@@ -51,7 +51,8 @@ func (w *watch) remove(i *instance) {
 	delete(w.all, i)
 }
 
-func (w *watch) look() {
+// look compares memory, and from time to time assesses the use of processors.
+func (w *watch) look(assess bool) {
 	w.mu.Lock()
 	list := make([]*instance, 0, len(w.all))
 	for i := range w.all {
@@ -60,6 +61,9 @@ func (w *watch) look() {
 	w.mu.Unlock()
 	for _, i := range list {
 		i.checkMemory()
+		if assess {
+			i.assessCPU()
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ type Group struct {
 	dir  *os.File // in the unified hierarchy, for CLONE_INTO_CGROUP; nil without one
 
 	used, peak gauge // of memory
+	cpu        gauge // of processor time
 }
 
 // Create makes a group. What the Host cannot bound stays unbounded: ask Abilities first.
@@ -117,10 +118,14 @@ func (g *Group) limit(l Limits) error {
 
 // Background makes the group give way to every other one that wants a processor, or ends that.
 func (g *Group) Background(on bool) error {
-	weight, shares := "100", "1024" // the kernel's defaults
 	if on {
-		weight, shares = "1", "2" // its least
+		return g.weigh("1", "2") // the kernel's least
 	}
+	return g.weigh("100", "1024") // its defaults
+}
+
+// weigh sets the group's weight among the others.
+func (g *Group) weigh(weight, shares string) error {
 	switch {
 	case g.host.v2["cpu"]:
 		return write(g.unified(), "cpu.weight", weight)
@@ -244,7 +249,7 @@ func (g *Group) Kill() error {
 
 // Remove takes the group away; its processes must have ended.
 func (g *Group) Remove() error {
-	errs := []error{g.used.close(), g.peak.close()}
+	errs := []error{g.used.close(), g.peak.close(), g.cpu.close()}
 	if g.dir != nil {
 		errs = append(errs, g.dir.Close())
 		g.dir = nil

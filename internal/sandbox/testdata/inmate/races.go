@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,10 +32,20 @@ var raceActs = map[string]func([]string) string{
 		return either(strconv.Itoa(strings.Count(string(b), "\n")), err)
 	},
 	"direct": func(a []string) string { return direct(a[0]) },
-	"hold":   func(a []string) string { return racing.hold(a) },
-	"held":   func(a []string) string { return racing.look(a[0]) },
-	"race":   func(a []string) string { return racing.begin(a[0]) },
-	"end":    func([]string) string { return racing.end() },
+	"spin": func(a []string) string {
+		ms, _ := strconv.Atoi(a[0])
+		for range 2 {
+			go func() {
+				for end := time.Now().Add(time.Duration(ms) * time.Millisecond); time.Now().Before(end); {
+				}
+			}()
+		}
+		return "spinning"
+	},
+	"hold": func(a []string) string { return racing.hold(a) },
+	"held": func(a []string) string { return racing.look(a[0]) },
+	"race": func(a []string) string { return racing.begin(a[0]) },
+	"end":  func([]string) string { return racing.end() },
 }
 
 // hold keeps descriptors of directories, and works in one of them.
