@@ -9,14 +9,14 @@ import (
 // event nor what it is told of its answer.
 const once = `#!/bin/bash
 exec 3<>/dev/tcp/127.0.0.1/9001
-printf 'GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n' >&3
+printf 'GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: 127.0.0.1:9001\r\n\r\n' >&3
 while IFS= read -r line <&3; do
   line=${line%$'\r'}
   case ${line,,} in lambda-runtime-aws-request-id:*) id=${line#*: };; esac
   [ -z "$line" ] && break
 done
 exec 4<>/dev/tcp/127.0.0.1/9001
-printf 'POST /2018-06-01/runtime/invocation/%s/WHAT HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"ok"' $id >&4
+printf 'POST /2018-06-01/runtime/invocation/%s/WHAT HTTP/1.1\r\nHost: 127.0.0.1:9001\r\nContent-Length: 4\r\n\r\n"ok"' $id >&4
 exit 0
 `
 
