@@ -161,6 +161,12 @@ func (g *Guest) Start(ctx context.Context, spec sandbox.Spec, box Box, o Options
 	if err := i.wires(); err != nil {
 		return nil, errors.Join(&sandbox.StartError{ID: spec.ID, Stage: "lay the wires", Err: err}, i.abandon())
 	}
+	select {
+	case <-g.stands: // its first word is no answer to anything
+	case <-g.lost:
+	case <-ctx.Done():
+		return nil, errors.Join(&sandbox.StartError{ID: spec.ID, Stage: "wait for the agent", Err: ctx.Err()}, i.abandon())
+	}
 	g.mu.Lock()
 	g.inst = i
 	g.mu.Unlock()

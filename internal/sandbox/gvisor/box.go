@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/bastide-cloud/bastide/internal/sandbox"
 	"github.com/bastide-cloud/bastide/internal/sandbox/cgroup"
@@ -65,7 +62,7 @@ func (d *Driver) create(ctx context.Context, name string, writable bool) (*box, 
 	if b.group, err = d.host.Create(name, cgroup.Limits{}); err != nil {
 		return fail("make the cgroup", err)
 	}
-	ours, theirs, err := socketPair()
+	ours, theirs, err := guest.Pair()
 	if err == nil {
 		err = errors.Join(d.yard.do(func() error { return b.launch(theirs) }), theirs.Close())
 	}
@@ -93,20 +90,6 @@ func (d *Driver) create(ctx context.Context, name string, writable bool) (*box, 
 	return fail("create a sandbox with runsc", errors.Join(err, b.said.error(), b.guest.Close(), end.Err))
 }
 
-// socketPair is a stream's two ends.
-func socketPair() (net.Conn, *os.File, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	f, theirs := os.NewFile(uintptr(fds[0]), "tether"), os.NewFile(uintptr(fds[1]), "tether")
-	c, err := net.FileConn(f)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, nil, errors.Join(err, theirs.Close())
-	}
-	return c, theirs, nil
-}
-
 // launch starts runsc from the yard's thread.
 func (b *box) launch(stream *os.File) error {
 	d := b.driver
@@ -122,25 +105,7 @@ func (b *box) launch(stream *os.File) error {
 	b.cmd.Env = []string{"PATH=/usr/bin:/bin"}
 	b.cmd.Stdin, b.cmd.Stdout, b.cmd.Stderr = stream, b.said, b.said
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
-	if fd := b.group.FD(); fd >= 0 {
-		b.cmd.SysProcAttr.UseCgroupFD, b.cmd.SysProcAttr.CgroupFD = true, fd
-	}
-	// a v1 cgroup is entered by this thread for the time of the fork, as moving another takes long
-	enter, home := b.group.Tasks()
-	err := move(enter)
-	if err == nil {
-		err = b.cmd.Start()
-	}
-	return errors.Join(err, move(home))
-}
-
-func move(tasks []string) error {
-	for _, t := range tasks {
-		if err := os.WriteFile(t, []byte("0"), 0); err != nil {
-			return err
-		}
-	}
-	return nil
+	return b.group.Start(b.cmd)
 }
 
 // begin gives the sandbox to a function.

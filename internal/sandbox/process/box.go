@@ -2,15 +2,12 @@ package process
 
 import (
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"sync"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/bastide-cloud/bastide/internal/sandbox"
 	"github.com/bastide-cloud/bastide/internal/sandbox/cgroup"
@@ -63,17 +60,12 @@ func (d *Driver) open(spec sandbox.Spec) (*box, *guest.Guest, error) {
 	if err != nil {
 		return fail("make the cgroup", err)
 	}
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	c, theirs, err := guest.Pair()
 	if err != nil {
 		return fail("make the stream", err)
 	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "tether"), os.NewFile(uintptr(fds[1]), "tether")
-	c, err := net.FileConn(ours)
-	err = errors.Join(err, ours.Close())
-	if err == nil {
-		if err = b.launch(theirs); err != nil {
-			err = errors.Join(err, c.Close())
-		}
+	if err = b.launch(theirs); err != nil {
+		err = errors.Join(err, c.Close())
 	}
 	if err := errors.Join(err, theirs.Close()); err != nil {
 		return fail("start the agent", err)
@@ -87,18 +79,10 @@ func (b *box) launch(stream *os.File) error {
 	b.cmd.Dir, b.cmd.Env = "/", []string{"GOMAXPROCS=1"}
 	b.cmd.Stdin = stream
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
-	if fd := b.group.FD(); fd >= 0 {
-		b.cmd.SysProcAttr.UseCgroupFD, b.cmd.SysProcAttr.CgroupFD = true, fd
-	}
-	enter, home := b.group.Tasks()
 	started := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		err := move(enter)
-		if err == nil {
-			err = b.cmd.Start()
-		}
-		err = errors.Join(err, move(home))
+		err := b.group.Start(b.cmd)
 		started <- err
 		if err == nil {
 			<-b.hold
@@ -112,15 +96,6 @@ func (b *box) launch(stream *os.File) error {
 		close(b.hold)
 		close(b.ended)
 	}()
-	return nil
-}
-
-func move(tasks []string) error {
-	for _, t := range tasks {
-		if err := os.WriteFile(t, []byte("0"), 0); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

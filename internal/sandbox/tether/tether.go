@@ -91,6 +91,8 @@ type Tether struct {
 	rw io.ReadWriteCloser
 	on Handlers
 
+	opening sync.Mutex // one Open at a time
+
 	out sync.Mutex // one frame at a time
 	buf []byte
 
@@ -128,6 +130,8 @@ func (t *Tether) stream(id uint32) *Stream {
 
 // Open begins a connection. Only the agent does.
 func (t *Tether) Open(p Place) (*Stream, error) {
+	t.opening.Lock() // numbers arrive in order
+	defer t.opening.Unlock()
 	t.mu.Lock()
 	if t.ended != nil {
 		t.mu.Unlock()

@@ -1,0 +1,24 @@
+package guest
+
+import (
+	"errors"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Pair is a stream for an agent that is a process of this machine: the driver's end and the agent's, which
+// becomes its descriptor 0.
+func Pair() (net.Conn, *os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, theirs := os.NewFile(uintptr(fds[0]), "tether"), os.NewFile(uintptr(fds[1]), "tether")
+	c, err := net.FileConn(f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, nil, errors.Join(err, theirs.Close())
+	}
+	return c, theirs, nil
+}
