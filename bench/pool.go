@@ -286,7 +286,7 @@ func (b *bench) firstCall(large bool, n int) (time.Duration, error) {
 	if err := s.control.until(lambda("GET", path+"/configuration", ""), `"LastUpdateStatus":"Successful"`, time.Now().Add(2*time.Minute)); err != nil {
 		return 0, err
 	}
-	if err := b.full(node.family, burst); err != nil {
+	if err := b.full(node.family, 1); err != nil {
 		return 0, err
 	}
 	begin := time.Now()
