@@ -142,7 +142,7 @@ func codeSource(c *lambda.FunctionCode) source {
 	if c == nil {
 		return source{}
 	}
-	return source{c.ZipFile, c.S3Bucket, c.S3Key, c.S3ObjectVersion, c.ImageUri, c.SourceKMSKeyArn}
+	return source{c.ZipFile, c.S3Bucket, c.S3Key, c.S3ObjectVersion, c.ImageUri, c.SourceKMSKeyArn, "CreateFunction"}
 }
 
 // checkArch: functions run on this machine's processor.
@@ -280,7 +280,7 @@ func (s *Service) updateFunctionCode(c *gate.Call, in *lambda.UpdateFunctionCode
 	if err := s.checkArch(in.Architectures); err != nil {
 		return nil, err
 	}
-	src := source{in.ZipFile, in.S3Bucket, in.S3Key, in.S3ObjectVersion, in.ImageUri, in.SourceKMSKeyArn}
+	src := source{in.ZipFile, in.S3Bucket, in.S3Key, in.S3ObjectVersion, in.ImageUri, in.SourceKMSKeyArn, "UpdateFunctionCode"}
 	if err := c.View(func(tx *store.Tx) error { return s.t.takes(tx, r, in.RevisionId, src) }); err != nil {
 		return nil, err
 	}

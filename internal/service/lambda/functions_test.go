@@ -242,6 +242,24 @@ func TestVersionsAndAliasesAreReallyRouted(t *testing.T) {
 	r.refused(err, "InvalidParameterValueException", "derived qualifier")
 }
 
+func TestLayersHaveContent(t *testing.T) {
+	r := newRig(t)
+	for name, c := range map[string]struct {
+		content *api.LayerVersionContentInput
+		words   string
+	}{
+		"nothing given":  {&api.LayerVersionContentInput{}, "Please provide a source for layer content."},
+		"an empty file":  {&api.LayerVersionContentInput{ZipFile: []byte{}}, "Uploaded file must be a non-empty zip"},
+		"half a place":   {&api.LayerVersionContentInput{S3Bucket: new("bucket")}, "Both S3Bucket and S3Key are required"},
+		"not an archive": {&api.LayerVersionContentInput{ZipFile: []byte("x")}, "Could not unzip uploaded file."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := r.client.PublishLayerVersion(t.Context(), &api.PublishLayerVersionInput{LayerName: "l", Content: c.content})
+			r.refused(err, "InvalidParameterValueException", c.words)
+		})
+	}
+}
+
 func TestLayersStayWithTheirFunctions(t *testing.T) {
 	r := newRig(t)
 	ctx := t.Context()

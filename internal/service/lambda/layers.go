@@ -18,9 +18,9 @@ func (s *Service) publishLayerVersion(c *gate.Call, in *lambda.PublishLayerVersi
 		return nil, invalid("A layer version is published by its own account under the layer's name.")
 	}
 	if in.Content == nil {
-		return nil, invalid("Please provide a source for layer content.")
+		return nil, noLayerContent()
 	}
-	code, err := s.fetch(c, source{Zip: in.Content.ZipFile, Bucket: in.Content.S3Bucket, Key: in.Content.S3Key, Version: in.Content.S3ObjectVersion})
+	code, err := s.fetch(c, source{Zip: in.Content.ZipFile, Bucket: in.Content.S3Bucket, Key: in.Content.S3Key, Version: in.Content.S3ObjectVersion, For: publishLayer})
 	if err != nil {
 		return nil, err
 	}
@@ -221,3 +221,8 @@ func (s *Service) deleteLayerVersion(c *gate.Call, in *lambda.DeleteLayerVersion
 		return out, err
 	})
 }
+
+// publishLayer is the operation as errors name it.
+const publishLayer = "PublishLayerVersion"
+
+func noLayerContent() error { return invalid("Please provide a source for layer content.") }

@@ -20,6 +20,7 @@ type source struct {
 	Zip                  []byte
 	Bucket, Key, Version *string
 	Image, KMSKey        *string
+	For                  string // the operation that it is given to
 }
 
 const (
@@ -88,6 +89,8 @@ func (src source) read(c *gate.Call) ([]byte, error) {
 		return nil, notBuilt("SourceKMSKeyArn")
 	case src.Zip != nil && inS3:
 		return nil, invalid("Please do not provide other FunctionCode parameters when providing a ZipFile.")
+	case src.Zip == nil && !inS3 && src.For == publishLayer:
+		return nil, noLayerContent()
 	case src.Zip == nil && !inS3:
 		return nil, invalid("Please provide a source for function code.")
 	case inS3 && (src.Bucket == nil || src.Key == nil):
@@ -97,7 +100,7 @@ func (src source) read(c *gate.Call) ([]byte, error) {
 	case len(src.Zip) == 0:
 		return nil, invalid("Uploaded file must be a non-empty zip")
 	case len(src.Zip) > maxZipped:
-		return nil, awserr.New("RequestEntityTooLargeException", 413, "Request must be smaller than %d bytes for the %s operation", maxZipped, "CreateFunction")
+		return nil, awserr.New("RequestEntityTooLargeException", 413, "Request must be smaller than %d bytes for the %s operation", maxZipped, src.For)
 	}
 	return src.Zip, nil
 }
