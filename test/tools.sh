@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the clients that the tests drive Bastide with, of pinned versions, into .tools: the aws
-# CLI, boto3 and aws-sam-translator from PyPI; and runsc, the gVisor that the sandbox suites run
-# against, from Debian's package or, where that cannot be had, built from its Go module. What is there
-# already is left alone.
+# CLI, boto3, aws-sam-translator and the client of Lambda's Runtime API from PyPI; and runsc, the gVisor
+# that the sandbox suites run against, from Debian's package or, where that cannot be had, built from its
+# Go module. What is there already is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,7 +33,7 @@ install_postgres() {
   have_postgres || echo "the tests of functions and databases need PostgreSQL (Debian: apt-get install postgresql)" >&2
 }
 
-want="awscli==1.45.11 boto3==1.43.11 botocore==1.43.11 aws-sam-translator==1.110.0 pg8000==1.31.2"
+want="awscli==1.45.11 boto3==1.43.11 botocore==1.43.11 aws-sam-translator==1.110.0 pg8000==1.31.2 awslambdaric==4.2.2 simplejson==4.3.0 snapshot-restore-py==1.0.0"
 if [ -f .tools/versions ] && [ "$(cat .tools/versions)" = "$want" ]; then
   install_runsc
   install_postgres

@@ -146,7 +146,8 @@ func (f *Function) searchPath() string {
 	return path
 }
 
-// ofImages tells whether an image, rather than Lambda, sets a variable.
+// ofImages tells whether an image, rather than Lambda, sets a variable. _HANDLER is none: Lambda makes it
+// empty, whatever the image says. Source: issue 56 of aws-lambda-ruby-runtime-interface-client.
 func ofImages(name string) bool {
-	return name == "_HANDLER" || name == "LAMBDA_TASK_ROOT" || name == "LAMBDA_RUNTIME_DIR"
+	return name == "LAMBDA_TASK_ROOT" || name == "LAMBDA_RUNTIME_DIR"
 }

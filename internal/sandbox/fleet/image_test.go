@@ -44,7 +44,7 @@ func (l *lab) image(name string, launch image.Launch, more ...sandboxtest.Entry)
 func TestImageFunction(t *testing.T) {
 	l := newLab(t)
 	fn := l.image("img", image.Launch{Entrypoint: []string{"guest", "-v"}, Cmd: []string{"app.handler"}, Dir: "/srv",
-		Env: []string{"PATH=/bin:/srv", "STAGE=image", "COLOUR=blue", "SSL_CERT_FILE=/nowhere", "AWS_REGION=mars-1"}},
+		Env: []string{"PATH=/bin:/srv", "STAGE=image", "COLOUR=blue", "SSL_CERT_FILE=/nowhere", "AWS_REGION=mars-1", "_HANDLER=app.handler"}},
 		sandboxtest.Entry{Name: "etc/hosts", Body: "10.0.0.1 evil"}, sandboxtest.Entry{Name: "etc/ssl/certs/ca-certificates.crt", Body: "the image's"})
 	fn.Env = map[string]string{"COLOUR": "green"}
 	for event, want := range map[string]string{
