@@ -265,6 +265,10 @@ func cloneTree(source string) (int, error) {
 	return fd, nil
 }
 
+// countedByUser are limits of a user in a user namespace and in all below: on a nest they would be one budget
+// for everything that is forked in it.
+var countedByUser = []uint64{unix.RLIMIT_NPROC, unix.RLIMIT_SIGPENDING, unix.RLIMIT_MSGQUEUE, unix.RLIMIT_MEMLOCK}
+
 // setupLimits adds the resource limits. None may be above Bastide's own hard limit.
 func (i *instance) setupLimits(s *control.Setup) error {
 	want := []control.Limit{
@@ -278,8 +282,12 @@ func (i *instance) setupLimits(s *control.Setup) error {
 	if i.driver.can.Memory == "" && !i.spec.Late && i.brood == nil { // which its forks would keep
 		want = append(want, control.Limit{Resource: unix.RLIMIT_DATA, Value: dataBound(i.spec.MemoryBytes)})
 	}
-	var err error
-	s.Limits, err = allowed(want)
+	want, err := allowed(want)
+	if i.brood != nil {
+		i.brood.limits = want
+		want = slices.DeleteFunc(slices.Clone(want), func(l control.Limit) bool { return slices.Contains(countedByUser, l.Resource) })
+	}
+	s.Limits = want
 	return err
 }
 

@@ -54,6 +54,9 @@ func (i *instance) leaveNest() {
 	if i.brood != nil {
 		i.brood.spend()
 		i.brood.forget()
+		i.driver.mu.Lock()
+		delete(i.driver.blocks, i.brood.block)
+		i.driver.mu.Unlock()
 	}
 	if i.fork.from != nil {
 		i.fork.from.over(i)
@@ -105,8 +108,10 @@ func (i *instance) enter(ctx context.Context) error {
 	defer b.mu.Unlock()
 	b.living[i] = outer
 	if s, ok := b.orphans[outer]; ok {
-		delete(b.orphans, outer)
 		i.bereave(s)
+	}
+	if !b.entering() {
+		clear(b.orphans) // pids come again
 	}
 	return nil
 }
@@ -180,6 +185,11 @@ func (i *instance) askToFork(p control.Process, fds []int) error {
 		text(g.Path)
 	}
 	text(string(b.driver.filter))
+	number(uint64(len(b.limits)))
+	for _, l := range b.limits {
+		number(uint64(l.Resource))
+		number(l.Value)
+	}
 	b.turn.Lock()
 	defer b.turn.Unlock()
 	frame := append(binary.BigEndian.AppendUint64(nil, uint64(len(body))), body...)

@@ -44,6 +44,7 @@ type Namespace struct {
 	mu     sync.Mutex
 	living map[string]*instance
 	uids   map[int]bool
+	blocks map[int]bool
 	broods []*brood // whose nests take more
 	closed bool
 
@@ -58,6 +59,7 @@ func New(c Config) (*Namespace, error) {
 		waived: map[string]bool{},
 		living: map[string]*instance{},
 		uids:   map[int]bool{},
+		blocks: map[int]bool{},
 		root:   privileged(), landlock: landlockVersion(),
 	}
 	for _, w := range c.Waive {
@@ -137,9 +139,11 @@ func (n *Namespace) Start(ctx context.Context, spec Spec) (Instance, error) {
 func (n *Namespace) begin(ctx context.Context, i *instance) (Instance, error) {
 	spec := i.spec
 	if err := n.admit(i); err != nil {
+		i.leaveNest()
 		return nil, &StartError{ID: spec.ID, Stage: "admit", Err: err}
 	}
 	if err := i.launch(); err != nil {
+		i.leaveNest()
 		return nil, errors.Join(err, i.cleanUp())
 	}
 	go i.run()

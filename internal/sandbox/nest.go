@@ -31,16 +31,17 @@ type brood struct {
 	like   Spec // what its sandboxes have in common
 	block  int  // the first of their ids on the host
 	nest   *instance
-	made   chan struct{} // closed when the nest is there, or cannot be made
-	err    error         // read after made
+	limits []control.Limit // of each fork
+	made   chan struct{}   // closed when the nest is there, or cannot be made
+	err    error           // read after made
 
 	turn sync.Mutex // one launch, or one word to the process that waits, at a time
 	born chan hatched
 
 	mu      sync.Mutex
-	count   int               // of all that it has taken
-	living  map[*instance]int // by the pid that the nest's init sees; 0 before it is known
-	orphans map[int]control.Status
+	count   int                    // of all that it has taken
+	living  map[*instance]int      // by the pid that the nest's init sees; 0 before it is known
+	orphans map[int]control.Status // while a fork enters
 	retired bool
 }
 
@@ -68,7 +69,7 @@ func (n *Namespace) nestle(ctx context.Context, i *instance) error {
 	fresh := b == nil
 	if fresh {
 		b = &brood{driver: n, like: like, made: make(chan struct{}), born: make(chan hatched),
-			living: map[*instance]int{}, orphans: map[int]control.Status{}, block: firstBlock + control.Spares*rand.IntN(uids/control.Spares)}
+			living: map[*instance]int{}, orphans: map[int]control.Status{}, block: n.freeBlock()}
 		b.take(i)
 		n.broods = append(n.broods, b)
 	}
@@ -89,6 +90,17 @@ func (n *Namespace) nestle(ctx context.Context, i *instance) error {
 	}
 	i.fork.from = b
 	return nil
+}
+
+// freeBlock is a block of ids that no living nest has; the driver's lock is held.
+func (n *Namespace) freeBlock() int {
+	for {
+		block := firstBlock + control.Spares*rand.IntN(uids/control.Spares)
+		if !n.blocks[block] {
+			n.blocks[block] = true
+			return block
+		}
+	}
 }
 
 // take gives an instance a place; false if the nest takes no more.
@@ -255,7 +267,19 @@ func (b *brood) orphan(pid int, s control.Status) {
 			return
 		}
 	}
-	b.orphans[pid] = s
+	if b.entering() {
+		b.orphans[pid] = s
+	}
+}
+
+// entering tells whether a fork is on its way whose pid is not known yet; the lock is held.
+func (b *brood) entering() bool {
+	for _, pid := range b.living {
+		if pid == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // over forgets an instance that has ended; with the last one the nest ends.

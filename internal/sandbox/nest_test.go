@@ -44,3 +44,24 @@ func TestForks(t *testing.T) {
 		t.Errorf("a program that does not wait to be forked: %v", err)
 	}
 }
+
+// TestNestsOutliveNoFailure: what could not be launched in a nest holds no place there.
+func TestNestsOutliveNoFailure(t *testing.T) {
+	n := &Namespace{closed: true, living: map[string]*instance{}, blocks: map[int]bool{}}
+	b := &brood{driver: n, living: map[*instance]int{}, block: n.freeBlock()}
+	n.broods = []*brood{b}
+	i := newInstance(n, Spec{ID: "late"})
+	if !b.take(i) {
+		t.Fatal("a new nest takes nobody")
+	}
+	i.fork.from = b
+	if _, err := n.begin(t.Context(), i); err == nil {
+		t.Error("a closed driver has started something")
+	}
+	if len(b.living) != 0 || !b.retired || len(n.broods) != 0 {
+		t.Errorf("the nest waits on: %+v", b)
+	}
+	if other := n.freeBlock(); other == b.block {
+		t.Error("two nests have the same users")
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/bastide-cloud/bastide/internal/sandbox/sandboxtest"
 )
@@ -181,7 +182,8 @@ def kinds():
 def handler(e, c):
     return {
         "status": status("self"), "fds": kinds(), "pids": [p for p in os.listdir("/proc") if p.isdigit() and int(p) != os.getpid()],
-        "argv": open("/proc/self/cmdline").read().split("\0")[:2], "environ": len(open("/proc/self/environ").read()) > 0, "exe": os.readlink("/proc/self/exe"),
+        "argv": open("/proc/self/cmdline").read().split("\0")[:2], "environ": len(open("/proc/self/environ").read()) > 0, "exe": os.readlink("/proc/self/exe"), "variables": sorted(set(os.environ) - {"PYTHONNODEBUGRANGES"}),
+        "again": tried(lambda: subprocess.run(["/proc/self/exe", "-S", "-c", "print(7)"], stdout=subprocess.PIPE).stdout),
         "cgroup": sorted(l.split(":", 1)[1] for l in open("/proc/self/cgroup")), "mounts": [l.split()[3:6] for l in open("/proc/self/mountinfo")],
         "maps": len(open("/proc/self/maps").read()) > 0, "mem": open("/proc/self/mem", "rb").seekable(), "io": tried(lambda: len(open("/proc/self/limits").read()) > 0),
         "limits": [resource.getrlimit(r) for r in range(16)], "session": [os.getsid(0) == os.getpid(), os.getpgid(0) == os.getpid()],
@@ -236,15 +238,50 @@ func TestForkedPythonsAreAsTight(t *testing.T) {
 	}
 }
 
-// TestNestsAreConfined: what waits to be forked has no capability, may start nothing with one, and has a
-// network of its own.
-func TestNestsAreConfined(t *testing.T) {
-	l := pooled(t, 1)
-	l.prepare(l.function(l.py, "p", "def handler(e, c): return 1"))
-	pids := nested(t, false)
-	if len(pids) != 1 {
-		t.Fatalf("%v wait to be forked", pids)
+const holds = `
+import os, signal, subprocess, time
+def handler(e, c):
+    n = 0
+    try:
+        while e["take"]:
+            if os.fork() == 0:
+                time.sleep(60)
+                os._exit(0)
+            n += 1
+    except OSError:
+        return n
+    return sum(subprocess.run(["/bin/true"]).returncode == 0 for _ in range(5))
+`
+
+// TestForksHaveLimitsOfTheirOwn: one that has taken every process it may leaves others of its nest theirs.
+func TestForksHaveLimitsOfTheirOwn(t *testing.T) {
+	l := pooled(t, 2)
+	takes, calm := l.function(l.py, "takes", holds), l.function(l.py, "calm", holds)
+	takes.MemoryMB, takes.Timeout = 1024, time.Minute
+	l.prepare(takes, calm)
+	out := l.invoke(takes, `{"take":true}`)
+	if n, err := strconv.Atoi(string(out.Payload)); err != nil || n < 512 || n > 1100 {
+		t.Errorf("it took %s processes", out.Payload)
 	}
+	l.want(l.invoke(calm, `{"take":false}`), "", "5")
+	if s := l.Pool(); s.Hits < 2 {
+		t.Errorf("they were not forked: %+v", s)
+	}
+}
+
+// TestNestsAreConfined: what waits to be forked has no capability, may start nothing with one, and shares no
+// namespace and no user with what is forked, nor with another account's.
+func TestNestsAreConfined(t *testing.T) {
+	l := pooled(t, 2)
+	fn := l.function(l.py, "p", "def handler(e, c): return 1")
+	other := fn
+	other.Account = "222222222222"
+	l.prepare(fn, other)
+	pids, ready := nested(t, false), waiting(t)
+	if len(pids) != 2 || len(ready) != 2 {
+		t.Fatalf("%v wait to be forked, %v were", pids, ready)
+	}
+	all := append(slices.Clone(pids), ready...)
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pids[0]))
 	if err != nil {
 		t.Fatal(err)
@@ -254,20 +291,16 @@ func TestNestsAreConfined(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, status)
 		}
 	}
-	ready := waiting(t)
-	if len(ready) != 1 {
-		t.Fatalf("%v wait", ready)
-	}
 	for _, kind := range []string{"user", "pid", "net", "mnt", "ipc", "uts", "cgroup"} {
 		seen := map[string]bool{}
-		for _, pid := range []int{os.Getpid(), pids[0], ready[0]} {
+		for _, pid := range append([]int{os.Getpid()}, all...) {
 			link, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", pid, kind))
 			if err != nil {
 				t.Fatal(err)
 			}
 			seen[link] = true
 		}
-		if len(seen) != 3 {
+		if len(seen) != 5 {
 			t.Errorf("a namespace is shared: %s %v", kind, seen)
 		}
 	}
@@ -275,7 +308,7 @@ func TestNestsAreConfined(t *testing.T) {
 		return // there is but one user
 	}
 	users := map[string]bool{}
-	for _, pid := range []int{pids[0], ready[0]} {
+	for _, pid := range all {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		if err != nil {
 			t.Fatal(err)
@@ -286,8 +319,8 @@ func TestNestsAreConfined(t *testing.T) {
 			}
 		}
 	}
-	if len(users) != 2 {
-		t.Errorf("what waits and what was forked are one user: %v", users)
+	if len(users) != 4 {
+		t.Errorf("what waits and what was forked, of two accounts, share a user: %v", users)
 	}
 }
 

@@ -69,7 +69,7 @@ def set_up():
         at += 4 + n
         texts.append(os.fsdecode(bytes(b[at - n:at])))
     env = dict(t.split("=", 1) for t in texts[1:])
-    for name in set(os.environ) - set(env):
+    for name in set(os.environ) - set(env) - {"LC_CTYPE"}:  # which the interpreter itself sets where there is no locale
         del os.environ[name]
     os.environ.update(env)
     os.chdir(texts[0])

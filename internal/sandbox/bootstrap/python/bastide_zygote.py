@@ -18,6 +18,7 @@ CONTROL = 3
 NEWCGROUP = 0x02000000  # linux/sched.h
 KEYCTL = {"x86_64": 250}.get(os.uname().machine, 219)
 LANDLOCK, CLOSE_RANGE = 444, 436  # the same everywhere
+EXECUTE, READ_FILE = 1, 4  # linux/landlock.h
 SECUREBITS = 0xaf  # as cmd/init
 NO_NEW_PRIVS, SET_SECUREBITS, DROP_CAPABILITY, AMBIENT, SECCOMP, DUMPABLE = 38, 28, 24, 47, 22, 4  # linux/prctl.h
 
@@ -43,6 +44,7 @@ class Plan:
         self.dir = self.text()
         self.grants = [(self.number(), self.text()) for _ in range(self.number())]
         self.filter = self.text()
+        self.limits = [(self.number(), self.number()) for _ in range(self.number())]
 
     def number(self):
         self.at += 8
@@ -88,7 +90,8 @@ def fence(plan):
         return
     attr = ctypes.create_string_buffer(b"".join(n.to_bytes(8, sys.byteorder) for n in (plan.handled, 0, plan.scoped)), 24)
     rules = syscall("make a landlock ruleset", LANDLOCK, ctypes.addressof(attr), 24)
-    for access, path in plan.grants:
+    # the interpreter itself is the nest's mount, which is nowhere in the root
+    for access, path in plan.grants + [(plan.handled & (EXECUTE | READ_FILE), b"/proc/self/exe")]:
         at = os.open(path, os.O_PATH | os.O_CLOEXEC)
         rule = ctypes.create_string_buffer(access.to_bytes(8, sys.byteorder) + at.to_bytes(4, sys.byteorder), 12)
         syscall("grant files", LANDLOCK + 1, rules, 1, ctypes.addressof(rule))
@@ -110,6 +113,8 @@ def become(plan, out, errs, channel):
     for fd, place in ((os.open("/dev/null", os.O_RDONLY), 0), (out, 1), (errs, 2), (channel, CONTROL)):
         os.dup2(fd, place)
     os.chdir(plan.dir)
+    for which, n in plan.limits:
+        check(libc.setrlimit(which, ctypes.create_string_buffer(n.to_bytes(8, sys.byteorder) * 2, 16)), "set a resource limit")
     confine()
     fence(plan)
     if plan.filter:
