@@ -429,15 +429,21 @@ func (l *trail) last(event string) *gate.Record {
 	return nil
 }
 
-func TestALoopOfDestinationsEnds(t *testing.T) {
-	r := newRig(t)
-	ctx := t.Context()
+// loop makes two functions that are each other's destinations.
+func (r *rig) loop() {
+	r.Helper()
+	ctx := r.Context()
 	a, b := *r.create("a").FunctionArn, *r.create("b").FunctionArn
-	r.dir.allow(t, "worker", `{"Effect":"Allow","Action":"lambda:InvokeFunction","Resource":"*"}`)
+	r.dir.allow(r, "worker", `{"Effect":"Allow","Action":"lambda:InvokeFunction","Resource":"*"}`)
 	for from, to := range map[string]string{"a": b, "b": a} {
 		_, err := r.client.PutFunctionEventInvokeConfig(ctx, &api.PutFunctionEventInvokeConfigInput{FunctionName: from, DestinationConfig: &api.DestinationConfig{OnSuccess: &api.OnSuccess{Destination: &to}}})
 		r.ok(err)
 	}
+}
+
+func TestALoopOfDestinationsEnds(t *testing.T) {
+	r := newRig(t)
+	r.loop()
 	r.runner.handle(func(fleet.Function, fleet.Event) (fleet.Outcome, error) {
 		return fleet.Outcome{Payload: []byte(`{}`)}, nil
 	})
@@ -452,4 +458,31 @@ func TestALoopOfDestinationsEnds(t *testing.T) {
 		t.Errorf("%v, want %v", ran, want)
 	}
 	r.until("its record", func() bool { got := r.trail.attempts(); return got[len(got)-1] == recursive })
+}
+
+// TestALoopThatIsAllowedGoesOn: RecursiveLoop=Allow, which a function has to be given, takes the bound off.
+// The loop ends here by a handler that fails at last.
+func TestALoopThatIsAllowedGoesOn(t *testing.T) {
+	const longer = 3 * maxLoop
+	r := newRig(t)
+	r.loop()
+	for _, fn := range []string{"a", "b"} {
+		_, err := r.client.PutFunctionRecursionConfig(t.Context(), &api.PutFunctionRecursionConfigInput{FunctionName: fn, RecursiveLoop: loopAllow})
+		r.ok(err)
+	}
+	_, err := r.client.UpdateFunctionEventInvokeConfig(t.Context(), &api.UpdateFunctionEventInvokeConfigInput{FunctionName: "a", MaximumRetryAttempts: new(int32(0))})
+	r.ok(err)
+	runs := map[string]int{}
+	r.runner.handle(func(f fleet.Function, _ fleet.Event) (fleet.Outcome, error) {
+		if runs[f.Name]++; runs["a"] == longer {
+			return fleet.Outcome{Payload: []byte(`{}`), FunctionError: "Unhandled"}, nil
+		}
+		return fleet.Outcome{Payload: []byte(`{}`)}, nil
+	})
+	r.background()
+	r.send("a", "{}")
+	r.until("the end", func() bool { return r.queueLength() == 0 })
+	if runs["a"] != longer || runs["b"] != longer-1 {
+		t.Errorf("an allowed loop ran %v, want it to go on until the handler failed at %d", runs, longer)
+	}
 }

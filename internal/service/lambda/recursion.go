@@ -11,7 +11,7 @@ import (
 // What becomes of a function that calls itself again and again. On AWS the setting governs loops through
 // SQS, SNS and S3, which AWS knows by the lineage that its SDKs pass on in X-Amzn-Trace-Id; a function that
 // invokes itself by an SDK alone is not stopped there either ("Use Lambda recursive loop detection"). Here
-// it is kept and shown until those sources are there; chains of destinations end after 16 whatever it says.
+// it governs chains of destinations: under Terminate they end after maxLoop, under Allow they go on.
 const (
 	loopTerminate = "Terminate"
 	loopAllow     = "Allow"
