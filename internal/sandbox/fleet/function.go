@@ -160,6 +160,10 @@ const bundlePath = "/etc/pki/tls/certs/ca-bundle.crt"
 // bundleVariables are how programs are told of it.
 var bundleVariables = []string{"SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
 
+// nodeRoots names roots beside those that node was built with. It is none of bundleVariables: a node
+// that waits for its function would read the same roots twice, in its first connection.
+const nodeRoots = "NODE_EXTRA_CA_CERTS"
+
 // environ is the environment of an instance ("Using Lambda environment variables"): the runtime's
 // own, then the function's, then what a function cannot change.
 func (f Function) environ(rt *runtimes.Runtime, c Credentials, stream string, apiPort int) []string {
@@ -169,6 +173,10 @@ func (f Function) environ(rt *runtimes.Runtime, c Credentials, stream string, ap
 	}
 	for _, name := range bundleVariables {
 		env[name] = bundlePath
+	}
+	// The node of a runtime is told by an option; this tells those that a function or an extension starts.
+	if _, ok := env[nodeRoots]; !ok {
+		env[nodeRoots] = bundlePath
 	}
 	env["AWS_ENDPOINT_URL"] = "http://127.0.0.1:" + strconv.Itoa(apiPort)
 	for k, v := range f.Env {
