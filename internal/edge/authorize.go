@@ -87,6 +87,7 @@ func (e *Edge) signed(x *exchange) error {
 		return refusal{reason: forbidden, message: x.restMessage(a.Message)}
 	}
 	x.who, x.context.caller = who, who
+	x.unsign()
 	if x.url {
 		x.needs = x.urlNeeds
 		return nil

@@ -64,7 +64,7 @@ type iamV2 struct {
 
 func (x *exchange) eventV2(authorizer bool) eventV2 {
 	h := x.headers()
-	e := eventV2{Version: "2.0", RouteKey: x.route.key, RawPath: x.fullPath(), RawQueryString: x.r.URL.RawQuery, Cookies: cookies(h),
+	e := eventV2{Version: "2.0", RouteKey: x.route.key, RawPath: x.fullPath(), RawQueryString: x.rawQuery, Cookies: cookies(h),
 		Headers: make(map[string]string, len(h)), Query: x.joined(), PathParameters: x.params, StageVariables: x.stage.variables,
 		Context: contextV2{AccountID: x.api.account, APIID: x.api.id, DomainName: x.host, DomainPrefix: x.domainPrefix(),
 			HTTP:      httpV2{x.r.Method, x.fullPath(), x.r.Proto, x.source.Address(), x.source.UserAgent},

@@ -31,6 +31,7 @@ type exchange struct {
 	body     []byte
 	route    *route
 	params   map[string]string
+	rawQuery string // as sent, without a signature that has been verified
 	query    []pair
 	host     string // domainName of events
 
@@ -52,7 +53,7 @@ func (e *Edge) newExchange(r *http.Request, from gate.Source) *exchange {
 	if x.trace == "" || len(x.trace) > 256 {
 		x.trace = "Root=1-" + strconv.FormatInt(x.now.Unix(), 16) + "-" + hex.EncodeToString(e.IDs.Bytes(12))
 	}
-	x.query = queryOf(r.URL.RawQuery)
+	x.rawQuery, x.query = r.URL.RawQuery, queryOf(r.URL.RawQuery)
 	return x
 }
 

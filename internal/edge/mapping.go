@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -8,12 +9,20 @@ import (
 	"strings"
 )
 
+// errHeaderValue is a client's value that no header can have (RFC 9110, section 5.5).
+var errHeaderValue = errors.New("what is mapped into a header has control characters")
+
+// isHeaderValue tells whether a text can be a header's value.
+func isHeaderValue(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+}
+
 // mapParameters puts what a REST API's integration maps into the request for the server: parts of the
 // path, the query and headers, from those of the client's request, the stage's variables and fixed
-// values. What was not sent is not mapped.
-func (x *exchange) mapParameters(s *server, parts map[string]string, query string, header http.Header) (map[string]string, string) {
+// values. What was not sent is not mapped. Its error is a value of the client's that cannot be mapped.
+func (x *exchange) mapParameters(s *server, parts map[string]string, query string, header http.Header) (map[string]string, string, error) {
 	if len(s.parameters) == 0 {
-		return parts, query
+		return parts, query, nil
 	}
 	parts = maps.Clone(parts)
 	if parts == nil {
@@ -32,10 +41,13 @@ func (x *exchange) mapParameters(s *server, parts map[string]string, query strin
 		case "querystring":
 			pairs = append(pairs, pair{name, value})
 		case "header":
+			if !isHeaderValue(value) {
+				return nil, "", errHeaderValue
+			}
 			header.Set(name, value)
 		}
 	}
-	return parts, mapQuery(query, pairs)
+	return parts, mapQuery(query, pairs), nil
 }
 
 // mapQuery replaces what is mapped in a query, and keeps the rest as it was sent.
@@ -74,7 +86,7 @@ func (x *exchange) parameter(from string) (string, bool) {
 			}
 		}
 	case "header":
-		if v := x.r.Header.Values(name); len(v) > 0 {
+		if v := x.sent(name); len(v) > 0 {
 			return v[len(v)-1], true
 		}
 	}

@@ -126,7 +126,7 @@ func (x *exchange) callServer(c *gate.Call) (*response, error) {
 
 // unfilled tells a client whose path leads astray from a faulty integration.
 func unfilled(err error) reason {
-	if errors.Is(err, endpoint.ErrPart) {
+	if errors.Is(err, endpoint.ErrPart) || errors.Is(err, errHeaderValue) {
 		return badRequest
 	}
 	return internal
@@ -155,9 +155,9 @@ func (x *exchange) request(ctx context.Context, s *server) (*http.Request, error
 		return nil, s.fault
 	}
 	parts := x.params
-	query, header := x.r.URL.RawQuery, x.headers().Clone()
+	query, header := x.rawQuery, x.headers().Clone()
 	if x.route.kind == "AWS_IAM" { // the client's signature is for this API, and its session's token for nobody else
-		for _, k := range []string{"Authorization", "X-Amz-Security-Token", "X-Amz-Date", "X-Amz-Content-Sha256"} {
+		for _, k := range signingHeaders {
 			header.Del(k)
 		}
 	}
@@ -172,7 +172,10 @@ func (x *exchange) request(ctx context.Context, s *server) (*http.Request, error
 		header.Add("Forwarded", fmt.Sprintf("for=%q;host=%q;proto=%s", x.source.Address(), x.r.Host, scheme))
 		header.Add("Via", fmt.Sprintf("%d.%d AmazonAPIGateway", x.r.ProtoMajor, x.r.ProtoMinor))
 	}
-	parts, query = x.mapParameters(s, parts, query, header)
+	parts, query, err := x.mapParameters(s, parts, query, header)
+	if err != nil {
+		return nil, err
+	}
 	target, err := s.at.Fill(parts)
 	if err != nil {
 		return nil, err

@@ -157,24 +157,6 @@ func TestHTTPProxyFails(t *testing.T) {
 	r.want(request("GET", "/x"), 500, `{"message":"Internal Server Error"}`)
 }
 
-// TestSignaturesAreNotPassedOn: what a caller signed for this API, and their session's token, are for
-// nobody else.
-func TestSignaturesAreNotPassedOn(t *testing.T) {
-	r := newRig(t)
-	w := newWorld(t, echoed)
-	r.edge.Servers, r.signer.who = w, r.role()
-	r.allow(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"execute-api:Invoke","Resource":"*"}}`)
-	s := r.deploy("$default", "1.0", v2.Route{RouteKey: "GET /x", AuthorizationType: new("AWS_IAM")})
-	to(s, "GET", "http://example.com/")
-	r.want(request("GET", "/x", "Authorization", "AWS4-HMAC-SHA256 secret", "X-Amz-Security-Token", "token", "X-Amz-Date", "now"), 201, "")
-	asked, _ := w.last()
-	for _, k := range []string{"Authorization", "X-Amz-Security-Token", "X-Amz-Date"} {
-		if asked.Header.Get(k) != "" {
-			t.Errorf("%s was passed on", k)
-		}
-	}
-}
-
 func restServerMethod(kind, uri string, change func(*apigateway.Integration)) apigateway.Method {
 	m := apigateway.Method{AuthorizationType: new("NONE"), MethodIntegration: &apigateway.Integration{Type: &kind, Uri: &uri, HttpMethod: new("POST"),
 		PassthroughBehavior: new("WHEN_NO_MATCH")}}
