@@ -13,6 +13,7 @@ const driverKit = "BASTIDE_FLEET_DRIVER"
 // TestUnderGVisor tells stories of this package again with gVisor's sandboxes: of extensions and their
 // telemetry, images, custom runtimes, doors, ends, and ready sandboxes.
 func TestUnderGVisor(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 || os.Getenv(driverKit) != "" || os.Getenv(allPooled) != "" {
 		return // gVisor is root's, and this is the second run already
 	}

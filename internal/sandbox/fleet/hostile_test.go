@@ -46,7 +46,8 @@ func TestHostileRuntime(t *testing.T) {
 		t.Errorf("an answer above the limit: %.200s", third.Payload)
 	}
 	l.Retire(fn.ARN)
-	eventually(t, "its connections are gone", func() bool { return descriptors(t) <= before+2 })
+	// a ready sandbox has some too, where there are any
+	eventually(t, "its connections are gone", func() bool { return descriptors(t) <= before+2+30*l.Pool().Size })
 }
 
 // TestConnectionsOfAnInstanceAreBounded: a function that opens ever more connections to Bastide's API

@@ -137,7 +137,7 @@ func TestMachineBoundEndsTheIdle(t *testing.T) {
 }
 
 func TestIdleInstancesFreezeAndEnd(t *testing.T) {
-	l := newLab(t, func(d *Deps) { d.FreezeAfter = time.Millisecond; d.EndAfter = 500 * time.Millisecond })
+	l := newLab(t, func(d *Deps) { d.FreezeAfter = time.Millisecond; d.EndAfter = 2 * time.Second })
 	fn := l.function(l.node, "rests", counter)
 	l.want(l.invoke(fn, `1`), "", "1")
 	eventually(t, "it freezes", func() bool {
