@@ -63,9 +63,9 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 			c, err := service.Session(ctx, f)
 			return fleet.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: c.Expiration}, err
 		},
-		Serve: func(f fleet.Function, l net.Listener) {
+		Serve: func(f fleet.Function, chain func() []string, l net.Listener) {
 			// The listener ends with its sandbox, which is no error.
-			if err := s.front.ServeDoor(context.Background(), l, f.ARN); err != nil && !errors.Is(err, net.ErrClosed) {
+			if err := s.front.ServeDoor(context.Background(), l, f.ARN, chain); err != nil && !errors.Is(err, net.ErrClosed) {
 				s.log.Debug("a function's door", "function", f.ARN, "error", err)
 			}
 		},

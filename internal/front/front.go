@@ -108,8 +108,9 @@ func (f *Front) ServeApps(ctx context.Context, l net.Listener) error {
 }
 
 // ServeDoor answers the AWS API and applications on a listener inside the sandbox of a function,
-// given by its ARN. Its callers have no address: the sandbox's loopback is not this machine's.
-func (f *Front) ServeDoor(ctx context.Context, l net.Listener, function string) error {
+// given by its ARN. Its callers have no address: the sandbox's loopback is not this machine's. chain is
+// the chain of events that the function is running in.
+func (f *Front) ServeDoor(ctx context.Context, l net.Listener, function string, chain func() []string) error {
 	return f.serve(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		from := sourceOf(r)
 		from.IP, from.Function = netip.Addr{}, function
@@ -117,6 +118,7 @@ func (f *Front) ServeDoor(ctx context.Context, l net.Listener, function string) 
 			f.application(w, r, from)
 			return
 		}
+		from.Lineage = chain()
 		f.api(w, r, from)
 	}))
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -363,7 +364,9 @@ func TestLoopback(t *testing.T) {
 func TestDoor(t *testing.T) {
 	r := newRig(t)
 	const function = "arn:aws:lambda:us-east-1:123456789012:function:f"
-	address, _ := r.serve(func(f *Front, ctx context.Context, l net.Listener) error { return f.ServeDoor(ctx, l, function) })
+	address, _ := r.serve(func(f *Front, ctx context.Context, l net.Listener) error {
+		return f.ServeDoor(ctx, l, function, func() []string { return []string{function + "=1"} })
+	})
 	body := `{"Name":"x"}`
 	req, err := http.NewRequest(http.MethodPost, "http://"+address+"/", strings.NewReader(body))
 	r.check(err)
@@ -372,7 +375,7 @@ func TestDoor(t *testing.T) {
 	res, err := http.DefaultClient.Do(req)
 	r.check(err)
 	res.Body.Close()
-	if res.StatusCode != 200 || r.seen.IP.IsValid() || r.seen.Function != function {
+	if res.StatusCode != 200 || r.seen.IP.IsValid() || r.seen.Function != function || !slices.Equal(r.seen.Lineage, []string{function + "=1"}) {
 		t.Errorf("answered %d to the source %+v", res.StatusCode, r.seen)
 	}
 	res, err = http.Post("http://"+address+"/_bastide/reset", "text/plain", nil)

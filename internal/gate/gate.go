@@ -106,6 +106,8 @@ type Source struct {
 	Signature Signature
 	// Function is the ARN of the function at whose own door the call came; empty elsewhere.
 	Function string
+	// Lineage is the chain of events that the calling function's run is part of (fleet.Event.Lineage).
+	Lineage []string
 	// Via are the services that a call passed on its way (aws:CalledVia), outermost first.
 	Via []string
 }

@@ -154,9 +154,9 @@ func newLab(t testing.TB, change ...func(*Deps)) *lab {
 		Credentials: func(_ context.Context, fn Function) (Credentials, error) {
 			return Credentials{"ASIA" + fn.Name, "secret", "token", l.clock.Now().Add(time.Hour)}, nil
 		},
-		Serve: func(fn Function, li net.Listener) {
+		Serve: func(fn Function, chain func() []string, li net.Listener) {
 			_ = http.Serve(li, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				fmt.Fprintf(w, "%s %s tls=%v", fn.Name, r.Host, r.TLS != nil)
+				fmt.Fprintf(w, "%s %s tls=%v%s", fn.Name, r.Host, r.TLS != nil, strings.Join(append([]string{""}, chain()...), " "))
 			})) // ends with the listener
 		},
 		Dial: func(ctx context.Context, fn Function, address string) (net.Conn, error) {

@@ -109,7 +109,7 @@ type Deps struct {
 	Credentials func(ctx context.Context, fn Function) (Credentials, error)
 	// Serve answers a function's calls of AWS's API on l until l is closed. The function behind the
 	// listener is known, but every call is signed and judged as any other.
-	Serve func(fn Function, l net.Listener)
+	Serve func(fn Function, chain func() []string, l net.Listener)
 	// Dial opens a connection to "host:port" along fn.Ways, or refuses it.
 	Dial func(ctx context.Context, fn Function, address string) (net.Conn, error)
 	// Refused is told of what a function tried to reach and that no way is declared for; nil for nobody.

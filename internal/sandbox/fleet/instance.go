@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/sandbox"
@@ -48,6 +49,7 @@ type instance struct {
 	ext      *extensions
 	expires  time.Time // of the credentials inside
 	outside  *outside
+	lineage  atomic.Pointer[[]string] // of what ran last: a process that outlives its event is part of its chain
 
 	connections chan struct{} // holds one for each that is open outside
 
@@ -230,10 +232,18 @@ func (i *instance) serve(rt *runtimes.Runtime) {
 		defer close(i.served)
 		extension.Serve(doors[doorRuntime].Listener, i.ext)
 	}()
-	go deps.Serve(*i.fn, i.api(doors[doorAPI].Listener))
-	go deps.Serve(*i.fn, tls.NewListener(i.api(doors[doorTLS].Listener), deps.CA.ServerConfig()))
+	go deps.Serve(*i.fn, i.chain, i.api(doors[doorAPI].Listener))
+	go deps.Serve(*i.fn, i.chain, tls.NewListener(i.api(doors[doorTLS].Listener), deps.CA.ServerConfig()))
 	i.lead(doors)
 	go i.follow()
+}
+
+// chain is the chain of events that the instance's calls are part of; nil before its first event.
+func (i *instance) chain() []string {
+	if l := i.lineage.Load(); l != nil {
+		return *l
+	}
+	return nil
 }
 
 // api is a door to Bastide's own API, counted and bounded.

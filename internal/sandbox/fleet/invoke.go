@@ -18,7 +18,10 @@ type Event struct {
 	// ClientContext and Identity are JSON, or empty.
 	ClientContext, Identity string
 	TenantID                string
-	Payload                 []byte // JSON
+	// Lineage is the chain of events that the run is part of, this run included: each function as ARN=COUNT.
+	// Calls that the function makes while it runs carry it on, whatever they say themselves.
+	Lineage []string
+	Payload []byte // JSON
 	// Sink takes the answer, streamed or not, while the function makes it; the Outcome has then an
 	// error's document at most. Nil: the Outcome has the answer.
 	Sink Sink
@@ -138,6 +141,7 @@ func (i *instance) failedStart(ev Event, err error) (Outcome, error) {
 func (i *instance) run(ev Event, initTime time.Duration, leave func()) Outcome {
 	clock := i.fleet.deps.Clock
 	i.report.start(ev)
+	i.lineage.Store(&ev.Lineage)
 	begun := clock.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), i.fn.Timeout)
 	j := i.join(ctx, ev, begun)

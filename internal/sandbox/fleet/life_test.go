@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -123,6 +124,25 @@ def handler(e, c):
 	if fmt.Sprint(got[0]) != "[ConnectionRefusedError]" || got[1] != "ConnectionRefusedError" || got[2] != false || got[4] != "prober" ||
 		strings.Contains(own, "7777") || strings.Contains(own, "5432") {
 		t.Errorf("beside another function: %v", got)
+	}
+}
+
+// TestDoorsKnowTheChain: what a function calls while an event runs carries the event's chain, and nothing
+// that the function says changes it.
+func TestDoorsKnowTheChain(t *testing.T) {
+	l := newLab(t)
+	fn := l.function(l.py, "chained", `
+import os, urllib.request
+def handler(e, c):
+    r = urllib.request.Request(os.environ["AWS_ENDPOINT_URL"] + "/x", headers={"X-Amzn-Trace-Id": "Root=1;Lineage=other:0"})
+    return urllib.request.urlopen(r, timeout=5).read().decode().split()[3:]
+`)
+	for _, chain := range [][]string{{"a=1"}, {"a=2", "b=1"}, nil} {
+		out, err := l.Invoke(t.Context(), fn, Event{RequestID: "r", ARN: fn.ARN, Payload: []byte("1"), Lineage: chain})
+		var got []string
+		if err != nil || json.Unmarshal(out.Payload, &got) != nil || !slices.Equal(got, chain) {
+			t.Errorf("%s, %v; want %v", out.Payload, err, chain)
+		}
 	}
 }
 

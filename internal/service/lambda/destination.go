@@ -5,51 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/api/lambda"
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
-	"github.com/bastide-cloud/bastide/internal/gate"
 	"github.com/bastide-cloud/bastide/internal/service/lambda/name"
 	"github.com/bastide-cloud/bastide/internal/store"
 )
 
 // recordTime is how records write times.
 const recordTime = "2006-01-02T15:04:05.000Z"
-
-// maxLoop is how often a function may run in one chain of events. Source: AWS Lambda Developer Guide,
-// "Use Lambda recursive loop detection": about 16 times.
-const maxLoop = 16
-
-// lineageKey is the condition key in which a delivery to a destination names the functions that have
-// run in its chain, each as ARN=COUNT. Only a call of this service's own can carry it.
-const lineageKey = "bastide:Lineage"
-
-// lineageOf reads the chain that a call came through; nil for one that begins a chain.
-func lineageOf(c *gate.Call) map[string]int {
-	var out map[string]int
-	for _, pair := range c.Given(lineageKey) {
-		i := strings.LastIndexByte(pair, '=')
-		n, err := strconv.Atoi(pair[i+1:])
-		if i < 0 || err != nil {
-			continue // this service alone writes them
-		}
-		if out == nil {
-			out = map[string]int{}
-		}
-		out[pair[:i]] = n
-	}
-	return out
-}
-
-// loops says that the function has run so often in this chain that it is taken for a loop.
-func (a *attempt) loops() bool {
-	return a.t.fn.Recursion != loopAllow && a.q.Lineage[a.q.functionKey.arn("")] >= maxLoop
-}
 
 // word is the invocation's record on its way to the destination of its condition; nil where the
 // function has none.
@@ -81,11 +46,7 @@ func (a *attempt) word(condition string) (*queued, []byte) {
 		return nil, nil
 	}
 	next := queued{reference: a.q.reference, Function: a.q.Function, RequestID: a.q.RequestID, Accepted: a.s.Clock.Now(), Destination: to, Role: a.ran.Role,
-		Lineage: maps.Clone(a.q.Lineage)}
-	if next.Lineage == nil {
-		next.Lineage = map[string]int{}
-	}
-	next.Lineage[a.q.functionKey.arn("")]++
+		Lineage: a.q.Lineage.with(a.q.functionKey)}
 	return &next, body
 }
 
@@ -120,11 +81,7 @@ func (a *attempt) forward(ctx context.Context) (landing, error) {
 	if err := job(a.g, a.q.Account, a.q.Region).View(ctx, a.read); err != nil {
 		return wasNotRun, a.delay(ctx, err)
 	}
-	var keys []string
-	for _, fn := range slices.Sorted(maps.Keys(a.q.Lineage)) {
-		keys = append(keys, fn+"="+strconv.Itoa(a.q.Lineage[fn]))
-	}
-	err := a.s.tell(ctx, a.q.functionKey, a.q.Role, a.q.Destination, a.body, map[string][]string{lineageKey: keys})
+	err := a.s.tell(ctx, a.q.functionKey, a.q.Role, a.q.Destination, a.body, map[string][]string{lineageKey: a.q.Lineage.pairs()})
 	switch e, ok := errors.AsType[*awserr.Error](err); {
 	case err == nil:
 		return wasRun, a.settle(ctx, nil, func(tx *store.Tx) error { return a.s.t.queue.remove(tx, a.q) }) // the call has its own record

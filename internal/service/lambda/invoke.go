@@ -91,12 +91,15 @@ func (s *Service) called(c *gate.Call, r reference, in *lambda.InvokeInput) (*ta
 	if t == nil {
 		return nil, noFunction(r.arn())
 	}
+	if t.fn.loops(lineageOf(c), t.functionKey) {
+		return nil, awserr.New("RecursiveInvocationException", 400, "Lambda has detected your function being invoked in a recursive loop with other Amazon Web Services resources and stopped your function's invocation.")
+	}
 	return t, checkTenant(t.fn, in.TenantId)
 }
 
 func eventOf(c *gate.Call, t *target, in *lambda.InvokeInput, client string) fleet.Event {
 	return fleet.Event{RequestID: c.RequestID(), ARN: t.named, ClientContext: client, TenantID: wire.Val(in.TenantId), Payload: in.Payload,
-		Tail: wire.Val(in.LogType) == "Tail"}
+		Tail: wire.Val(in.LogType) == "Tail", Lineage: lineageOf(c).with(t.functionKey).pairs()}
 }
 
 // run runs one event.

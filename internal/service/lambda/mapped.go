@@ -189,7 +189,7 @@ func (b *bound) Invoke(ctx context.Context, event []byte) (mapping.Answer, error
 		return mapping.Answer{}, err
 	}
 	f, id := b.s.pick(t), b.s.IDs.UUID()
-	out, err := b.s.run(ctx, f, fleet.Event{RequestID: id, ARN: t.named, Payload: event})
+	out, err := b.s.run(ctx, f, fleet.Event{RequestID: id, ARN: t.named, Payload: event, Lineage: lineage(nil).with(b.m.Function.functionKey).pairs()})
 	happened := b.g.Happened(gate.Happening{Principal: b.job().Principal(), Service: lambda.Service, Event: "EventSourceInvoke", Region: b.m.Region, SourceARN: b.m.Source,
 		Resources: []string{t.named}, Err: err, Detail: map[string]any{"eventSourceMappingArn": b.m.arn(), "requestId": id, "functionError": out.FunctionError}})
 	if awserr.Is(err, "TooManyRequestsException") {
@@ -322,7 +322,7 @@ func (b *bound) word(ctx context.Context, d mapping.Discarded, info batchInfo) (
 	w["requestContext"] = context
 	body, err := json.Marshal(w)
 	return &queued{reference: b.m.Function, Function: t.fn.ID, RequestID: b.s.IDs.UUID(), Accepted: b.s.Clock.Now(), Destination: b.m.OnFailure, Role: t.first.Role,
-		Lineage: map[string]int{b.m.Function.functionKey.arn(""): 1}}, body, err
+		Lineage: lineage(nil).with(b.m.Function.functionKey)}, body, err
 }
 
 // roleCaller acts at the door as the role that a function has now.

@@ -18,11 +18,10 @@ type queued struct {
 	ClientContext string
 	TenantID      string `json:",omitempty"`
 	Accepted      time.Time
-	Size          int // of the body, in bytes
-	Failures      int // of the function
-	Delays        int // by throttling, or by trouble of ours
-	// Lineage counts how often functions ran in the chain of events that led to this one.
-	Lineage map[string]int `json:",omitempty"`
+	Size          int     // of the body, in bytes
+	Failures      int     // of the function
+	Delays        int     // by throttling, or by trouble of ours
+	Lineage       lineage `json:",omitempty"`
 	// Destination is where the body, an invocation record, goes under Role; "" for an invocation.
 	Destination, Role string `json:",omitempty"`
 
