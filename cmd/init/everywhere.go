@@ -93,6 +93,10 @@ func addAddress(fd int, ip [4]byte, bits byte) error {
 	return ordered(fd, b)
 }
 
+// watchRoom is the bytes of packets, as the kernel counts them, that wait to be read: what Linux allows by
+// default (net.core.rmem_max), some 500 packets. What comes while it is full is counted (PACKET_STATISTICS).
+const watchRoom = 208 << 10
+
 // openWatch opens the socket that sees what is sent, wherever it goes.
 func openWatch() (int, error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
@@ -107,7 +111,7 @@ func openWatch() (int, error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
 		return -1, wrap("turn the watch inwards", err)
 	}
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 64<<10); err != nil {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, watchRoom); err != nil {
 		return -1, wrap("bound the watch", err)
 	}
 	all := binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, unix.ETH_P_ALL))

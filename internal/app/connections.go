@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
 	"strconv"
@@ -42,10 +43,10 @@ func (c connections) Connected(r egress.Record) error {
 	switch {
 	case r.Refused != "":
 		h.Err = awserr.Of(awserr.AccessDenied, "The connection to %s is refused: %s.%s", h.Resources[0], r.Refused, c.hint)
-		return c.tally.add(h, r.Refused)
+		return c.tally.add(h, r.Refused, 1)
 	case r.Failed != "":
 		h.Err = awserr.New("ConnectionFailed", 502, "The connection to %s failed: %s.", h.Resources[0], r.Failed)
-		return c.tally.add(h, r.Failed)
+		return c.tally.add(h, r.Failed, 1)
 	}
 	return c.tally.note(h)
 }
@@ -92,7 +93,7 @@ type refusal struct {
 
 // Limits of what is told apart while it goes on.
 const (
-	tallyPerSource = 64
+	tallyPerSource = 256
 	tallyAll       = 4096
 )
 
@@ -100,30 +101,42 @@ func newTally(note func(gate.Happening) error) *tally {
 	return &tally{note: note, going: map[tallied]*refusal{}, sources: map[string]int{}}
 }
 
-// add counts a refusal, and records it if it is the first of its kind.
-func (t *tally) add(h gate.Happening, why string) error {
+// add counts n refusals, and records them if they are the first of their kind.
+func (t *tally) add(h gate.Happening, why string, n int64) error {
 	k := tallied{h.SourceARN, h.Event, h.Resources[0], why}
 	t.mu.Lock()
 	if had := t.going[k]; had != nil {
-		had.n++
+		had.n += n
 		t.mu.Unlock()
 		return nil
 	}
 	if t.sources[k.source] >= tallyPerSource || len(t.going) >= tallyAll {
 		k = tallied{source: k.source, event: h.Event}
 		if had := t.going[k]; had != nil {
-			had.n++
+			had.n += n
 			t.mu.Unlock()
 			return nil
 		}
-		h.Resources = []string{"*"}
-		h.Detail = map[string]any{"host": "*", "source": h.SourceARN}
-		h.Err = awserr.Of(awserr.AccessDenied, "Connections to many places are refused or fail; these are counted together.")
+		purpose := h.Detail.(map[string]any)["purpose"]
+		h.Resources = []string{fleet.Elsewhere}
+		h.Detail = map[string]any{"purpose": purpose, "host": fleet.Elsewhere, "source": h.SourceARN}
+		h.Err = awserr.Of(awserr.AccessDenied, "Connections to more than %d places are refused or fail; those to more are counted together.", tallyPerSource)
 	}
 	t.going[k] = &refusal{h: h}
 	t.sources[k.source]++
 	t.mu.Unlock()
+	if n > 1 {
+		h = counted(h, n)
+	}
 	return t.note(h)
+}
+
+// counted is a happening of which there were n.
+func counted(h gate.Happening, n int64) gate.Happening {
+	detail := maps.Clone(h.Detail.(map[string]any))
+	detail["count"] = n
+	h.Detail = detail
+	return h
 }
 
 // flush records what was counted since, and forgets what has stopped.
@@ -138,13 +151,8 @@ func (t *tally) flush() error {
 			}
 			continue
 		}
-		h := r.h
-		detail := map[string]any{"count": r.n}
-		for name, v := range h.Detail.(map[string]any) {
-			detail[name] = v
-		}
-		h.Detail, r.n = detail, 0
-		due = append(due, h)
+		due = append(due, counted(r.h, r.n))
+		r.n = 0
 	}
 	t.mu.Unlock()
 	var errs error
@@ -206,17 +214,27 @@ func (s *Server) refused(service *lambda.Service, f fleet.Function, r fleet.Refu
 	}
 	h.Event, h.Resources = eventConnect, []string{net.JoinHostPort(r.Host, strconv.Itoa(r.Port))}
 	detail := map[string]any{"purpose": "function", "host": r.Host, "protocol": r.Network, "source": f.ARN}
-	if r.Network == "dns" {
+	switch r.Network {
+	case "dns":
 		h.Event, h.Resources = eventResolve, []string{r.Host}
-	} else {
+	case "":
+		h.Resources = []string{r.Host}
+		delete(detail, "protocol")
+	default:
 		detail["port"] = r.Port
 		if a, err := netip.ParseAddr(r.Host); err == nil {
 			detail["address"] = a.String()
 		}
 	}
 	h.Detail = detail
-	h.Err = awserr.Of(awserr.AccessDenied, "%s of %s is refused: %s.", map[bool]string{true: "The name", false: "The connection"}[r.Network == "dns"], h.Resources[0], r.Reason)
-	if err := s.refusals.add(h, r.Reason); err != nil {
+	h.Err = awserr.Of(awserr.AccessDenied, "%s %s is refused: %s.", map[bool]string{true: "The name", false: "The connection to"}[r.Network == "dns"], h.Resources[0], r.Reason)
+	if r.Host == fleet.Elsewhere { // which comes at most once a second, with its own count
+		h.Err = awserr.Of(awserr.AccessDenied, "%d more connections or datagrams are refused, places unknown: %s.", r.Count, r.Reason)
+		err = s.refusals.note(counted(h, r.Count))
+	} else {
+		err = s.refusals.add(h, r.Reason, r.Count)
+	}
+	if err != nil {
 		s.log.Error("a refused connection could not be recorded", "function", f.ARN, "error", err)
 	}
 }

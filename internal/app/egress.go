@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
 )
 
 // EgressQuery selects what left, or was to.
@@ -147,7 +149,11 @@ func (r *Remote) showEgress(all []*Destination) error {
 			s += r.Term.paint(yellow, fmt.Sprintf("  %d failed", d.Failed))
 		}
 		if d.Refused > 0 {
-			s += r.Term.paint(red, fmt.Sprintf("  %d refused", d.Refused))
+			word := "refused"
+			if d.Host == fleet.Elsewhere {
+				word = "more refused, places unknown"
+			}
+			s += r.Term.paint(red, fmt.Sprintf("  %d %s", d.Refused, word))
 		}
 		if err := r.Term.Line("%s", s); err != nil {
 			return err

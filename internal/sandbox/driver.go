@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"syscall"
@@ -116,7 +115,7 @@ type Door struct {
 	// Watch gives, with each Read, the head of an IP packet that begins a TCP connection or is a UDP
 	// datagram, to any address but 127.0.0.1 and ::1: also of those that arrive at a door. A driver
 	// whose sandboxes have no such sight leaves it nil.
-	Watch io.ReadCloser
+	Watch Sight
 }
 
 // Exit is how an instance ended.

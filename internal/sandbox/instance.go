@@ -289,7 +289,7 @@ func (i *instance) openDoors(specs []DoorSpec, fds []int) error {
 		f := os.NewFile(uintptr(fd), specs[k].Name)
 		var d Door
 		if specs[k].Network == watchNetwork {
-			i.doors[specs[k].Name] = Door{Watch: f}
+			i.doors[specs[k].Name] = Door{Watch: &sight{f: f}}
 			continue
 		}
 		var err error

@@ -31,7 +31,7 @@ func (i *instance) forward(d wayDoor, l net.Listener) {
 			}()
 		default:
 			host, port := hostPort(target)
-			i.refused(Refusal{"tcp", host, port, fmt.Sprintf("the instance has %d connections open already", maxConnections)})
+			i.refused(Refusal{"tcp", host, port, fmt.Sprintf("the instance has %d connections open already", maxConnections), 1})
 			reset(in)
 		}
 	}

@@ -71,11 +71,11 @@ func (r resolver) answer(q []byte) []byte {
 	question := q[dnsHeader : end+4]
 	address, err := r.lookup(name)
 	if err != nil {
-		r.refused(Refusal{"dns", printable(name), 0, err.Error()})
+		r.refused(Refusal{"dns", printable(name), 0, err.Error(), 1})
 		return reply(rcodeRefused, question)
 	}
 	if !address.IsValid() {
-		r.refused(Refusal{"dns", printable(name), 0, "no way is declared for the name"})
+		r.refused(Refusal{"dns", printable(name), 0, "no way is declared for the name", 1})
 		return reply(rcodeName, question)
 	}
 	if binary.BigEndian.Uint16(q[end:]) != typeA || binary.BigEndian.Uint16(q[end+2:]) != classIN {
