@@ -76,6 +76,9 @@ func (r *Record) cloudTrail() audit.Record {
 	if r.Principal.OpenCredentials() {
 		more["bastideOpenCredentials"] = true
 	}
+	if key := r.Principal.IssuingKey(); key != "" {
+		more["bastideIssuingKey"] = key
+	}
 	if len(r.Source.Via) > 0 {
 		more["bastideCalledVia"] = r.Source.Via
 	}

@@ -94,4 +94,5 @@ type Session struct {
 	FederatedBy      string // the identity provider, for web identity and SAML
 	InvokedBy        string // the service that the session was made for: "lambda.amazonaws.com"
 	SourceFunctionID string // the function's ARN, in sessions of execution roles
+	IssuingKey       string `json:",omitempty"` // the long-term access key that the session lasts no longer than
 }

@@ -269,6 +269,55 @@ func TestOpenCredentials(t *testing.T) {
 	}
 }
 
+// TestABoundedSessionLastsNoLongerThanItsKey: what is signed for the bearer of a long-term key is refused
+// while that key is inactive or gone; what is signed for a session of its own is not asked for one.
+func TestABoundedSessionLastsNoLongerThanItsKey(t *testing.T) {
+	k := tokens(t)
+	held := directory{"AKIAANN": ann}
+	ring := &Keyring{Directory: held, Tokens: k}
+	anns, err := signed(t, ring, sigv4.Credentials{AccessKeyID: "AKIAANN", SecretAccessKey: ann.Secret}, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	role, err := roleSession().Principal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		who  Principal
+		key  string
+		dies bool
+	}{{anns, "AKIAANN", true}, {role, "", false}} {
+		held["AKIAANN"] = ann
+		s, ok := c.who.Bounded(noon, noon.Add(10*time.Minute))
+		if !ok {
+			t.Fatal(c.who)
+		}
+		issued, err := k.Issue(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		creds := sigv4.Credentials{AccessKeyID: issued.AccessKeyID, SecretAccessKey: issued.SecretAccessKey, SessionToken: issued.SessionToken}
+		if p, err := signed(t, ring, creds, noon); err != nil || p.ARN() != c.who.ARN() || p.IssuingKey() != c.key {
+			t.Errorf("%v by %q, %v", p, p.IssuingKey(), err)
+		}
+		again, _ := (Principal{f: &facts{Session: s}}).Bounded(noon, noon.Add(time.Minute))
+		if again.IssuingKey != c.key {
+			t.Errorf("a session of the session is by %q", again.IssuingKey)
+		}
+		inactive := ann
+		inactive.Active = false
+		held["AKIAANN"] = inactive
+		if _, err := signed(t, ring, creds, noon); (kindOf(err) == "InvalidToken") != c.dies {
+			t.Errorf("%v with an inactive key: %v", c.who, err)
+		}
+		delete(held, "AKIAANN")
+		if _, err := signed(t, ring, creds, noon); (kindOf(err) == "InvalidToken") != c.dies {
+			t.Errorf("%v with a deleted key: %v", c.who, err)
+		}
+	}
+}
+
 func TestCacheIsBounded(t *testing.T) {
 	k := tokens(t)
 	for range 3 * cacheTokens {

@@ -33,6 +33,11 @@ func (k *Keyring) find(accessKeyID, sessionToken string, now time.Time) (sigv4.S
 		if err != nil {
 			return sigv4.Secret{}, err
 		}
+		if id := o.Session.IssuingKey; id != "" {
+			if c, ok := k.Directory.Lookup(id); !ok || !c.Active {
+				return sigv4.Secret{}, invalidToken()
+			}
+		}
 		return sigv4.Secret{Key: o.Secret, Owner: o.facts}, nil
 	}
 	c, ok := k.Directory.Lookup(accessKeyID)

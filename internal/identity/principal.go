@@ -73,6 +73,9 @@ func (p Principal) SessionIssuer() string {
 // AccessKeyID signed the request; empty within the process.
 func (p Principal) AccessKeyID() string { return p.accessKeyID }
 
+// IssuingKey is the long-term access key that the session lasts no longer than; empty for others.
+func (p Principal) IssuingKey() string { return p.facts().IssuingKey }
+
 // Temporary: the principal is a session with an end.
 func (p Principal) Temporary() bool { return !p.facts().Expires.IsZero() }
 

@@ -116,6 +116,45 @@ func TestRulesAreDeclarations(t *testing.T) {
 	}
 }
 
+// TestOpeningARouteIsARight: who may change networks may not let functions out by it; who may open some
+// routes may open those.
+func TestOpeningARouteIsARight(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	_, _, g := r.network()
+	authorize := func(p []api.IpPermission) error {
+		_, err := r.AuthorizeSecurityGroupEgress(ctx, &api.AuthorizeSecurityGroupEgressInput{GroupId: g, IpPermissions: p})
+		return err
+	}
+	everywhere := []api.IpPermission{{IpProtocol: new("-1"), IpRanges: []api.IpRange{{CidrIp: new("0.0.0.0/0")}}}}
+	const ec2 = `{"Effect":"Allow","Action":"ec2:*","Resource":"*"}`
+	r.Allow(`{"Version":"2012-10-17","Statement":[` + ec2 + `]}`)
+	for _, p := range [][]api.IpPermission{permission("tcp", 5432, 5432, "0.0.0.0/0"), permission("tcp", 5432, 5432, "10.0.0.0/16"), everywhere} {
+		gatetest.Refused(t, authorize(p), "AccessDenied", "bastide:OpenRoute")
+	}
+	if _, err := r.AuthorizeSecurityGroupEgress(ctx, &api.AuthorizeSecurityGroupEgressInput{GroupId: g, IpProtocol: new("tcp"), FromPort: new(int32(1)), ToPort: new(int32(1)), CidrIp: new("0.0.0.0/0")}); err == nil {
+		t.Error("a rule in the old form opened a way")
+	}
+	if got := r.ways(g); got != "[]" {
+		t.Errorf("refused rules let out to %s", got)
+	}
+	if err := authorize(permission("udp", 53, 53, "0.0.0.0/0")); err != nil { // lets no function out
+		t.Error(err)
+	}
+	gatetest.Refused(t, authorize(permission("tcp", 9, 9, "10.0.0.0")), "InvalidParameterValue", "malformed")
+	r.Allow(`{"Version":"2012-10-17","Statement":[` + ec2 + `,{"Effect":"Allow","Action":"bastide:OpenRoute","Resource":"arn:aws:ec2:*:*:security-group/` + g + `",
+		"Condition":{"ForAllValues:StringLike":{"bastide:Route":"10.0.*:5432"}}}]}`)
+	if err := authorize(permission("tcp", 5432, 5432, "10.0.0.0/16")); err != nil {
+		t.Error(err)
+	}
+	both := append(permission("tcp", 5432, 5432, "10.0.1.0/24"), permission("tcp", 5432, 5432, "0.0.0.0/0")...)
+	gatetest.Refused(t, authorize(both), "AccessDenied", "bastide:OpenRoute")
+	gatetest.Refused(t, authorize(everywhere), "AccessDenied", "bastide:OpenRoute")
+	if got := r.ways(g); got != "[10.0.0.0/16:5432]" {
+		t.Errorf("it lets out to %s", got)
+	}
+}
+
 func TestNetworks(t *testing.T) {
 	r := newRig(t)
 	ctx := t.Context()

@@ -42,7 +42,7 @@ func (s *Service) Ops() []gate.Op {
 		gate.On(api.OpCreateSecurityGroup, gate.Write, create(func(in *api.CreateSecurityGroupInput) []api.TagSpecification { return in.TagSpecifications }, "CreateSecurityGroup", "security-group"), s.createGroup),
 		gate.On(api.OpDeleteSecurityGroup, gate.Write, need(s, "DeleteSecurityGroup", "security-group", func(in *api.DeleteSecurityGroupInput) string { return wire.Val(in.GroupId) }), s.deleteGroup),
 		gate.On(api.OpDescribeSecurityGroups, gate.Read, describe[api.DescribeSecurityGroupsInput]("DescribeSecurityGroups"), s.describeGroups),
-		gate.On(api.OpAuthorizeSecurityGroupEgress, gate.Write, need(s, "AuthorizeSecurityGroupEgress", "security-group", func(in *api.AuthorizeSecurityGroupEgressInput) string { return in.GroupId }), s.authorizeEgress),
+		gate.On(api.OpAuthorizeSecurityGroupEgress, gate.Write, s.needEgress, s.authorizeEgress),
 		gate.On(api.OpRevokeSecurityGroupEgress, gate.Write, need(s, "RevokeSecurityGroupEgress", "security-group", func(in *api.RevokeSecurityGroupEgressInput) string { return in.GroupId }), s.revokeEgress),
 		gate.On(api.OpAuthorizeSecurityGroupIngress, gate.Write, need(s, "AuthorizeSecurityGroupIngress", "security-group", func(in *api.AuthorizeSecurityGroupIngressInput) string { return wire.Val(in.GroupId) }), s.authorizeIngress),
 		gate.On(api.OpRevokeSecurityGroupIngress, gate.Write, need(s, "RevokeSecurityGroupIngress", "security-group", func(in *api.RevokeSecurityGroupIngressInput) string { return wire.Val(in.GroupId) }), s.revokeIngress),

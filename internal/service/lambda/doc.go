@@ -15,10 +15,10 @@
 // APIs; START, END, REPORT and the function's output in its log group, written with its
 // role's permissions; revision ids.
 //
-// What it does not: VPCs, file systems, dead-letter queues, customer-managed keys,
+// What it does not: file systems, dead-letter queues, customer-managed keys,
 // durable functions, capacity providers, system log levels, event
 // sources (mappings are kept and run by package mapping for those in Deps, which are none today),
 // destinations other than functions, and
-// X-Ray (tracing mode Active); asking for one of them is refused. GetFunction gives no Code.Location:
-// archives are handed to nobody.
+// X-Ray (tracing mode Active); asking for one of them is refused. Of a VpcConfig the egress rules of its
+// groups count, as ways out.
 package lambda
