@@ -85,7 +85,9 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return service.Run(ctx, s.gate) })
 	r.jobs = append(r.jobs, func(ctx context.Context) error {
 		<-ctx.Done() // first, so that no event counts as failed because its instance is ended
-		return errors.Join(runner.Close(), driver.Close())
+		err := errors.Join(runner.Close(), driver.Close())
+		service.Drain() // what instances have said at their end
+		return err
 	})
 	return service, nil
 }

@@ -184,6 +184,9 @@ func create(ctx context.Context, c logs.Client, st fleet.Stream) error {
 	return err
 }
 
+// Drain waits until all that instances have written is with the log service.
+func (s *Service) Drain() { s.journal.drain() }
+
 // drain waits until all that was gathered is written.
 func (j *journal) drain() { j.writing.Wait() }
 
