@@ -32,7 +32,7 @@ func (f *Front) api(w http.ResponseWriter, r *http.Request, from gate.Source) {
 	var out any
 	var who identity.Principal
 	if err == nil {
-		out, who, err = f.call(in, routed, unrouted)
+		out, who, err = f.call(&in, routed, unrouted)
 	}
 	if err != nil {
 		f.refuse(w, in, routed, who, err)
@@ -46,20 +46,26 @@ func (f *Front) api(w http.ResponseWriter, r *http.Request, from gate.Source) {
 	}
 }
 
-func (f *Front) call(in raw, routed wire.Routed, unrouted error) (out any, who identity.Principal, err error) {
-	verified, who, err := f.identify(in, routed, unrouted)
-	in.held.release()
+func (f *Front) call(in *raw, routed wire.Routed, unrouted error) (out any, who identity.Principal, err error) {
+	verified, who, err := f.identify(*in, routed, unrouted)
+	if err != nil {
+		in.held.release()
+		return nil, who, err
+	}
+	done, err := in.held.known(f.running)
 	if err != nil {
 		return nil, who, err
 	}
+	defer done()
 	if unrouted != nil {
 		return nil, who, unrouted
 	}
-	body, stream, err := bodyOf(in, verified)
+	body, stream, err := bodyOf(*in, verified)
 	if err != nil {
 		return nil, who, err
 	}
 	input, err := routed.Decode(body, stream)
+	in.body, body = nil, nil // the operation has what was decoded, and may run for long
 	if err != nil {
 		return nil, who, err
 	}

@@ -53,6 +53,7 @@ type Front struct {
 	Deps
 	hosts      map[string]bool
 	calls, app *held // bodies of each kind of traffic
+	running    *held // bulky bodies whose operations run
 }
 
 // New makes a Front.
@@ -62,7 +63,7 @@ func New(d Deps) *Front {
 	if f.Clock == nil {
 		f.Clock = clock.System{}
 	}
-	f.calls, f.app = newHeld(f.Limits, f.Clock), newHeld(f.Limits, f.Clock)
+	f.calls, f.app, f.running = newHeld(f.Limits.Held, f.Limits, f.Clock), newHeld(f.Limits.Held, f.Limits, f.Clock), newHeld(f.Limits.Running, f.Limits, f.Clock)
 	for _, h := range d.Hosts {
 		f.hosts[h] = true
 	}

@@ -23,12 +23,14 @@ const (
 // held is the shared room; who finds none waits in line.
 type held struct {
 	room     *semaphore.Weighted
+	size     int64
+	bulky    int64
 	patience time.Duration
 	clock    clock.Clock
 }
 
-func newHeld(l Limits, c clock.Clock) *held {
-	return &held{semaphore.NewWeighted(l.Held), l.Patience, c}
+func newHeld(size int64, l Limits, c clock.Clock) *held {
+	return &held{semaphore.NewWeighted(size), size, l.Bulky, l.Patience, c}
 }
 
 // heldBody takes room for what it reads until it is released.
@@ -58,10 +60,34 @@ func (b *heldBody) Read(p []byte) (int, error) {
 	ctx, cancel := context.WithTimeout(b.ctx, b.held.patience)
 	defer cancel()
 	if b.held.room.Acquire(ctx, want) != nil {
-		return n, awserr.Of(awserr.Throttled, "Too many large requests are being received; please reduce your request rate.")
+		return n, tooMany()
 	}
 	b.taken += want
 	return n, err
+}
+
+// known gives the room back, for the sender is known. A bulky body takes of another room until done is
+// called, which it waits for in this one: else all that was sent, and what is decoded of it, would be in
+// memory at once.
+func (b *heldBody) known(running *held) (done func(), err error) {
+	if b == nil {
+		return func() {}, nil
+	}
+	defer b.release()
+	if b.read <= running.bulky {
+		return func() {}, nil
+	}
+	size := min(b.read, running.size)
+	ctx, cancel := context.WithTimeout(b.ctx, running.patience)
+	defer cancel()
+	if running.room.Acquire(ctx, size) != nil {
+		return nil, tooMany()
+	}
+	return func() { running.room.Release(size) }, nil
+}
+
+func tooMany() error {
+	return awserr.Of(awserr.Throttled, "Too many large requests are being received; please reduce your request rate.")
 }
 
 // release gives the room back: the sender is known, or refused.

@@ -18,11 +18,14 @@ type Limits struct {
 	Pace     int64         // bytes a second that a body brings at least; 1 KiB
 	Held     int64         // bytes of bodies held for callers not yet verified; as much again for applications; 256 MiB
 	Patience time.Duration // that a body waits for room among the held; 10 s
+	Bulky    int64         // bytes beyond which the body of a verified caller takes of Running; 8 MiB
+	Running  int64         // bytes of bulky bodies whose operations run; 160 MiB
 }
 
 func (l Limits) orDefault() Limits {
 	return Limits{Head: or(l.Head, 10*time.Second), Stall: or(l.Stall, 20*time.Second), Pace: or(l.Pace, 1<<10),
-		Held: or(l.Held, 256<<20), Patience: or(l.Patience, 10*time.Second)}
+		Held: or(l.Held, 256<<20), Patience: or(l.Patience, 10*time.Second),
+		Bulky: or(l.Bulky, 8<<20), Running: or(l.Running, 160<<20)}
 }
 
 func or[T time.Duration | int64](v, other T) T {

@@ -130,6 +130,38 @@ func TestVerifiedCallersLeaveTheRoom(t *testing.T) {
 	}
 }
 
+// TestBulkyBodiesOfRunningOperations: what verified callers sent is bounded too while their operations
+// run, for bodies beyond what most operations take.
+func TestBulkyBodiesOfRunningOperations(t *testing.T) {
+	const room = 512 << 10
+	r := newRig(t)
+	d := r.front.Deps
+	d.Limits = Limits{Bulky: 200 << 10, Running: room, Patience: time.Millisecond}
+	r.front = New(d)
+	send := func(text int) int {
+		body := `{"Name":"x","Text":"` + strings.Repeat("a", text) + `"}`
+		return r.send(r.sign(request("Say", body), body)).Code
+	}
+	var beside []int
+	ran := 0
+	r.still = func() {
+		if ran++; ran == 1 {
+			beside = append(beside, send(300<<10), send(100<<10))
+		}
+	}
+	if status := send(300 << 10); status != 200 || len(beside) != 2 {
+		t.Fatalf("answered %d, beside it %d", status, beside)
+	}
+	if beside[0] == 200 || beside[1] != 200 {
+		t.Errorf("beside a bulky body, another was answered %d and a small one %d", beside[0], beside[1])
+	}
+	for _, size := range []int{300 << 10, 300 << 10, 900 << 10} { // nothing of the room is lost, and one larger than it gets all
+		if status := send(size); status != 200 {
+			t.Errorf("a body of %d bytes in an empty room was answered %d", size, status)
+		}
+	}
+}
+
 // TestRoomIsWaitedFor: a large call stands in line for room.
 func TestRoomIsWaitedFor(t *testing.T) {
 	r := newRig(t)
@@ -223,7 +255,7 @@ func TestDrip(t *testing.T) {
 // TestLongBodies: a body whose sender is not known may take no longer than its signature would last.
 func TestLongBodies(t *testing.T) {
 	c := clock.NewManual(time.Unix(0, 0))
-	b := newHeld(Limits{}.orDefault(), c).body(t.Context(), io.NopCloser(strings.NewReader(strings.Repeat("x", freeBytes+100))))
+	b := newHeld(256<<20, Limits{}.orDefault(), c).body(t.Context(), io.NopCloser(strings.NewReader(strings.Repeat("x", freeBytes+100))))
 	defer b.release()
 	if _, err := io.ReadFull(b, make([]byte, freeBytes)); err != nil {
 		t.Fatal(err)

@@ -96,6 +96,17 @@ func (c *Call) View(fn func(*store.Tx) error) error {
 	return c.gate.store.View(c.ctx, c.spaces(), fn)
 }
 
+// Review is View behind the call's change, to clear away what came of it or did not: it is not cut off
+// when the caller goes away.
+func (c *Call) Review(fn func(*store.Tx) error) error {
+	if c.inTx {
+		return errNested
+	}
+	c.inTx = true
+	defer func() { c.inTx = false }()
+	return c.gate.store.View(context.WithoutCancel(c.ctx), c.spaces(), fn)
+}
+
 // Update changes the service's own tables and records it, in one transaction. fn may run more
 // than once and must depend only on what it reads through its transaction.
 func (c *Call) Update(fn func(*store.Tx) error) error {

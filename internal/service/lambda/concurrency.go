@@ -11,9 +11,9 @@ import (
 // Quotas of an account in a region. Source: AWS Lambda Developer Guide, "Lambda quotas" and
 // "Configuring reserved concurrency".
 const (
-	accountConcurrency = 1000
-	minUnreserved      = 100
-	accountCode        = 75 << 30 // bytes of archives
+	accountConcurrency       = 1000
+	minUnreserved            = 100
+	accountCode        int64 = 75 << 30 // bytes of archives
 )
 
 func throttled(reason string) error {
@@ -109,27 +109,21 @@ func (s *Service) getAccountSettings(c *gate.Call, _ *lambda.GetAccountSettingsI
 	var held reservations
 	err := c.View(func(tx *store.Tx) error {
 		under := regionKey(c.Account(), c.Region())
-		usage = &lambda.AccountUsage{TotalCodeSize: new(int64(0)), FunctionCount: new(int64(0))}
-		for e, err := range s.t.versions.Scan(tx, under, store.Range{}) {
+		sum, err := s.t.stored(tx, under)
+		if err != nil {
+			return err
+		}
+		usage = &lambda.AccountUsage{TotalCodeSize: &sum, FunctionCount: new(int64(0))}
+		for _, err := range s.t.functions.Scan(tx, under, store.Range{}) {
 			if err != nil {
 				return err
 			}
-			*usage.TotalCodeSize += e.Value.Code.Size
-			if e.Value.Number == 0 {
-				*usage.FunctionCount++
-			}
+			*usage.FunctionCount++
 		}
-		for e, err := range s.t.layerVers.Scan(tx, under, store.Range{}) {
-			if err != nil {
-				return err
-			}
-			*usage.TotalCodeSize += e.Value.Code.Size
-		}
-		var err error
 		held, _, err = s.t.reserved.Get(tx, under)
 		return err
 	})
 	return &lambda.GetAccountSettingsOutput{AccountUsage: usage, AccountLimit: &lambda.AccountLimit{
-		TotalCodeSize: new(int64(accountCode)), CodeSizeUnzipped: new(int64(pack.MaxUnzipped)), CodeSizeZipped: new(int64(maxZipped)),
+		TotalCodeSize: new(s.CodeStorage), CodeSizeUnzipped: new(int64(pack.MaxUnzipped)), CodeSizeZipped: new(int64(maxZipped)),
 		ConcurrentExecutions: new(int32(accountConcurrency)), UnreservedConcurrentExecutions: new(accountConcurrency - held.Sum)}}, err
 }

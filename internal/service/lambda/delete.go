@@ -25,13 +25,18 @@ func (s *Service) deleteFunction(c *gate.Call, in *lambda.DeleteFunctionInput) (
 		if err := s.t.hold(tx, f, was, ""); err != nil {
 			return nil, err
 		}
+		held := int64(0)
 		for e, err := range s.t.versions.Scan(tx, r.key(), store.Range{}) {
 			if err != nil {
 				return nil, err
 			}
+			held += e.Value.Code.counted()
 			if err := s.release(tx, e.Value.packages()...); err != nil {
 				return nil, err
 			}
+		}
+		if err := s.occupy(tx, r, -held); err != nil {
+			return nil, err
 		}
 		for _, clear := range []func(*store.Tx, store.Key) error{clearing(s.t.versions.Table), clearing(s.t.aliases.Table), clearing(s.t.permissions.Table), clearing(s.t.urls.Table), clearing(s.t.async.Table), clearing(s.t.profiles),
 			clearing(s.t.provisioned.Table), clearing(s.t.snaps.Table)} {

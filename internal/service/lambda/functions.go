@@ -69,6 +69,7 @@ func (s *Service) createFunction(c *gate.Call, in *lambda.CreateFunctionInput) (
 	if err != nil {
 		return nil, err
 	}
+	defer s.settle(c, &code)
 	if err := s.verifyLayers(c, conf, in.Layers); err != nil {
 		return nil, err
 	}
@@ -103,6 +104,9 @@ func (s *Service) put(tx *store.Tx, f function, v version, code fetched, w wishe
 		return nil, err
 	}
 	if err := checkSize(v); err != nil {
+		return nil, err
+	}
+	if err := s.occupy(tx, k, v.Code.counted()); err != nil {
 		return nil, err
 	}
 	if err := s.keep(tx, code); err != nil {
@@ -292,6 +296,7 @@ func (s *Service) updateFunctionCode(c *gate.Call, in *lambda.UpdateFunctionCode
 	if err != nil {
 		return nil, err
 	}
+	defer s.settle(c, &code)
 	revision, published := s.IDs.UUID(), s.IDs.UUID()
 	change := func(tx *store.Tx) (*lambda.FunctionConfiguration, error) {
 		if err := s.t.current(tx, r, in.RevisionId); err != nil {
@@ -311,9 +316,16 @@ func (s *Service) updateFunctionCode(c *gate.Call, in *lambda.UpdateFunctionCode
 		if err := checkSize(v); err != nil {
 			return nil, err
 		}
+		more := v.Code.counted() - old.counted()
 		if wire.Val(in.DryRun) {
+			if _, err := s.fits(tx, r, more); err != nil {
+				return nil, err
+			}
 			env, err := s.environment(tx, r, v)
 			return configuration(r, v, env, ""), err
+		}
+		if err := s.occupy(tx, r, more); err != nil {
+			return nil, err
 		}
 		if err := s.keep(tx, code); err != nil {
 			return nil, err

@@ -37,35 +37,36 @@ const fetchTime = 20 * time.Minute
 // fetchImage resolves a reference, writes the image's layers down and unpacks it, before the
 // transaction, as fetch does with archives. Every byte is read from where the reference leads, even
 // of layers that are kept already: who only knows a digest gets nothing by it.
-func (s *Service) fetchImage(c *gate.Call, uri string) (fetched, error) {
+func (s *Service) fetchImage(c *gate.Call, uri string, f *fetched) error {
 	ref, err := image.ParseReference(uri)
 	if err != nil {
-		return fetched{}, notValid(uri, err)
+		return notValid(uri, err)
 	}
 	src, err := s.imageSource(c, ref)
 	if err != nil {
-		return fetched{}, err
+		return err
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), fetchTime)
 	defer cancel()
 	img, err := image.Read(ctx, src, ref.Digest, image.Here())
 	if err != nil {
-		return fetched{}, refusedImage(uri, err)
+		return refusedImage(uri, err)
 	}
-	f := fetched{image: &fetchedImage{use: imageUse{URI: uri, Resolved: ref.Name() + "@" + img.Digest, Launch: img.Launch}}}
+	f.image = &fetchedImage{use: imageUse{URI: uri, Resolved: ref.Name() + "@" + img.Digest, Launch: img.Launch}}
 	f.packageUse = packageUse{SHA256: strings.TrimPrefix(img.Digest, "sha256:"), Size: img.Size(), Image: true}
 	for _, l := range img.Layers {
 		b, err := s.takeLayer(ctx, src, l)
-		if err != nil {
-			return fetched{}, refusedImage(uri, err)
-		}
 		f.image.layers, f.image.blobs = append(f.image.layers, keptLayer{l.Digest, l.DiffID, l.Size}), append(f.image.blobs, b)
+		if err != nil {
+			return refusedImage(uri, err)
+		}
 	}
 	blobs := map[string]blob.Ref{}
 	for n, l := range f.image.layers {
 		blobs[l.Digest] = f.image.blobs[n]
 	}
-	return f, refusedImage(uri, s.unpackImage(ctx, f.SHA256, f.image.layers, blobs))
+	f.hold = s.Images.Hold(f.SHA256)
+	return refusedImage(uri, s.unpackImage(ctx, f.SHA256, f.image.layers, blobs))
 }
 
 // takeLayer writes a layer down and holds it against its digest.

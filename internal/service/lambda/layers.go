@@ -24,6 +24,7 @@ func (s *Service) publishLayerVersion(c *gate.Call, in *lambda.PublishLayerVersi
 	if err != nil {
 		return nil, err
 	}
+	defer s.settle(c, &code)
 	v := layerVersion{Description: wire.Val(in.Description), License: wire.Val(in.LicenseInfo), Runtimes: in.CompatibleRuntimes,
 		Architectures: in.CompatibleArchitectures, Created: c.Now(), Code: code.packageUse, Account: k.Account, Named: k.Name}
 	published, err := gate.Commit(c, func(tx *store.Tx) (*lambda.PublishLayerVersionOutput, error) {
@@ -38,6 +39,9 @@ func (s *Service) publishLayerVersion(c *gate.Call, in *lambda.PublishLayerVersi
 		v.Number = l.Next
 		l.Next++
 		if err := s.t.layers.Put(tx, k.key(), l); err != nil {
+			return nil, err
+		}
+		if err := s.occupy(tx, k, v.Code.counted()); err != nil {
 			return nil, err
 		}
 		if err := s.keep(tx, code); err != nil {
@@ -210,6 +214,9 @@ func (s *Service) deleteLayerVersion(c *gate.Call, in *lambda.DeleteLayerVersion
 		v, ok, err := s.t.layerVers.Get(tx, k.key(in.VersionNumber))
 		if err != nil || !ok {
 			return out, err // deleting one that is gone succeeds, as on AWS
+		}
+		if err := s.occupy(tx, k, -v.Code.counted()); err != nil {
+			return nil, err
 		}
 		if err := s.release(tx, v.Code); err != nil {
 			return nil, err

@@ -46,7 +46,10 @@ type Deps struct {
 	Networks   Networks // the VPCs that functions may be in; nil: none
 	Isolation  Isolation
 	Arch       string // this machine's processor: "x86_64" or "arm64"
-	Roles      Roles
+	Intake     Intake
+	// CodeStorage is how many bytes of archives an account may have in a region; 0: 75 GB.
+	CodeStorage int64
+	Roles       Roles
 	// Queues and Streams open event sources, by the service in their ARNs; what is in neither cannot be
 	// mapped.
 	Queues  map[string]QueueSource
@@ -92,6 +95,7 @@ type Roles interface {
 type Service struct {
 	Deps
 	t           tables
+	intake      intake
 	targets     targets
 	roles       roleCache
 	learned     learned
@@ -105,7 +109,10 @@ type Service struct {
 
 // New makes the service. Run does its background work.
 func New(d Deps) *Service {
-	s := &Service{Deps: d, t: newTables(), courier: newCourier(), mapped: newMapped(), waitingMost: maxWaiting, wishing: make(chan struct{}, 1)}
+	if d.CodeStorage == 0 {
+		d.CodeStorage = accountCode
+	}
+	s := &Service{Deps: d, t: newTables(), intake: newIntake(d.Intake), courier: newCourier(), mapped: newMapped(), waitingMost: maxWaiting, wishing: make(chan struct{}, 1)}
 	s.learned = learned{pending: map[functionKey]map[string]map[fleet.Fact]bool{}, wake: make(chan struct{}, 1)}
 	s.targets.byName = map[reference]*target{}
 	s.roles.held = map[Assumption]*held{}

@@ -2,8 +2,6 @@ package lambda
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"io"
 
@@ -34,43 +32,77 @@ const (
 // fetched is an archive that has been read, checked and unpacked.
 type fetched struct {
 	packageUse
-	ref    *blob.Ref // nil where the archive is kept already
+	ref    blob.Ref // the archive as it was written down
 	signed *signedPackage
 	image  *fetchedImage // in place of an archive
+	hold   *pack.Hold    // on what was unpacked; nil before
 }
 
-// fetch reads an archive, unpacks it and writes it down, so that a transaction may refer to it.
-// It happens before the transaction: what is never referred to is swept.
+// fetch reads an archive, writes it down and unpacks it, so that a transaction may refer to it. It
+// happens before the transaction; the caller settles what was fetched when that is over.
 func (s *Service) fetch(c *gate.Call, src source) (fetched, error) {
 	return s.fetchSigned(c, src, nil)
 }
 
 // fetchSigned is fetch for code that must be signed as conf wants, if that is given.
-func (s *Service) fetchSigned(c *gate.Call, src source, conf *signingConfig) (fetched, error) {
+func (s *Service) fetchSigned(c *gate.Call, src source, conf *signingConfig) (f fetched, err error) {
+	defer func() {
+		if err != nil {
+			s.settle(c, &f)
+		}
+	}()
 	if src.Image != nil && conf != nil {
-		return fetched{}, notSignable()
+		return f, notSignable()
 	}
 	if src.Image != nil {
-		return s.fetchImage(c, *src.Image)
+		err = s.fetchImage(c, *src.Image, &f)
+		return f, err
 	}
-	zip, err := src.read(c)
+	body, size, err := src.open(c)
 	if err != nil {
-		return fetched{}, err
+		return f, err
 	}
-	signed, err := s.verify(c, conf, bytes.NewReader(zip), int64(len(zip)))
+	defer body.Close()
+	leave, err := s.intake.enter(c.Context(), size)
 	if err != nil {
-		return fetched{}, err
+		return f, err
 	}
-	sum := sha256.Sum256(zip)
-	p := packageUse{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(zip))}
-	info, err := s.Code.Add(bytes.NewReader(zip), p.Size, p.SHA256, pack.Limits{Unzipped: pack.MaxUnzipped, Entries: pack.MaxEntries})
+	defer leave()
+	f.ref, err = s.Blobs.Put(c.Context(), body, maxFetched)
+	if errors.Is(err, blob.ErrTooLarge) {
+		err = invalid("Unzipped size must be smaller than %d bytes", int64(pack.MaxUnzipped))
+	}
 	if err != nil {
-		return fetched{}, refusedArchive(err)
+		return f, err
 	}
-	p.Unzipped = info.Unzipped
-	ref, err := s.Blobs.Put(c.Context(), bytes.NewReader(zip), -1)
-	return fetched{packageUse: p, ref: &ref, signed: signed}, err
+	err = s.unpack(c, conf, &f)
+	return f, err
 }
+
+// unpack checks and unpacks an archive that has been written down.
+func (s *Service) unpack(c *gate.Call, conf *signingConfig, f *fetched) (err error) {
+	if f.ref.Size == 0 {
+		return emptyArchive()
+	}
+	zip, err := s.written(f.ref)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, zip.Close()) }()
+	if f.signed, err = s.verify(c, conf, zip, f.ref.Size); err != nil {
+		return err
+	}
+	f.packageUse = packageUse{SHA256: f.ref.SHA256, Size: f.ref.Size}
+	f.hold = s.Code.Hold(f.SHA256)
+	info, err := s.Code.Add(zip, f.Size, f.SHA256, pack.Limits{Unzipped: pack.MaxUnzipped, Entries: pack.MaxEntries})
+	if err != nil {
+		return refusedArchive(err)
+	}
+	f.Unzipped = info.Unzipped
+	return nil
+}
+
+func emptyArchive() error { return invalid("Uploaded file must be a non-empty zip") }
 
 func refusedArchive(err error) error {
 	if large, ok := errors.AsType[*pack.TooLarge](err); ok {
@@ -82,46 +114,46 @@ func refusedArchive(err error) error {
 	return err
 }
 
-func (src source) read(c *gate.Call) ([]byte, error) {
+// open gives the archive and how many bytes it has, as far as that is known.
+func (src source) open(c *gate.Call) (io.ReadCloser, int64, error) {
 	inS3 := src.Bucket != nil || src.Key != nil || src.Version != nil
 	switch {
 	case src.KMSKey != nil && *src.KMSKey != "":
-		return nil, notBuilt("SourceKMSKeyArn")
+		return nil, 0, notBuilt("SourceKMSKeyArn")
 	case src.Zip != nil && inS3:
-		return nil, invalid("Please do not provide other FunctionCode parameters when providing a ZipFile.")
+		return nil, 0, invalid("Please do not provide other FunctionCode parameters when providing a ZipFile.")
 	case src.Zip == nil && !inS3 && src.For == publishLayer:
-		return nil, noLayerContent()
+		return nil, 0, noLayerContent()
 	case src.Zip == nil && !inS3:
-		return nil, invalid("Please provide a source for function code.")
+		return nil, 0, invalid("Please provide a source for function code.")
 	case inS3 && (src.Bucket == nil || src.Key == nil):
-		return nil, invalid("Both S3Bucket and S3Key are required when providing code in S3.")
+		return nil, 0, invalid("Both S3Bucket and S3Key are required when providing code in S3.")
 	case inS3:
 		return src.get(c)
 	case len(src.Zip) == 0:
-		return nil, invalid("Uploaded file must be a non-empty zip")
+		return nil, 0, emptyArchive()
 	case len(src.Zip) > maxZipped:
-		return nil, awserr.New("RequestEntityTooLargeException", 413, "Request must be smaller than %d bytes for the %s operation", maxZipped, src.For)
+		return nil, 0, awserr.New("RequestEntityTooLargeException", 413, "Request must be smaller than %d bytes for the %s operation", maxZipped, src.For)
 	}
-	return src.Zip, nil
+	return io.NopCloser(bytes.NewReader(src.Zip)), int64(len(src.Zip)), nil
 }
 
-// get reads the archive from S3 with the caller's own permissions, as Lambda does.
-func (src source) get(c *gate.Call) ([]byte, error) {
+// get opens the archive in S3 with the caller's own permissions, as Lambda does.
+func (src source) get(c *gate.Call) (io.ReadCloser, int64, error) {
 	out, err := s3.Client{Caller: c.Forward("lambda.amazonaws.com")}.GetObject(c.Context(),
 		&s3.GetObjectInput{Bucket: *src.Bucket, Key: *src.Key, VersionId: src.Version})
 	if e, ok := errors.AsType[*awserr.Error](err); ok && e.Kind != awserr.Internal {
 		code, _ := s3.Service.Code(s3.OpGetObject, err)
-		return nil, invalid("Error occurred while GetObject. S3 Error Code: %s. S3 Error Message: %s", code, e.Message)
+		return nil, 0, invalid("Error occurred while GetObject. S3 Error Code: %s. S3 Error Message: %s", code, e.Message)
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	defer out.Body.Close()
-	zip, err := io.ReadAll(io.LimitReader(out.Body, maxFetched+1))
-	if err == nil && len(zip) > maxFetched {
-		err = invalid("Unzipped size must be smaller than %d bytes", int64(pack.MaxUnzipped))
+	size := int64(maxFetched)
+	if out.ContentLength != nil {
+		size = min(size, *out.ContentLength)
 	}
-	return zip, err
+	return out.Body, size, nil
 }
 
 // keep makes the archive one that rows refer to, once more.
@@ -134,7 +166,7 @@ func (s *Service) keep(tx *store.Tx, f fetched) error {
 		return err
 	}
 	if !ok {
-		a = archive{Blob: *f.ref, Unzipped: f.Unzipped}
+		a = archive{Blob: f.ref, Unzipped: f.Unzipped}
 		if err := s.Blobs.Keep(tx, a.Blob); err != nil {
 			return err
 		}

@@ -157,6 +157,10 @@ type archive struct {
 // reservations is the concurrency that the functions of an account and region have reserved.
 type reservations struct{ Sum int32 }
 
+// codeSum is how many bytes of archives an account has in a region: those of all versions of its
+// functions and of its layers.
+type codeSum struct{ Bytes int64 }
+
 type tables struct {
 	functions   store.Table[function]
 	versions    parts[version]
@@ -168,6 +172,7 @@ type tables struct {
 	archives    store.Table[archive]
 	images      imageTables
 	reserved    store.Table[reservations]
+	codeSums    store.Table[codeSum]
 	profiles    store.Table[profile]
 	queue       queue
 	mappings    mappings
@@ -217,6 +222,7 @@ func newTables() tables {
 		layerVers: store.NewTable[layerVersion](space, "layerVersions"),
 		archives:  store.NewTable[archive](space, "archives"),
 		images:    newImageTables(),
+		codeSums:  store.NewTable[codeSum](space, "codeSums"),
 		reserved:  store.NewTable[reservations](space, "reserved"),
 		profiles:  store.NewTable[profile](space, "profiles"),
 		queue:     newQueue(),

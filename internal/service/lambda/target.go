@@ -211,6 +211,9 @@ func (s *Service) runnable(tx *store.Tx, t *target, n int64) (*fleet.Function, e
 func (s *Service) unpackAll(ctx context.Context, t *target) error {
 	for _, n := range t.missing {
 		if n.Image {
+			if s.Images.Has(n.SHA256) {
+				continue
+			}
 			if err := s.unpackImage(ctx, n.SHA256, n.layers, n.image); err != nil {
 				return fmt.Errorf("lambda: unpacking an image again: %w", err)
 			}

@@ -68,6 +68,9 @@ func (s *Service) publish(tx *store.Tx, f *function, v version, env map[string]s
 	if err := s.seal(tx, k, &v, env); err != nil {
 		return v, err
 	}
+	if err := s.occupy(tx, k, v.Code.counted()); err != nil {
+		return v, err
+	}
 	if err := s.t.again(tx, v.packages()...); err != nil {
 		return v, err
 	}
@@ -145,6 +148,9 @@ func (s *Service) deleteVersion(tx *store.Tx, f function, r reference) error {
 	}
 	if len(aliases) > 0 {
 		return conflict("Unable to delete version because the following aliases reference it: %v", aliases)
+	}
+	if err := s.occupy(tx, r, -v.Code.counted()); err != nil {
+		return err
 	}
 	if err := s.release(tx, v.packages()...); err != nil {
 		return err

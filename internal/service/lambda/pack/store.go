@@ -21,6 +21,8 @@ type Store struct {
 	mu      sync.Mutex
 	flights map[string]*flight
 	idle    map[string]time.Time // since when a package was found unused
+	holds   map[string]*holding
+	taken   int // packages removed at the end of a hold
 }
 
 // flight is a package being unpacked; others who want it wait.
@@ -67,7 +69,7 @@ func OpenStore(dir, boot string) (*Store, error) {
 			return nil, err
 		}
 	}
-	return &Store{dir: dir, flights: map[string]*flight{}, idle: map[string]time.Time{}}, nil
+	return &Store{dir: dir, flights: map[string]*flight{}, idle: map[string]time.Time{}, holds: map[string]*holding{}}, nil
 }
 
 // Dir is where the package of that hash (of the archive, SHA-256 in hex) is unpacked, if it is.
@@ -80,8 +82,18 @@ func (s *Store) Dir(sha string) (string, bool) {
 	return dir, err == nil && st.IsDir()
 }
 
-// Has reports whether the package is unpacked, and keeps it from being swept for a while.
+// Has reports whether the package is unpacked, for who is going to use it, and keeps it from being
+// swept for a while.
 func (s *Store) Has(sha string) bool {
+	s.mu.Lock()
+	if h := s.holds[sha]; h != nil {
+		h.fresh = false
+	}
+	s.mu.Unlock()
+	return s.has(sha)
+}
+
+func (s *Store) has(sha string) bool {
 	s.mu.Lock()
 	delete(s.idle, sha)
 	s.mu.Unlock()
@@ -95,7 +107,7 @@ func (s *Store) Add(r io.ReaderAt, size int64, sha string, lim Limits) (Info, er
 	if !validHash(sha) {
 		return Info{}, fmt.Errorf("pack: %q is no hash", sha)
 	}
-	if s.Has(sha) {
+	if s.has(sha) {
 		return Check(r, size, lim)
 	}
 	return s.Fill(sha, func(dir string) (Info, error) {
@@ -113,7 +125,7 @@ func (s *Store) Fill(sha string, fill func(dir string) (Info, error)) (Info, err
 	if !validHash(sha) {
 		return Info{}, fmt.Errorf("pack: %q is no hash", sha)
 	}
-	if s.Has(sha) {
+	if s.has(sha) {
 		return Info{}, nil
 	}
 	s.mu.Lock()
