@@ -479,6 +479,46 @@ func TestCodeSigning(t *testing.T) {
 	r.refused(err, "CodeSigningConfigNotFoundException", csc)
 }
 
+// TestCodeSigningOfImages: what is no archive cannot be signed, and so not be made where it must be.
+func TestCodeSigningOfImages(t *testing.T) {
+	r := newRig(t)
+	s := r.shelf()
+	r.push(s, "app:1", r.oneFile("base", "1"))
+	made, err := r.client.CreateCodeSigningConfig(t.Context(), &api.CreateCodeSigningConfigInput{AllowedPublishers: &api.AllowedPublishers{SigningProfileVersionArns: []string{ours}},
+		CodeSigningPolicies: &api.CodeSigningPolicies{UntrustedArtifactOnDeployment: new("Enforce")}})
+	r.ok(err)
+	in := &api.CreateFunctionInput{FunctionName: "f", PackageType: new("Image"), Role: role, Code: &api.FunctionCode{ImageUri: new(shelfHost + "/app:1")}}
+	in.CodeSigningConfigArn = &made.CodeSigningConfig.CodeSigningConfigArn
+	_, err = r.client.CreateFunction(t.Context(), in)
+	r.refused(err, "InvalidParameterValueException", "Code signing is not supported for functions whose PackageType is Image.")
+	in.CodeSigningConfigArn = nil
+	_, err = r.client.CreateFunction(t.Context(), in)
+	r.ok(err)
+}
+
+// TestCodeSigningAsACondition: a policy can want functions to be made under one configuration.
+func TestCodeSigningAsACondition(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	var arns []string
+	for range 2 {
+		made, err := r.client.CreateCodeSigningConfig(ctx, &api.CreateCodeSigningConfigInput{AllowedPublishers: &api.AllowedPublishers{SigningProfileVersionArns: []string{ours}}})
+		r.ok(err)
+		arns = append(arns, made.CodeSigningConfig.CodeSigningConfigArn)
+	}
+	r.dir.allow(t, "deployer", `{"Effect":"Allow","Action":"iam:PassRole","Resource":"*"}`,
+		`{"Effect":"Allow","Action":"lambda:CreateFunction","Resource":"*","Condition":{"StringEquals":{"lambda:CodeSigningConfigArn":"`+arns[0]+`"}}}`)
+	deployer := r.as(account, "deployer")
+	create := func(config *string) error {
+		_, err := deployer.CreateFunction(ctx, &api.CreateFunctionInput{FunctionName: "f", Runtime: new("python3.12"), Role: role, Handler: new("index.handler"),
+			CodeSigningConfigArn: config, Code: &api.FunctionCode{ZipFile: zipOf(t, "index.py", "v1")}})
+		return err
+	}
+	r.refused(create(nil), "AccessDeniedException", "lambda:CreateFunction")
+	r.refused(create(&arns[1]), "AccessDeniedException", "lambda:CreateFunction")
+	r.ok(create(&arns[0])) // which only warns
+}
+
 func TestRuntimeManagement(t *testing.T) {
 	r := newRig(t)
 	ctx := t.Context()
