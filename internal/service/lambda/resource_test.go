@@ -113,7 +113,7 @@ func TestPermissionVersionAliasAndLayerResources(t *testing.T) {
 		r.ok(r.resource("AWS::Lambda::Permission").Delete(ctx, m, "stack-P-1", permission))
 	}
 	_, err = r.resource("AWS::Lambda::LayerVersion").Create(ctx, m, map[string]any{"Content": map[string]any{}})
-	r.refused(err, "InvalidParameterValueException", "source for function code")
+	r.refused(err, "InvalidParameterValueException", "source for layer content")
 	l, err := r.client.PublishLayerVersion(ctx, &api.PublishLayerVersionInput{LayerName: "l", Content: &api.LayerVersionContentInput{ZipFile: zipOf(t, "x", "y")}})
 	r.ok(err)
 	for range 2 {
