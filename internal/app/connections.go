@@ -6,7 +6,9 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,7 +44,11 @@ func (c connections) Connected(r egress.Record) error {
 	h := c.happening(eventConnect, r)
 	switch {
 	case r.Refused != "":
-		h.Err = awserr.Of(awserr.AccessDenied, "The connection to %s is refused: %s.%s", h.Resources[0], r.Refused, c.hint)
+		hint := c.hint
+		if r.Final {
+			hint = ""
+		}
+		h.Err = awserr.Of(awserr.AccessDenied, "The connection to %s is refused: %s.%s", h.Resources[0], r.Refused, hint)
 		return c.tally.add(h, r.Refused, 1)
 	case r.Failed != "":
 		h.Err = awserr.New("ConnectionFailed", 502, "The connection to %s failed: %s.", h.Resources[0], r.Failed)
@@ -256,6 +262,18 @@ func (s *Server) own(to netip.AddrPort) bool {
 		}
 	}
 	return false
+}
+
+// ownName tells whether an address, or a name of this machine (RFC 6761), is the server's own. Where other
+// names lead is looked at each time that they are called.
+func (s *Server) ownName(host string, port int) bool {
+	at := []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+	if a, err := netip.ParseAddr(host); err == nil {
+		at = []netip.Addr{a}
+	} else if !local(strings.ToLower(strings.TrimSuffix(host, "."))) {
+		return false
+	}
+	return slices.ContainsFunc(at, func(a netip.Addr) bool { return s.own(netip.AddrPortFrom(a, uint16(port))) })
 }
 
 // thisMachine tells whether an address is one of this machine's. Where they cannot be read, every one may

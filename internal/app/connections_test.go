@@ -53,6 +53,14 @@ func TestRefusalsAreTallied(t *testing.T) {
 			t.Errorf("%v, %d records, %v, %v", err, len(*kept), tally.going, tally.sources)
 		}
 	}
+	final := refused
+	final.Final, final.Refused = true, "it is Bastide itself"
+	if err := c.Connected(final); err != nil {
+		t.Fatal(err)
+	}
+	if e := awserr.Wrap((*kept)[4].Err); strings.Contains(e.Message, "hint") {
+		t.Errorf("what nothing would change is hinted at: %s", e.Message)
+	}
 	full := errors.New("disk full")
 	tally.note = func(gate.Happening) error { return full }
 	if err := c.Connected(failed); !errors.Is(err, full) {
@@ -138,6 +146,15 @@ func TestOwnAddresses(t *testing.T) {
 		if got := s.own(netip.MustParseAddrPort(at)); got != want {
 			t.Errorf("%s: %t", at, got)
 		}
+	}
+	for host, want := range map[string]bool{"127.0.0.1": true, "localhost": true, "LOCALHOST.": true, "api.localhost": true, "::ffff:127.0.0.1": true, "127.0.0.2": false, "example.com": false} {
+		if got := s.ownName(host, int(one)); got != want {
+			t.Errorf("%s: %t", host, got)
+		}
+	}
+	s.cfg.Integrations = []string{fmt.Sprint("http://localhost:", one)}
+	if _, err := s.servers(); err == nil || !strings.Contains(err.Error(), "Bastide itself") {
+		t.Errorf("--allow-integration for Bastide itself: %v", err)
 	}
 	if (&Server{}).own(netip.MustParseAddrPort("127.0.0.1:80")) {
 		t.Error("a server that does not answer yet knows itself")

@@ -62,7 +62,7 @@ func (s *Server) issuers() (issuers, error) {
 // Get fetches one document; a refusal says how to allow what was meant.
 func (i issuers) Get(ctx context.Context, address string, limit int64) ([]byte, error) {
 	body, err := i.Fetcher.Get(ctx, address, limit)
-	if _, ok := errors.AsType[*egress.Refused](err); ok {
+	if refused, ok := errors.AsType[*egress.Refused](err); ok && !refused.Final {
 		if o, oerr := origin(address); oerr == nil {
 			err = fmt.Errorf("%w; where this issuer is meant, start Bastide with --allow-issuer %s", err, o)
 		}

@@ -36,6 +36,9 @@ func (s *Server) servers() (*servers, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--allow-integration %q: %w", origin, err)
 		}
+		if s.ownName(host, port) {
+			return nil, fmt.Errorf("--allow-integration %q: it is Bastide itself, which no integration may call", origin)
+		}
 		v.routes = append(v.routes, egress.Route{Host: host, Port: port, Private: true})
 	}
 	_, err := v.dialer(edge.Integration{}) // which says what is wrong with a route

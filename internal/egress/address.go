@@ -1,6 +1,10 @@
 package egress
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/bastide-cloud/bastide/internal/base/way"
+)
 
 // class is what kind of place an address is.
 type class int
@@ -30,7 +34,7 @@ func (c class) String() string {
 	return "an unusable"
 }
 
-// special are the blocks of the IANA special-purpose registries that netip has no method for. The
+// special are the private blocks of the IANA special-purpose registries that netip has no method for. The
 // documentation blocks (RFC 5737, RFC 3849) and the benchmarking one count as private rather than as
 // unusable: no public host has such an address, so that a name that leads there is somebody's own
 // network, laboratories do use them, and "private=" in the route is the owner's word that it is meant.
@@ -39,31 +43,12 @@ var special = []struct {
 	block netip.Prefix
 	class class
 }{
-	{netip.MustParsePrefix("100.100.100.200/32"), classMetadata}, // Alibaba Cloud
-	{netip.MustParsePrefix("168.63.129.16/32"), classMetadata},   // Azure's WireServer
-	{netip.MustParsePrefix("192.0.0.192/32"), classMetadata},     // Oracle Cloud, older hosts
-	{netip.MustParsePrefix("fd00:ec2::/32"), classMetadata},      // Amazon EC2: instance metadata, time, DNS
-	{netip.MustParsePrefix("fd20:ce::254/128"), classMetadata},   // Google Cloud
-	{netip.MustParsePrefix("fd00:c1::/32"), classMetadata},       // Oracle Cloud
-	{netip.MustParsePrefix("fd00:42::42/128"), classMetadata},    // Scaleway
-	{netip.MustParsePrefix("0.0.0.0/8"), classNever},
 	{netip.MustParsePrefix("100.64.0.0/10"), classPrivate},
-	{netip.MustParsePrefix("192.0.0.0/24"), classNever},
 	{netip.MustParsePrefix("192.0.2.0/24"), classPrivate},
-	{netip.MustParsePrefix("192.88.99.0/24"), classNever},
 	{netip.MustParsePrefix("198.18.0.0/15"), classPrivate},
 	{netip.MustParsePrefix("198.51.100.0/24"), classPrivate},
 	{netip.MustParsePrefix("203.0.113.0/24"), classPrivate},
-	{netip.MustParsePrefix("240.0.0.0/4"), classNever},
-	{netip.MustParsePrefix("::/96"), classNever},           // IPv4-compatible, deprecated
-	{netip.MustParsePrefix("::ffff:0:0:0/96"), classNever}, // IPv4-translated (SIIT): hides an IPv4 address
-	{netip.MustParsePrefix("64:ff9b::/96"), classNever},    // NAT64: hides an IPv4 address
-	{netip.MustParsePrefix("64:ff9b:1::/48"), classNever},
-	{netip.MustParsePrefix("100::/64"), classNever},
-	{netip.MustParsePrefix("2001::/23"), classNever}, // Teredo and other tunnels
 	{netip.MustParsePrefix("2001:db8::/32"), classPrivate},
-	{netip.MustParsePrefix("2002::/16"), classNever}, // 6to4: hides an IPv4 address
-	{netip.MustParsePrefix("3fff::/20"), classNever},
 	{netip.MustParsePrefix("fec0::/10"), classPrivate},
 }
 
@@ -76,6 +61,12 @@ func classOf(a netip.Addr) class {
 		return classLoopback
 	case a.IsLinkLocalUnicast():
 		return classLinkLocal
+	}
+	switch way.NowhereOf(netip.PrefixFrom(a, a.BitLen())) {
+	case way.Metadata:
+		return classMetadata
+	case way.Unusable:
+		return classNever
 	}
 	for _, s := range special {
 		if s.block.Contains(a) {

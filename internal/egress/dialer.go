@@ -95,10 +95,11 @@ func (d *Dialer) Dial(ctx context.Context, purpose, addr string) (net.Conn, erro
 	port, bad := strconv.Atoi(portText)
 	host, ok := cleanHost(hostText)
 	if err != nil || bad != nil || port < 1 || port > 65535 || !ok {
-		return nil, d.refuse(Record{Purpose: purpose, Host: clip(hostText)}, clip(addr), "it is not host:port")
+		return nil, d.refuse(Record{Purpose: purpose, Host: clip(hostText), Final: true}, clip(addr), "it is not host:port")
 	}
 	rec := Record{Purpose: purpose, Host: host, Port: port}
 	if way.IsMetadata(host) {
+		rec.Final = true
 		return nil, d.refuse(rec, addr, "it is where a cloud answers for its metadata, which nothing reaches")
 	}
 	may, ok := d.permit(purpose, host, port)
@@ -112,7 +113,7 @@ func (d *Dialer) Dial(ctx context.Context, purpose, addr string) (net.Conn, erro
 	var allowed []netip.Addr
 	for _, a := range addresses {
 		if d.own(a, port) { // then the name is one for Bastide, whatever else it leads to
-			rec.Address = a
+			rec.Address, rec.Final = a, true
 			return nil, d.refuse(rec, addr, "it is Bastide itself, which nothing reaches by this way")
 		}
 		if may(a) && len(allowed) < maxAddresses {
@@ -121,6 +122,7 @@ func (d *Dialer) Dial(ctx context.Context, purpose, addr string) (net.Conn, erro
 	}
 	if len(allowed) == 0 {
 		rec.Address = first(addresses)
+		rec.Final = final(rec.Address)
 		return nil, d.refuse(rec, addr, objection(rec.Address))
 	}
 	return d.dialAny(ctx, rec, allowed)
@@ -128,12 +130,16 @@ func (d *Dialer) Dial(ctx context.Context, purpose, addr string) (net.Conn, erro
 
 // objection words why an address that a name led to is not dialled.
 func objection(a netip.Addr) string {
-	switch c := classOf(a); c {
-	case classLinkLocal, classMetadata, classNever:
-		return "it resolves to " + c.String() + " address, which nothing reaches"
-	default:
-		return "it resolves to " + c.String() + " address, which no route names"
+	if final(a) {
+		return "it resolves to " + classOf(a).String() + " address, which nothing reaches"
 	}
+	return "it resolves to " + classOf(a).String() + " address, which no route names"
+}
+
+// final tells an address that no route leads to.
+func final(a netip.Addr) bool {
+	c := classOf(a)
+	return c == classLinkLocal || c == classMetadata || c == classNever
 }
 
 func (d *Dialer) own(a netip.Addr, port int) bool {
@@ -157,7 +163,7 @@ func clip(s string) string {
 // refuse records a refusal; the refusal stands even where it cannot be recorded.
 func (d *Dialer) refuse(rec Record, addr, reason string) error {
 	rec.At, rec.Refused = d.p.Clock.Now(), reason
-	return errors.Join(&Refused{Purpose: rec.Purpose, Addr: addr, Reason: reason}, d.p.Auditor.Connected(rec))
+	return errors.Join(&Refused{Purpose: rec.Purpose, Addr: addr, Reason: reason, Final: rec.Final}, d.p.Auditor.Connected(rec))
 }
 
 // failed records that a connection came to nothing, and passes on why.

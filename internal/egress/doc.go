@@ -41,6 +41,7 @@ type Record struct {
 	Port    int
 	Address netip.Addr // dialled, or judged and refused; zero if there was none
 	Refused string     // why it was not allowed
+	Final   bool       // it is refused whatever is declared
 	Failed  string     // why it was allowed and came to nothing
 
 	// Of one that has ended:
@@ -61,6 +62,7 @@ type Follower interface {
 // Refused is the error of a connection that is not allowed.
 type Refused struct {
 	Purpose, Addr, Reason string
+	Final                 bool // whatever is declared
 }
 
 func (e *Refused) Error() string {

@@ -117,7 +117,9 @@ func (w Way) checkNet() error {
 		return errors.New("is this machine; name it as localhost, below localhost, or as 127.0.0.1")
 	case a.IsLinkLocalUnicast():
 		return errors.New("is link-local, where clouds answer for their metadata; nothing leads there")
-	case a.IsMulticast() || a.IsUnspecified() && w.Net.Bits() != 0:
+	case NowhereOf(w.Net) == Metadata:
+		return errMetadata
+	case a.IsMulticast() || a.IsUnspecified() && w.Net.Bits() != 0 || NowhereOf(w.Net) == Unusable:
 		return errors.New("is no block that a connection leads to")
 	}
 	return nil
@@ -127,8 +129,20 @@ func (w Way) checkNet() error {
 var metadata = map[string]bool{"metadata": true, "metadata.google.internal": true, "metadata.goog": true,
 	"instance-data": true, "instance-data.ec2.internal": true, "metadata.azure.internal": true, "metadata.tencentyun.com": true}
 
-// IsMetadata tells whether a lower-case name is one by which a cloud answers for its metadata.
-func IsMetadata(host string) bool { return metadata[host] }
+var errMetadata = errors.New("is where a cloud answers for its metadata; nothing leads there")
+
+// IsMetadata tells whether a lower-case name is one by which a cloud answers for its metadata, or below one.
+func IsMetadata(host string) bool {
+	if metadata[host] {
+		return true
+	}
+	for _, below, ok := strings.Cut(host, "."); ok; _, below, ok = strings.Cut(below, ".") {
+		if metadata[below] && strings.Contains(below, ".") { // "metadata" alone may be somebody's own zone
+			return true
+		}
+	}
+	return false
+}
 
 func (w Way) checkHost() error {
 	name, wild := strings.CutPrefix(w.Host, "*.")
@@ -140,8 +154,8 @@ func (w Way) checkHost() error {
 		if wild || strings.HasPrefix(w.Host, "*") {
 			return errors.New("is this machine by every name; name one")
 		}
-	case metadata[w.Host]:
-		return errors.New("is where a cloud answers for its metadata; nothing leads there")
+	case IsMetadata(name):
+		return errMetadata
 	case numeric(name):
 		return errors.New("is an address that is not written as one")
 	}

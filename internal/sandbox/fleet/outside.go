@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"container/list"
 	"errors"
 	"fmt"
 	"net"
@@ -36,7 +37,9 @@ type outside struct {
 	mu    sync.Mutex
 	named map[string]netip.Addr
 	names map[netip.Addr]string
-	given uint32 // names that have been given an address
+	given uint32                   // names that have been given an address
+	used  *list.List               // of them, those that are known: strings, the last used first
+	at    map[string]*list.Element // where they are in used
 }
 
 // wayDoor is one door that leads out. host is empty where the connection's local address tells it.
@@ -62,7 +65,7 @@ var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
 // newOutside plans the doors of ways.
 func newOutside(ways []way.Way) (*outside, error) {
-	o := &outside{ways: ways, named: map[string]netip.Addr{}, names: map[netip.Addr]string{}}
+	o := &outside{ways: ways, named: map[string]netip.Addr{}, names: map[netip.Addr]string{}, used: list.New(), at: map[string]*list.Element{}}
 	for _, w := range ways {
 		if err := w.Check(); err != nil {
 			return nil, fmt.Errorf("fleet: the way %q %w", w, err)
@@ -133,30 +136,46 @@ func (i *instance) lead(doors map[string]sandbox.Door) {
 	}
 }
 
-// errNames is a sandbox that has asked for too many names.
-var errNames = fmt.Errorf("more than %d names", maxNames)
+// errMetadata is why a name has no address, whatever is declared.
+var errMetadata = errors.New("it is where a cloud answers for its metadata, which nothing reaches")
 
-// lookup is the address of a name inside the sandbox; the zero address if nothing declares it.
+// lookup is the address of a name inside the sandbox; the zero address if nothing declares it. Of those
+// below a pattern the last used are known. An address that a name had is not given to another before
+// millions have been asked for, so that who still has it reaches nothing rather than somebody else.
 func (o *outside) lookup(host string) (netip.Addr, error) {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if at, ok := o.named[host]; ok {
+		o.use(host)
 		return at, nil
+	}
+	if way.IsMetadata(host) {
+		return netip.Addr{}, errMetadata
 	}
 	if slices.Contains(strings.Fields(extension.Hosts), host) || ca.Covers(host) || host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return loopback, nil
 	}
-	if !way.IsName(host) || way.IsMetadata(host) || !slices.ContainsFunc(o.ways, func(w way.Way) bool { return w.Names(host) }) {
+	if !way.IsName(host) || !slices.ContainsFunc(o.ways, func(w way.Way) bool { return w.Names(host) }) {
 		return netip.Addr{}, nil
 	}
-	if o.given >= maxNames {
-		return netip.Addr{}, errNames
+	if o.used.Len() >= maxNames {
+		oldest := o.used.Remove(o.used.Back()).(string)
+		delete(o.names, o.named[oldest])
+		delete(o.named, oldest)
+		delete(o.at, oldest)
 	}
 	o.given++
-	at := netip.AddrFrom4([4]byte{127, 64, byte(o.given >> 8), byte(o.given)})
-	o.named[host], o.names[at] = at, host
+	at := netip.AddrFrom4([4]byte{127, 64 | byte(o.given>>16)&0x3f, byte(o.given >> 8), byte(o.given)})
+	o.named[host], o.names[at], o.at[host] = at, host, o.used.PushFront(host)
 	return at, nil
+}
+
+// use notes that a name was used.
+func (o *outside) use(host string) {
+	if e := o.at[host]; e != nil {
+		o.used.MoveToFront(e)
+	}
 }
 
 // meant is the host that a connection to an address inside is for.
@@ -165,6 +184,7 @@ func (o *outside) meant(at netip.Addr) string {
 	defer o.mu.Unlock()
 	at = at.Unmap()
 	if name, ok := o.names[at]; ok {
+		o.use(name)
 		return name
 	}
 	return at.String()

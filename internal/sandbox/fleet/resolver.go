@@ -11,7 +11,7 @@ import (
 // resolver answers a function's DNS queries from what is declared, and asks nobody. Its names are
 // AWS's, localhost's and those that a way out is for; every other does not exist, and is told.
 type resolver struct {
-	lookup  func(host string) (netip.Addr, error) // the zero address if nothing declares it
+	lookup  func(host string) (netip.Addr, error) // the zero address if nothing declares it; an error says why none may
 	refused func(Refusal)
 }
 
@@ -34,17 +34,16 @@ func (r resolver) serve(c net.PacketConn) {
 
 // The parts of RFC 1035 (4.1) that a stub needs.
 const (
-	dnsHeader    = 12
-	dnsResponse  = 1 << 15
-	dnsDesired   = 1 << 8 // recursion, and that it is available
-	dnsRecurses  = 1 << 7
-	typeA        = 1
-	classIN      = 1
-	rcodeFormat  = 1
-	rcodeName    = 3
-	rcodeNotImp  = 4
-	rcodeRefused = 5
-	answerLife   = 60 // seconds
+	dnsHeader   = 12
+	dnsResponse = 1 << 15
+	dnsDesired  = 1 << 8 // recursion, and that it is available
+	dnsRecurses = 1 << 7
+	typeA       = 1
+	classIN     = 1
+	rcodeFormat = 1
+	rcodeName   = 3
+	rcodeNotImp = 4
+	answerLife  = 60 // seconds
 )
 
 // answer makes the answer to one query, or nil for what is none.
@@ -72,7 +71,7 @@ func (r resolver) answer(q []byte) []byte {
 	address, err := r.lookup(name)
 	if err != nil {
 		r.refused(Refusal{"dns", printable(name), 0, err.Error(), 1})
-		return reply(rcodeRefused, question)
+		return reply(rcodeName, question)
 	}
 	if !address.IsValid() {
 		r.refused(Refusal{"dns", printable(name), 0, "no way is declared for the name", 1})

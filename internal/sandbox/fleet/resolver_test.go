@@ -21,16 +21,18 @@ func TestResolverKnowsWhatIsDeclared(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
-	o, err := newOutside(waysOf(t, "db.internal:5432", "*.example.org:443", "10.0.0.0/8:5432"))
+	o, err := newOutside(waysOf(t, "db.internal:5432", "*.example.org:443", "*.internal:80", "10.0.0.0/8:5432"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex
 	var told []string
+	why := map[string]string{}
 	r := resolver{o.lookup, func(r Refusal) {
 		mu.Lock()
 		defer mu.Unlock()
 		told = append(told, r.Network+" "+r.Host)
+		why[r.Host] = r.Reason
 	}}
 	go func() { r.serve(c); close(done) }()
 	t.Cleanup(func() { c.Close(); <-done })
@@ -47,7 +49,7 @@ func TestResolverKnowsWhatIsDeclared(t *testing.T) {
 			t.Errorf("%s: got %v %v, want %s", name, got, err, want)
 		}
 	}
-	for _, name := range []string{"example.com.", "amazonaws.com.evil.example.", "internal.", "169.254.169.254.nip.io.", "example.org."} {
+	for _, name := range []string{"example.com.", "amazonaws.com.evil.example.", "internal.", "metadata.google.internal.", "169.254.169.254.nip.io.", "example.org."} {
 		_, err := client.LookupNetIP(t.Context(), "ip", name)
 		if e, ok := errors.AsType[*net.DNSError](err); !ok || !e.IsNotFound {
 			t.Errorf("%s: got %v, want no such host", name, err)
@@ -58,6 +60,11 @@ func TestResolverKnowsWhatIsDeclared(t *testing.T) {
 		}
 		mu.Unlock()
 	}
+	mu.Lock()
+	if got := why["metadata.google.internal"]; got != errMetadata.Error() {
+		t.Errorf("a metadata name is refused as %q", got)
+	}
+	mu.Unlock()
 	if got := o.meant(netip.MustParseAddr("127.64.0.1")); got != "a.example.org" {
 		t.Errorf("127.64.0.1 is %s", got)
 	}
@@ -75,7 +82,10 @@ func TestNamesAreBounded(t *testing.T) {
 			t.Errorf("%s: %v %v", name, at, err)
 		}
 	}
-	for _, name := range []string{"metadata.google.internal", "127.1", "0x7f.1", "a b", ""} {
+	if at, err := o.lookup("metadata.google.internal"); err != errMetadata || at.IsValid() {
+		t.Errorf("metadata: %v %v", at, err)
+	}
+	for _, name := range []string{"127.1", "0x7f.1", "a b", ""} {
 		if at, err := o.lookup(name); err != nil || at.IsValid() {
 			t.Errorf("%q: %v %v", name, at, err)
 		}
@@ -88,11 +98,31 @@ func TestNamesAreBounded(t *testing.T) {
 		}
 		seen[at] = true
 	}
-	if at, err := o.lookup("one-more.example"); err == nil {
-		t.Errorf("one more: %v", at)
+	first, err := o.lookup("n0.example") // which is used, and so kept
+	if err != nil || !seen[first] {
+		t.Fatal(first, err)
 	}
-	if at, err := o.lookup("n7.example"); err != nil || !seen[at] {
-		t.Errorf("one that is known: %v %v", at, err)
+	second := o.named["n1.example"]
+	if got := o.meant(o.named["n2.example"]); got != "n2.example" {
+		t.Errorf("n2 is %s", got)
+	}
+	more, err := o.lookup("one-more.example")
+	if err != nil || seen[more] || o.meant(more) != "one-more.example" {
+		t.Errorf("one more: %v %v", more, err)
+	}
+	if o.meant(second) != second.String() || o.meant(first) != "n0.example" {
+		t.Errorf("the oldest is still %s, and one that was used is %s", o.meant(second), o.meant(first))
+	}
+	for n := range 70000 {
+		if at, err := o.lookup(fmt.Sprintf("m%d.example", n)); err != nil || seen[at] || at == more || !at.IsLoopback() {
+			t.Fatalf("name %d: %v %v", n, at, err)
+		}
+	}
+	if len(o.names) > maxNames || len(o.named) > maxNames || len(o.at) != maxNames || o.used.Len() != maxNames {
+		t.Errorf("%d names, %d named, %d in order", len(o.names), len(o.named), len(o.at))
+	}
+	if again, err := o.lookup("n1.example"); err != nil || again == second || o.meant(again) != "n1.example" {
+		t.Errorf("one that was forgotten: %v %v", again, err)
 	}
 }
 
