@@ -93,9 +93,13 @@ func TestRoomForStrangers(t *testing.T) {
 			break
 		}
 	}
-	for range 5 { // nothing of the room is lost
-		if status, body := r.post(address, large); status != 200 {
-			t.Errorf("a large call in an empty room answered %d %s", status, body)
+	for range 5 { // nothing of the room is lost; a call gives its part back a moment after its answer
+		status, body, tries := 0, "", 0
+		for ; status != 200 && tries < 1000; tries++ {
+			status, body = r.post(address, large)
+		}
+		if status != 200 {
+			t.Fatalf("a large call in an empty room answered %d %s", status, body)
 		}
 	}
 }
