@@ -3,11 +3,11 @@ package sandbox
 import "time"
 
 // A function that computes for long gives way to those that are called and answer: who used more than
-// half a processor's time between two looks has a tenth of the others' weight until it uses less than a
-// tenth. Alone on the machine it loses nothing by that, and beside its like neither.
+// a quarter of a processor's time between two looks, as many do on a busy machine, has a tenth of the others' weight
+// until it uses less than a tenth. Alone on the machine it loses nothing by that, and beside its like neither.
 const (
 	assess    = 4 * glance
-	greedy    = assess / 2
+	greedy    = assess / 4
 	temperate = assess / 10
 )
 
