@@ -141,20 +141,6 @@ func (s *Server) makeFront(ctx context.Context) (*front.Front, error) {
 	}), nil
 }
 
-// through makes a service's calls to others through the gate, which is opened only when all
-// services are there.
-type through struct {
-	s  *Server
-	as func() gate.Client // but for its gate
-}
-
-// Call passes the door as the principal that as names.
-func (t through) Call(ctx context.Context, op *wire.Operation, in any) (any, error) {
-	c := t.as()
-	c.Gate = t.s.gate
-	return c.Call(ctx, op, in)
-}
-
 // roles shows IAM's roles to STS.
 type roles struct{ *iam.Directory }
 

@@ -3,6 +3,7 @@ package archtest
 import (
 	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -96,5 +97,27 @@ func TestNotice(t *testing.T) {
 		if module, _, _ := strings.Cut(l, " "); !strings.Contains(notice, module+" ") {
 			t.Errorf("NOTICE does not name %s", module)
 		}
+	}
+}
+
+// TestDecisionsAreListed: the list of decisions has each, in order.
+func TestDecisionsAreListed(t *testing.T) {
+	files, err := filepath.Glob(root + "/docs/decisions/[0-9]*.md")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no decisions: %v", err)
+	}
+	var want, got []string
+	for _, f := range files {
+		name := filepath.Base(f)
+		want = append(want, name[:4]+" "+name)
+		if title := read(t, "docs/decisions/"+name); !strings.HasPrefix(title, "# "+name[:4]) {
+			t.Errorf("%s begins with another number", name)
+		}
+	}
+	for _, m := range regexp.MustCompile(`(?m)^- \[(\d+)\]\((.*?)\): \S`).FindAllStringSubmatch(read(t, "docs/decisions/README.md"), -1) {
+		got = append(got, m[1]+" "+m[2])
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("the list has %q, the folder %q", got, want)
 	}
 }

@@ -304,30 +304,6 @@ func TestRecordStaysInItsBounds(t *testing.T) {
 	}
 }
 
-func TestParameters(t *testing.T) {
-	type inner struct{ Value, Name string }
-	in := map[string]any{
-		"SecretString": "s3cr3t", "Name": "db", "Count": json.Number("12345678901234567890"),
-		"Environment": map[string]any{"Variables": map[string]string{"A": "s3cr3t", "B": "s3cr3t"}},
-		"Parameters":  []inner{{"s3cr3t", "x"}, {"s3cr3t", "y"}},
-		"deep":        []any{map[string]any{"ClientSecret": map[string]any{"v": "s3cr3t"}}},
-	}
-	raw, err := Parameters(in, []string{"Environment.Variables.*", "Parameters.Value"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if bytes.Contains(raw, []byte("s3cr3t")) || bytes.Count(raw, []byte(Hidden)) != 6 || !bytes.Contains(raw, []byte("12345678901234567890")) || !bytes.Contains(raw, []byte(`"Name":"db"`)) {
-		t.Fatalf("%s", raw)
-	}
-	raw, err = Parameters(map[string]string{"k": strings.Repeat("x", 2*MaxParameters)}, nil)
-	if err != nil || len(raw) > 200 || !json.Valid(raw) {
-		t.Fatalf("%v %s", err, raw)
-	}
-	if raw, err := Parameters(nil, nil); raw != nil || err != nil {
-		t.Fatalf("%s %v", raw, err)
-	}
-}
-
 func TestStampIsTheRecordsOwn(t *testing.T) {
 	f := setup(t, Options{})
 	for _, id := range []string{"r\"x\\", "", "req<1>"} {
@@ -342,23 +318,6 @@ func TestStampIsTheRecordsOwn(t *testing.T) {
 			t.Errorf("%q: got %+v from %s", id, s, raw)
 		}
 	}
-}
-
-func FuzzParameters(f *testing.F) {
-	f.Add([]byte(`{"a":{"Password":"SENTINEL"},"b":["SENTINEL"]}`), "b.*")
-	f.Add([]byte(`[{"x":{"y":"SENTINEL"}}]`), "x.y")
-	f.Fuzz(func(t *testing.T, in []byte, path string) {
-		if !json.Valid(in) {
-			return
-		}
-		out, err := Parameters(json.RawMessage(in), []string{path, "*", "*.*"})
-		if err != nil {
-			return
-		}
-		if len(out) > MaxParameters || out != nil && !json.Valid(out) {
-			t.Fatalf("%q became %q", in, out)
-		}
-	})
 }
 
 func FuzzSegment(f *testing.F) {

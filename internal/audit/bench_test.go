@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/bastide-cloud/bastide/internal/store"
@@ -23,10 +24,7 @@ func benchTrail(b *testing.B) (*store.DB, *Trail, Record) {
 	}
 	r := record(1)
 	r.UserAgent = "aws-sdk-go-v2/1.30.0 os/linux lang/go#1.26 md/GOOS#linux md/GOARCH#amd64 api/dynamodb#1.34.0"
-	r.RequestParameters, err = Parameters(map[string]any{"TableName": "tasks", "Key": map[string]any{"id": map[string]string{"S": "42"}}}, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
+	r.RequestParameters = json.RawMessage(`{"tableName":"tasks","key":{"id":{"S":"42"}}}`)
 	return db, trail, r
 }
 

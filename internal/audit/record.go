@@ -22,7 +22,7 @@ type Record struct {
 	UserAgent          string          `json:"userAgent,omitempty"`
 	ErrorCode          string          `json:"errorCode,omitempty"`
 	ErrorMessage       string          `json:"errorMessage,omitempty"`
-	RequestParameters  json.RawMessage `json:"requestParameters"` // made by Parameters; null when absent
+	RequestParameters  json.RawMessage `json:"requestParameters"` // made by wire.Operation.Record, without secrets; null when absent
 	ResponseElements   json.RawMessage `json:"responseElements"`
 	Additional         map[string]any  `json:"additionalEventData,omitempty"`
 	EventID            string          `json:"eventID"`

@@ -296,34 +296,3 @@ func TestPrincipalKeys(t *testing.T) {
 		}
 	}
 }
-
-func TestKeysAndLayers(t *testing.T) {
-	asked := 0
-	k := &Keys{}
-	k.Set("a:B", "1")
-	k.Set("A:b", "2")
-	k.SetLater("a:later", func() Values { asked++; return One("x") })
-	if v := k.Lookup("a:b"); v.Len() != 1 || v.At(0) != "2" {
-		t.Errorf("setting a key again replaces it, got %q", v.Strings())
-	}
-	for range 2 {
-		if v := k.Lookup("a:later"); v.At(0) != "x" {
-			t.Errorf("got %q", v.Strings())
-		}
-	}
-	if asked != 1 {
-		t.Errorf("computed %d times", asked)
-	}
-	over := &Keys{}
-	over.Set("a:b", "3")
-	both := Layers{over, k}
-	if got := both.Lookup("a:b").At(0) + both.Lookup("a:later").At(0); got != "3x" {
-		t.Errorf("got %s", got)
-	}
-	if both.Lookup("a:none").Len() != 0 {
-		t.Error("no layer has it")
-	}
-	if k.Reset(); k.Lookup("a:b").Len() != 0 {
-		t.Error("reset keeps nothing")
-	}
-}

@@ -45,71 +45,6 @@ type Context interface {
 	Lookup(key string) Values
 }
 
-// Keys is a Context filled by hand. The zero Keys is empty and ready; Reset makes it ready again
-// without giving up its memory. It is not safe for concurrent use.
-type Keys struct {
-	list []entry
-}
-
-type entry struct {
-	key    string
-	values Values
-	later  func() Values
-}
-
-// Set gives key one value, replacing what it had.
-func (k *Keys) Set(key, value string) { k.put(entry{key: key, values: One(value)}) }
-
-// SetAll gives key the values of a multi-valued key.
-func (k *Keys) SetAll(key string, values []string) { k.put(entry{key: key, values: Many(values)}) }
-
-// SetLater gives key a value that is computed when first asked for.
-func (k *Keys) SetLater(key string, f func() Values) { k.put(entry{key: key, later: f}) }
-
-// Reset forgets all keys.
-func (k *Keys) Reset() {
-	clear(k.list)
-	k.list = k.list[:0]
-}
-
-func (k *Keys) put(e entry) {
-	for i := range k.list {
-		if equalFold(k.list[i].key, e.key) {
-			k.list[i] = e
-			return
-		}
-	}
-	k.list = append(k.list, e)
-}
-
-// Lookup implements Context.
-func (k *Keys) Lookup(key string) Values {
-	for i := range k.list {
-		e := &k.list[i]
-		if !equalFold(e.key, key) {
-			continue
-		}
-		if e.later != nil {
-			e.values, e.later = e.later(), nil
-		}
-		return e.values
-	}
-	return Values{}
-}
-
-// Layers asks one Context after another; the first that has the key answers.
-type Layers []Context
-
-// Lookup implements Context.
-func (l Layers) Lookup(key string) Values {
-	for _, c := range l {
-		if v := c.Lookup(key); v.Len() > 0 {
-			return v
-		}
-	}
-	return Values{}
-}
-
 // equalFold compares ASCII text without regard to case; length and last letter differ for most
 // pairs of condition keys, so they are looked at first.
 func equalFold(a, b string) bool {
@@ -194,8 +129,3 @@ func present(s string) Values {
 	}
 	return One(s)
 }
-
-var (
-	_ Context = (*Keys)(nil)
-	_ Context = Layers(nil)
-)

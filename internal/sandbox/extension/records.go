@@ -3,7 +3,6 @@ package extension
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 )
@@ -158,9 +157,6 @@ type Dropped struct {
 }
 
 const behind = "Consumer seems to have fallen behind as it has not acknowledged receipt of logs."
-
-// Millis is a duration as these records have it, with two decimals.
-func Millis(d time.Duration) float64 { return math.Round(float64(d)/1e4) / 100 }
 
 // Stamp is a moment as these records have it.
 func Stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -56,8 +56,6 @@ func (s *Service) enqueue(c *gate.Call, r reference, in *lambda.InvokeInput, cli
 	return out, err
 }
 
-func (s *Service) nudge() { s.courier.nudge() }
-
 // Run delivers what is queued, writes logs and sweeps unused code, until ctx ends. What is being
 // delivered then is delivered again by the next process.
 func (s *Service) Run(ctx context.Context, g *gate.Gate) error {

@@ -156,7 +156,7 @@ func TestAnEventOutlivesTheProcess(t *testing.T) {
 		next.service.Alone = alone
 		next.background()
 		if !alone { // another process might be at it still, until its lease ends
-			next.service.nudge()
+			next.service.courier.nudge()
 			if n := next.queueLength(); n != 1 {
 				t.Fatalf("%d in the queue", n)
 			}

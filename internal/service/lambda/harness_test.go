@@ -459,7 +459,7 @@ func (r *rig) until(what string, done func() bool) {
 		if done() {
 			return
 		}
-		r.service.nudge()
+		r.service.courier.nudge()
 		select {
 		case <-r.Context().Done():
 			r.Fatal(what)

@@ -141,10 +141,6 @@ func bucketOptions(in *api.CreateBucketInput) error {
 	return nil
 }
 
-func ofDeleteBucket(in *api.DeleteBucketInput) (string, *string) {
-	return in.Bucket, in.ExpectedBucketOwner
-}
-
 func (s *Service) deleteBucket(c *gate.Call, in *api.DeleteBucketInput) (*api.DeleteBucketOutput, error) {
 	return &api.DeleteBucketOutput{}, c.Update(func(tx *store.Tx) error {
 		b, err := s.t.bucket(tx, in.Bucket)

@@ -40,18 +40,6 @@ func (r *properties) truth(m map[string]any, name string) *bool {
 	return &b
 }
 
-func (r *properties) number(m map[string]any, name string) *int32 {
-	p := r.text(m, name)
-	if p == nil {
-		return nil
-	}
-	n, err := strconv.ParseInt(*p, 10, 32)
-	if err != nil {
-		r.fault(name, *p)
-	}
-	return new(int32(n))
-}
-
 func (r *properties) group(m map[string]any, name string) map[string]any {
 	v := m[name]
 	g, ok := v.(map[string]any)
@@ -78,18 +66,6 @@ func (r *properties) groups(m map[string]any, name string) []map[string]any {
 			r.fault(name, v)
 		}
 		out = append(out, g)
-	}
-	return out
-}
-
-func (r *properties) texts(m map[string]any, name string) []string {
-	var out []string
-	for _, v := range r.list(m, name) {
-		s, ok := v.(string)
-		if !ok {
-			r.fault(name, v)
-		}
-		out = append(out, s)
 	}
 	return out
 }

@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,9 +18,6 @@ import (
 
 // EnvRootKey is the environment variable that may carry the root key, 32 bytes in base64 or hex.
 const EnvRootKey = "BASTIDE_ROOT_KEY"
-
-// ErrPassphrase: this build makes no keys from passphrases (argon2id is not a FIPS 140-3 function).
-var ErrPassphrase = errors.New("sealing: this build does not accept passphrases; use a key file or " + EnvRootKey)
 
 // RootKey wraps all data keys. It shows itself to no formatter or encoder.
 type RootKey struct{ secret []byte }
@@ -72,49 +68,6 @@ func RootKeyFile(path string) (RootKey, error) {
 		return RootKey{}, fmt.Errorf("sealing: root key file: %w", err)
 	}
 	return ParseRootKey(string(b))
-}
-
-// passphraseParams are kept beside the data; they are not secret.
-type passphraseParams struct {
-	KDF       string `json:"kdf"` // "argon2id"
-	Salt      []byte `json:"salt"`
-	Time      uint32 `json:"time"`
-	MemoryKiB uint32 `json:"memoryKiB"`
-	Threads   uint8  `json:"threads"`
-}
-
-// RootKeyPassphrase derives the root key from a passphrase with argon2id. The salt and costs are
-// kept in paramsFile, made at first use (RFC 9106, second recommended option: 64 MiB, 3 passes).
-// Error: ErrPassphrase in a FIPS build.
-func RootKeyPassphrase(passphrase []byte, paramsFile string) (RootKey, error) {
-	if len(passphrase) < 12 {
-		return RootKey{}, errors.New("sealing: a passphrase has at least 12 bytes")
-	}
-	var p passphraseParams
-	b, err := os.ReadFile(paramsFile)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		p = passphraseParams{KDF: "argon2id", Salt: make([]byte, 16), Time: 3, MemoryKiB: 64 << 10, Threads: 4}
-		rand.Read(p.Salt)
-		if b, err = json.Marshal(p); err != nil {
-			return RootKey{}, fmt.Errorf("sealing: %w", err)
-		}
-		if err := writeOnce(paramsFile, b); err != nil {
-			return RootKey{}, err
-		}
-	case err != nil:
-		return RootKey{}, fmt.Errorf("sealing: %w", err)
-	case len(b) > 4096:
-		return RootKey{}, fmt.Errorf("sealing: %s is not a parameter file", paramsFile)
-	default:
-		if err := json.Unmarshal(b, &p); err != nil {
-			return RootKey{}, fmt.Errorf("sealing: %s: %w", paramsFile, err)
-		}
-	}
-	if p.KDF != "argon2id" || len(p.Salt) < 16 || p.Time < 1 || p.Time > 100 || p.MemoryKiB < 19<<10 || p.MemoryKiB > 4<<20 || p.Threads < 1 {
-		return RootKey{}, fmt.Errorf("sealing: %s has parameters that are too weak or too costly", paramsFile)
-	}
-	return stretch(passphrase, p)
 }
 
 // derive makes the key that wraps data keys, and a value by which a database knows its root key.

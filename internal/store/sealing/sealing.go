@@ -10,8 +10,7 @@
 //     row that it stands in: moved to another row it does not open.
 //   - Values that must be found by equality get an HMAC (Equality) under a key of their scope.
 //   - All cryptography is the standard library's (AES-256-GCM with random nonces, HKDF, HMAC with
-//     SHA-256), so that it can be built with GOFIPS140. Only passphrases need argon2id, which a
-//     build with the tag fips refuses.
+//     SHA-256), so that it can be built with GOFIPS140.
 package sealing
 
 import (

@@ -266,32 +266,6 @@ func TestRootKeySources(t *testing.T) {
 	}
 }
 
-func TestPassphrase(t *testing.T) {
-	params := filepath.Join(t.TempDir(), "kdf.json")
-	a, err := RootKeyPassphrase([]byte("correct horse battery"), params)
-	if errors.Is(err, ErrPassphrase) {
-		return // the build with the tag fips: refusing is what it promises
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := must(RootKeyPassphrase([]byte("correct horse battery"), params))(t)
-	c := must(RootKeyPassphrase([]byte("correct horse batterz"), params))(t)
-	if !bytes.Equal(a.secret, b.secret) || bytes.Equal(a.secret, c.secret) {
-		t.Fatal("a passphrase is not its key")
-	}
-	if _, err := RootKeyPassphrase([]byte("short"), params); err == nil {
-		t.Fatal("a short passphrase was taken")
-	}
-	weak := filepath.Join(t.TempDir(), "weak.json")
-	if err := os.WriteFile(weak, []byte(`{"kdf":"argon2id","salt":"AAAAAAAAAAAAAAAAAAAAAA==","time":1,"memoryKiB":8,"threads":1}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := RootKeyPassphrase([]byte("correct horse battery"), weak); err == nil {
-		t.Fatal("weak parameters were taken")
-	}
-}
-
 // vectors finds a file of the Wycheproof project's test vectors (C2SP/wycheproof, testvectors_v1).
 func vectors(t *testing.T, name string) []byte {
 	t.Helper()

@@ -14,12 +14,10 @@
 // and Smithy's "Amazon event stream specification".
 //
 //	b, err := eventstream.Append(nil, eventstream.Message{Headers: …, Payload: chunk})
-//	m, err := eventstream.Read(r)
 package eventstream
 
 import (
 	"errors"
-	"time"
 )
 
 // Limits of a message. Source: Smithy's "Amazon event stream specification".
@@ -52,21 +50,9 @@ type Header struct {
 // UUID is a header's value.
 type UUID [16]byte
 
-// Header is the text of a header; "" where there is none, or none that is a text.
-func (m Message) Header(name string) string {
-	for _, h := range m.Headers {
-		if h.Name == name {
-			s, _ := h.Value.(string)
-			return s
-		}
-	}
-	return ""
-}
-
 // Faults of a message.
 var (
 	ErrTooLarge = errors.New("eventstream: the message is larger than a message may be")
-	ErrChecksum = errors.New("eventstream: a checksum does not match")
 	ErrHeader   = errors.New("eventstream: a header is not valid")
 )
 
@@ -85,8 +71,3 @@ const (
 	kindTime
 	kindUUID
 )
-
-// sizes are the bytes of the kinds that have a fixed size.
-var sizes = map[kind]int{kindTrue: 0, kindFalse: 0, kindByte: 1, kindShort: 2, kindInt: 4, kindLong: 8, kindTime: 8, kindUUID: 16}
-
-func timeOf(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

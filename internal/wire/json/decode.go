@@ -36,15 +36,6 @@ func DecodeValue(data []byte, p *plan.Value, v reflect.Value, check *plan.Check,
 	return d.end()
 }
 
-// Valid reports whether data is one JSON value within the limits.
-func Valid(data []byte, limits Limits) error {
-	d := newDecoder(data, nil, limits)
-	if err := d.skip(); err != nil {
-		return err
-	}
-	return d.end()
-}
-
 type decoder struct {
 	scanner
 	check    *plan.Check

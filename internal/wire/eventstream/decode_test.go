@@ -5,8 +5,15 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
+	"time"
 	"unicode/utf8"
 )
+
+// ErrChecksum: what is read is damaged.
+var ErrChecksum = errors.New("eventstream: a checksum does not match")
+
+// sizes are the bytes of the kinds that have a fixed size.
+var sizes = map[kind]int{kindTrue: 0, kindFalse: 0, kindByte: 1, kindShort: 2, kindInt: 4, kindLong: 8, kindTime: 8, kindUUID: 16}
 
 // Read reads one message; io.EOF where the stream ends before one begins. The message is the caller's
 // own. Memory is taken only as far as bytes have arrived.
@@ -113,9 +120,20 @@ func readHeader(b []byte) (Header, []byte, error) {
 		}
 		h.Value = string(v)
 	case kindTime:
-		h.Value = timeOf(int64(be.Uint64(v)))
+		h.Value = time.UnixMilli(int64(be.Uint64(v))).UTC()
 	case kindUUID:
 		h.Value = UUID(v)
 	}
 	return h, b[size:], nil
+}
+
+// Header is the text of a header; "" where there is none, or none that is a text.
+func (m Message) Header(name string) string {
+	for _, h := range m.Headers {
+		if h.Name == name {
+			s, _ := h.Value.(string)
+			return s
+		}
+	}
+	return ""
 }
