@@ -6,9 +6,10 @@ import (
 
 func imageCommand(f *flags) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "image",
-		Short: "Load container images for functions",
-		Args:  cobra.NoArgs,
+		Use:     "image",
+		Short:   "Load container images for functions",
+		Args:    cobra.NoArgs,
+		Example: "  bastide image push ./app.tar app:1",
 	}
 	cmd.AddCommand(&cobra.Command{
 		Use:   "push FILE|LAYOUT NAME[:TAG]",

@@ -5,7 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
+	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -56,6 +60,9 @@ const maxAddresses = 8
 // Egress prints what functions and APIs have connected to, what was refused and what failed, as the trail
 // has it.
 func (r *Remote) Egress(ctx context.Context, q EgressQuery) error {
+	if q.Since < 0 {
+		return fmt.Errorf("--since %s is in the future", q.Since)
+	}
 	found := map[string]*Destination{}
 	for _, event := range []string{eventConnect, eventDisconnect, eventResolve} {
 		after := ""
@@ -77,6 +84,12 @@ func (r *Remote) Egress(ctx context.Context, q EgressQuery) error {
 				break
 			}
 			after = page.After
+		}
+	}
+	if len(found) == 0 && q.Function != "" && !strings.Contains(q.Function, ":execute-api:") {
+		// nothing of it is in the trail: it may be that there is no such function
+		if err := r.REST(ctx, "lambda", http.MethodGet, "/2015-03-31/functions/"+url.PathEscape(q.Function)+"/configuration", nil, nil); err != nil {
+			return err
 		}
 	}
 	all := []*Destination{}
@@ -139,7 +152,7 @@ func (r *Remote) showEgress(all []*Destination) error {
 	for _, d := range all {
 		place := d.Host
 		if d.Port != 0 {
-			place = fmt.Sprintf("%s:%d", d.Host, d.Port)
+			place = net.JoinHostPort(d.Host, strconv.Itoa(d.Port))
 		}
 		s := fmt.Sprintf("%s %s", r.Term.paint(bold, plain(shortARN(cmp.Or(d.Source, d.Purpose)))), plain(place))
 		if d.Connections > 0 {

@@ -118,7 +118,10 @@ func (r *Remote) Profile(ctx context.Context, name, mode string) error {
 		return err
 	}
 	if r.Term.JSON {
-		return r.Term.Print(whole["Profiles"])
+		return r.printProfiles(whole)
+	}
+	if len(rows) == 0 {
+		return r.Term.Line("there are no functions")
 	}
 	for _, p := range rows {
 		if err := p.print(r.Term); err != nil {
@@ -171,6 +174,20 @@ func (p behaviour) print(t Terminal) error {
 	return nil
 }
 
+// printProfiles prints profiles as JSON: a list, with no list of unused files where that is not known.
+func (r *Remote) printProfiles(whole map[string]any) error {
+	list, _ := whole["Profiles"].([]any)
+	for _, v := range list {
+		if p, ok := v.(map[string]any); ok && p["FilesKnown"] != true {
+			delete(p, "Unused")
+		}
+	}
+	if list == nil {
+		list = []any{}
+	}
+	return r.Term.Print(list)
+}
+
 // DoctorFunctions prints what to better in functions, from what was seen of them.
 func (r *Remote) DoctorFunctions(ctx context.Context) error {
 	rows, whole, err := r.behaviours(ctx, "")
@@ -178,7 +195,10 @@ func (r *Remote) DoctorFunctions(ctx context.Context) error {
 		return err
 	}
 	if r.Term.JSON {
-		return r.Term.Print(whole["Profiles"])
+		return r.printProfiles(whole)
+	}
+	if len(rows) == 0 {
+		return r.Term.Line("there are no functions")
 	}
 	for _, p := range rows {
 		if err := r.Term.Line("%s: %d calls, %d starts of %d ms", p.FunctionName, p.Invocations, p.Starts, p.StartMilliseconds); err != nil {
