@@ -40,8 +40,10 @@ func main() {
 		os.Exit(probe())
 	}
 	if len(os.Args) > 1 && os.Args[1] == "launch" {
+		offer(oomLauncher)
 		launch()
 	}
+	offer(oomFunction)
 	if len(os.Args) > 1 && os.Args[1] == "agent" {
 		runAgent(strings.Join(os.Args[2:], ""))
 	}

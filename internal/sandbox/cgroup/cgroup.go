@@ -29,6 +29,7 @@ type Host struct {
 	unified string            // directory for groups in the unified hierarchy
 	v2      map[string]bool   // controllers with limits in the unified hierarchy
 	v1      map[string]string // controller → directory for groups
+	whole   int64             // bound of memory of all groups together, in bytes
 	disks   []string          // whose use can be bounded, as major:minor
 	refused bool              // the unified hierarchy has controllers that could not be handed down
 	Faults  []string          // what was there but could not be used, and why
@@ -83,6 +84,13 @@ func OpenFrom(mounts, own string) (*Host, error) {
 			continue
 		}
 		h.takeV1(c, dir, me)
+	}
+	own = v1["memory"]
+	if h.v2["memory"] {
+		own = unified
+	}
+	if err := h.boundWhole(own); err != nil {
+		h.Faults = append(h.Faults, err.Error())
 	}
 	h.findDisks(mounts)
 	return h, nil

@@ -2,10 +2,14 @@ package cgroup
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -61,6 +65,29 @@ func TestOwner(t *testing.T) {
 	}
 }
 
+// TestWhole: an eighth of the memory is the server's, within bounds, and a bound above the server counts.
+func TestWhole(t *testing.T) {
+	const mb, gb = int64(1) << 20, int64(1) << 30
+	for total, want := range map[int64]int64{64 * gb: 62 * gb, 8 * gb: 7 * gb, gb: gb - 256*mb, 256 * mb: 128 * mb} {
+		if got := wholeOf(total); got != want {
+			t.Errorf("of %d bytes groups have %d, want %d", total, got, want)
+		}
+	}
+	top := t.TempDir()
+	own := filepath.Join(top, "a", "b")
+	if err := os.MkdirAll(own, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for dir, bound := range map[string]string{own: "max", filepath.Dir(own): "4096\n"} {
+		if err := os.WriteFile(filepath.Join(dir, "memory.max"), []byte(bound), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := least(own, "memory.max", gb); got != 4096 {
+		t.Errorf("below a bound of 4096 bytes the machine has %d", got)
+	}
+}
+
 // TestSweep removes the folders of owners that are gone and nothing else.
 func TestSweep(t *testing.T) {
 	base := t.TempDir()
@@ -92,6 +119,17 @@ func TestGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	can := h.Abilities()
+	if whole := h.Whole(); can.Memory != "" {
+		dir, file := h.unified, "memory.max"
+		if can.Memory == "v1" {
+			dir, file = h.v1["memory"], "memory.limit_in_bytes"
+		}
+		b, err := os.ReadFile(filepath.Join(dir, file))
+		total, terr := machineMemory()
+		if n, perr := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); errors.Join(err, terr, perr) != nil || whole <= 0 || n > whole || n < whole-int64(os.Getpagesize()) || whole >= total {
+			t.Errorf("all groups are bounded to %s of %d bytes, want %d (%v)", b, total, whole, errors.Join(err, terr, perr))
+		}
+	}
 	g, err := h.Create("group", Limits{Memory: 64 << 20, Pids: 10, CPU: 500})
 	if err != nil {
 		t.Fatal(err)
@@ -111,6 +149,18 @@ func TestGroup(t *testing.T) {
 	}
 	if n, err := g.OOMKills(); n != 0 || err != nil {
 		t.Errorf("%d, %v", n, err)
+	}
+	cmd := exec.Command("cat")
+	cmd.SysProcAttr = &syscall.SysProcAttr{}
+	in, err := cmd.StdinPipe()
+	if err := errors.Join(err, g.Start(cmd)); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", cmd.Process.Pid)); err != nil || string(b) != "1000\n" {
+		t.Errorf("a process of the group has the score %q, %v", b, err)
+	}
+	if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
+		t.Error(err)
 	}
 	if err := errors.Join(g.Freeze(), g.Thaw()); can.Freeze != "" && err != nil || can.Freeze == "" && err == nil {
 		t.Errorf("freeze %q: %v", can.Freeze, err)

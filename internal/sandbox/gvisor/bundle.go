@@ -39,6 +39,7 @@ type (
 		Cwd          string              `json:"cwd"`
 		Capabilities map[string][]string `json:"capabilities"`
 		Rlimits      []rlimit            `json:"rlimits"`
+		Score        int                 `json:"oomScoreAdj"`
 	}
 	user struct {
 		UID int `json:"uid"`
@@ -80,7 +81,7 @@ func writeBundle(dir, rootfs string, writable bool) error {
 	b := bundle{
 		Version: "1.0.2", // of the runtime specification, which every runsc knows
 		Process: process{
-			Args: []string{agentPath, "agent", filepath.Join(holePath, "root")}, Cwd: "/", Capabilities: caps,
+			Args: []string{agentPath, "agent", filepath.Join(holePath, "root")}, Cwd: "/", Capabilities: caps, Score: 1000, // the first to end when memory runs out
 			Env:     []string{"GOMAXPROCS=1", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"},
 			Rlimits: []rlimit{{Type: "RLIMIT_NOFILE", Hard: agentFiles, Soft: agentFiles}},
 		},
