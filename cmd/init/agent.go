@@ -45,13 +45,6 @@ const lingering = time.Second
 
 // runAgent is the agent; root as in the struct.
 func runAgent(root string) {
-	// The main thread is kept out of the way: what confines itself is a thread that can end.
-	runtime.LockOSThread()
-	go serveAgent(root)
-	select {}
-}
-
-func serveAgent(root string) {
 	a := &agent{root: root}
 	if root == "" {
 		// The Go runtime has descriptors of its own by now; what was handed down by mistake goes no further.

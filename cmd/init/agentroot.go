@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bastide-cloud/bastide/internal/base/thread"
 	"github.com/bastide-cloud/bastide/internal/sandbox/control"
 )
 
@@ -84,14 +85,13 @@ func (a *agent) spawn(p *control.Process, inside []uintptr) (int, error) {
 		err         error
 	}
 	done := make(chan result, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	thread.Go(func() {
 		pid, err := a.execute(p, inside)
 		done <- result{pid, unix.Gettid(), err}
 		if a.root == "" {
 			select {} // the process is sent its death signal when the thread that forked it ends
 		}
-	}()
+	})
 	r := <-done
 	if a.root == "" {
 		return r.pid, r.err

@@ -3,11 +3,11 @@ package main
 import (
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bastide-cloud/bastide/internal/base/thread"
 	"github.com/bastide-cloud/bastide/internal/sandbox/control"
 )
 
@@ -31,14 +31,13 @@ func (in *initProcess) nest() error {
 	in.births = make(chan birth)
 	in.mourn()
 	ready := make(chan error)
-	go in.launchEach(ready)
+	thread.Go(func() { in.launchEach(ready) })
 	return <-ready
 }
 
 // launchEach is the nest's launcher: a thread that keeps the mounts which the init started with, since it is
 // from them that an ordinary user's sandboxes take theirs.
 func (in *initProcess) launchEach(ready chan<- error) {
-	runtime.LockOSThread() // never unlocked
 	ready <- standApart()
 	for b := range in.births {
 		born, pidFD := bear("/proc/self/exe", b.body, b.fds)

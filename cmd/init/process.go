@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bastide-cloud/bastide/internal/base/thread"
 	"github.com/bastide-cloud/bastide/internal/sandbox/control"
 )
 
@@ -51,7 +52,7 @@ func (in *initProcess) prepare(p *control.Process) error {
 	}
 	in.nursery = &nursery{jobs: make(chan job)}
 	ready := make(chan error)
-	go in.nursery.run(in, p, ready)
+	thread.Go(func() { in.nursery.run(in, p, ready) })
 	return <-ready
 }
 
@@ -85,7 +86,6 @@ type result struct {
 }
 
 func (n *nursery) run(in *initProcess, p *control.Process, ready chan<- error) {
-	runtime.LockOSThread() // never unlocked
 	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		err = wrap("open /dev/null", err)

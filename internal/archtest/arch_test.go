@@ -93,8 +93,9 @@ func refused(s source, path string) string {
 	}
 	switch {
 	case strings.HasPrefix(s.dir, "cmd/init"):
-		if target == "internal/sandbox/control" || target == "internal/sandbox/tether" {
-			return "" // what it says to the driver, themselves without imports
+		switch target {
+		case "internal/sandbox/control", "internal/sandbox/tether", "internal/base/thread":
+			return "" // what it says to the driver, and threads; themselves without imports
 		}
 		return "the init links the standard library and x/sys only"
 	case strings.HasPrefix(s.dir, "cmd/"):

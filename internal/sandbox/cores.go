@@ -1,10 +1,11 @@
 package sandbox
 
 import (
-	"runtime"
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bastide-cloud/bastide/internal/base/thread"
 )
 
 // cores keeps the accounts apart on the threads of a core ("Core Scheduling" in the kernel's
@@ -32,10 +33,9 @@ const (
 // works tells whether this kernel gives cookies here.
 func (c *cores) works() bool {
 	out := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and ends with the cookie
+	thread.Go(func() {
 		out <- unix.Prctl(unix.PR_SCHED_CORE, unix.PR_SCHED_CORE_CREATE, 0, oneThread, 0)
-	}()
+	})
 	return <-out == nil
 }
 
@@ -49,7 +49,7 @@ func (c *cores) enter(account string, pid int) error {
 	k, ok := c.keepers[account]
 	if !ok {
 		asks, made := make(chan tag), make(chan error, 1)
-		go keep(asks, made)
+		thread.Go(func() { keep(asks, made) })
 		if err := <-made; err != nil {
 			asks = nil // this kernel has none: doctor says so
 		}
@@ -67,9 +67,8 @@ func (c *cores) enter(account string, pid int) error {
 	return <-done
 }
 
-// keep holds a cookie and gives it to whom it is told.
+// keep holds a cookie, which is its thread's, and gives it to whom it is told.
 func keep(asks <-chan tag, made chan<- error) {
-	runtime.LockOSThread() // the thread ends with the goroutine
 	err := unix.Prctl(unix.PR_SCHED_CORE, unix.PR_SCHED_CORE_CREATE, 0, oneThread, 0)
 	made <- err
 	if err != nil {

@@ -139,8 +139,13 @@ func (s *Server) end(signal syscall.Signal) error {
 	select {
 	case <-s.done:
 	case <-time.After(patience):
-		_ = s.cmd.Process.Kill() // it hangs, which is the error that is told
-		<-s.done
+		_ = s.cmd.Process.Signal(syscall.SIGQUIT) // it hangs, which is the error that is told: it says where
+		select {
+		case <-s.done:
+		case <-time.After(patience):
+			_ = s.cmd.Process.Kill()
+			<-s.done
+		}
 		return errors.New("it did not end in " + patience.String())
 	}
 	s.cmd = nil

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/bastide-cloud/bastide/internal/sandbox"
+	"github.com/bastide-cloud/bastide/internal/sandbox/gvisor"
 	"github.com/bastide-cloud/bastide/internal/sandbox/sandboxtest"
 )
 
@@ -109,6 +110,9 @@ func each(t *testing.T, names []string, test func(*testing.T, *lab)) {
 				}
 			}()
 			test(t, &lab{T: t, driver: d, name: name, kit: dir})
+			if g, ok := d.(*gvisor.Driver); ok && g.Broken() > 0 {
+				t.Errorf("%d sandboxes hung or ended before they had executed anything", g.Broken())
+			}
 		})
 	}
 }

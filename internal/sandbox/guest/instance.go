@@ -151,7 +151,7 @@ func (i *instance) follow() {
 	<-i.guest.lost
 	asked := i.asked.Swap(true)
 	i.box.Kill()
-	i.settle(&sandbox.StartError{ID: i.spec.ID, Stage: "the sandbox ended before the process ran", Err: i.guest.why})
+	i.settle(&sandbox.StartError{ID: i.spec.ID, Stage: "the sandbox ended before the process ran", Err: errors.Join(sandbox.ErrCutShort, i.guest.why)})
 	end := i.box.End()
 	i.mu.Lock()
 	exit := i.exit

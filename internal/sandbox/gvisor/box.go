@@ -81,7 +81,7 @@ func (d *Driver) create(ctx context.Context, name string, writable bool) (*box, 
 	case <-b.guest.Stands():
 		return b, nil
 	case <-b.guest.Lost():
-		err = errors.New("it ended at once")
+		err = errAtOnce
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
@@ -89,6 +89,8 @@ func (d *Driver) create(ctx context.Context, name string, writable bool) (*box, 
 	end := b.End()
 	return fail("create a sandbox with runsc", errors.Join(err, b.said.error(), b.guest.Close(), end.Err))
 }
+
+var errAtOnce = errors.New("it ended at once")
 
 // launch starts runsc from the yard's thread.
 func (b *box) launch(stream *os.File) error {

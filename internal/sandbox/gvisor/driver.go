@@ -31,6 +31,8 @@ type Config struct {
 	// Dir is a directory that the driver may mount over, where only it sees it; empty: a temporary one.
 	Dir  string
 	Init []byte // as in sandbox.Config
+	// Stall is how long a sandbox may take to execute a process before another is tried; 0: 20 seconds.
+	Stall time.Duration
 }
 
 // Driver isolates with gVisor; see the package comment.
@@ -39,6 +41,7 @@ type Driver struct {
 	host            *cgroup.Host
 	yard            *yard
 	own             string // a temporary directory to remove
+	stall           time.Duration
 	clock           *time.Ticker
 	filling         chan struct{} // a word that the pool may want filling
 	stop            context.CancelFunc
@@ -46,6 +49,7 @@ type Driver struct {
 
 	mu     sync.Mutex
 	next   int
+	broken int
 	want   int
 	ready  []*box
 	boxes  map[*box]bool
@@ -71,6 +75,9 @@ func New(c Config) (*Driver, error) {
 	d := &Driver{platform: c.Platform, want: c.Ready, boxes: map[*box]bool{}, living: map[string]bool{}, filling: make(chan struct{}, 1)}
 	if c.Ready == 0 {
 		d.want = 2
+	}
+	if d.stall = c.Stall; d.stall == 0 {
+		d.stall = 20 * time.Second
 	}
 	if os.Geteuid() != 0 {
 		return nil, errors.New("gvisor: the driver mounts functions' files on the host, which takes root")
@@ -190,7 +197,9 @@ func (d *Driver) fill(ctx context.Context) {
 			return
 		}
 		for d.short() {
-			b, err := d.make(ctx, false)
+			within, cancel := context.WithTimeout(ctx, d.stall)
+			b, err := d.make(within, false)
+			cancel()
 			d.mu.Lock()
 			d.fault = err
 			if err == nil && !d.closed {
@@ -278,7 +287,11 @@ func (b *box) dismiss() error {
 	return errors.Join(err, b.End().Err)
 }
 
-// Start implements sandbox.Driver.
+// tries is how many sandboxes are tried for one start.
+const tries = 3
+
+// Start implements sandbox.Driver. A sandbox that hangs, or ends, before it has executed the process has
+// done nothing of the function's: another is tried.
 func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (sandbox.Instance, error) {
 	spec, err := spec.Prepared()
 	if err != nil {
@@ -287,6 +300,31 @@ func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (sandbox.Instance
 	if err := spec.Unconfined(d.Name()); err != nil {
 		return nil, err
 	}
+	for n := 1; ; n++ {
+		within, cancel := context.WithTimeout(ctx, d.stall)
+		i, err := d.start(within, spec)
+		cancel()
+		broken := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, sandbox.ErrCutShort) || errors.Is(err, errAtOnce)
+		if !broken || ctx.Err() != nil {
+			return i, err
+		}
+		d.mu.Lock()
+		d.broken++
+		d.mu.Unlock()
+		if n == tries {
+			return i, err
+		}
+	}
+}
+
+// Broken is how many sandboxes hung or ended before they had executed a process.
+func (d *Driver) Broken() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.broken
+}
+
+func (d *Driver) start(ctx context.Context, spec sandbox.Spec) (sandbox.Instance, error) {
 	if err := d.admit(spec.ID); err != nil {
 		return nil, &sandbox.StartError{ID: spec.ID, Stage: "admit", Err: err}
 	}

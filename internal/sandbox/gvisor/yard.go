@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bastide-cloud/bastide/internal/base/thread"
 )
 
 // yard is a thread with a mount namespace of its own, in which the sandboxes' files lie and from which
@@ -21,9 +22,8 @@ type yard struct {
 func openYard(dir string) (*yard, error) {
 	y := &yard{dir: dir, jobs: make(chan func()), done: make(chan struct{})}
 	made := make(chan error, 1)
-	go func() {
+	thread.Go(func() { // and the namespace ends with it
 		defer close(y.done)
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and the namespace with it
 		err := fence(dir)
 		made <- err
 		if err != nil {
@@ -32,7 +32,7 @@ func openYard(dir string) (*yard, error) {
 		for job := range y.jobs {
 			job()
 		}
-	}()
+	})
 	return y, <-made
 }
 

@@ -100,7 +100,7 @@ func (h *HTTP) streamed(w http.ResponseWriter, r *http.Request, mode string) {
 
 const (
 	truncated = "Runtime.TruncatedResponse"
-	endsSoon  = 250 * time.Millisecond
+	endsSoon  = time.Second
 )
 
 // copy hands the body of a response to the sink and reads its trailers.
