@@ -174,3 +174,30 @@ func TestGroup(t *testing.T) {
 		}
 	}
 }
+
+// TestFreezeThatFails: of a group that does not come to rest nothing stays held. The kernel's files are
+// played, since no process can be made to resist the freezer.
+func TestFreezeThatFails(t *testing.T) {
+	t.Parallel()
+	h := &Host{unified: t.TempDir()}
+	at := filepath.Join(h.unified, "g")
+	if err := os.Mkdir(at, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"cgroup.events": "populated 1\nfrozen 0\n", "cgroup.freeze": "0"} {
+		if err := os.WriteFile(filepath.Join(at, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir, err := os.Open(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := (&Group{host: h, id: "g", dir: dir}).Freeze(); err == nil {
+		t.Error("it was frozen")
+	}
+	if b, err := os.ReadFile(filepath.Join(at, "cgroup.freeze")); err != nil || string(b) != "0" {
+		t.Errorf("%q %v", b, err)
+	}
+}

@@ -166,15 +166,21 @@ func (g *Group) Procs() string { return filepath.Join(g.unified(), "cgroup.procs
 // Move puts a process into the group in the unified hierarchy.
 func (g *Group) Move(pid int) error { return write(g.unified(), "cgroup.procs", strconv.Itoa(pid)) }
 
-// Freeze holds every process of the group; it returns when they stand still.
+// Freeze holds every process of the group; it returns when they stand still. Of a group that does not come
+// to rest, which takes a process that waits in the kernel or has no processor for seconds, none is held.
 func (g *Group) Freeze() error {
-	if g.dir != nil {
-		return g.freezeV2("1")
+	freeze := g.freezeV2
+	if g.dir == nil {
+		if g.host.v1["freezer"] == "" {
+			return errors.ErrUnsupported
+		}
+		freeze = g.freezeV1
 	}
-	if g.host.v1["freezer"] == "" {
-		return errors.ErrUnsupported
+	err := freeze()
+	if err != nil {
+		err = errors.Join(err, g.Thaw())
 	}
-	return g.freezeV1()
+	return err
 }
 
 // Thaw lets them go on.
@@ -195,8 +201,8 @@ const (
 	pause    = time.Millisecond
 )
 
-func (g *Group) freezeV2(state string) error {
-	if err := write(g.unified(), "cgroup.freeze", state); err != nil {
+func (g *Group) freezeV2() error {
+	if err := write(g.unified(), "cgroup.freeze", "1"); err != nil {
 		return err
 	}
 	for range attempts {

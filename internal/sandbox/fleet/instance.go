@@ -75,7 +75,7 @@ type rest int
 const (
 	busy rest = iota
 	idle
-	restless // it would not freeze
+	restless // it would not freeze: it is asked again
 	frozen
 )
 
@@ -310,23 +310,28 @@ func (i *instance) deepen() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.armed = false
-	if i.rest == busy || i.closed {
+	deps, rested := &i.fleet.deps, i.fleet.deps.Clock.Now().Sub(i.since)
+	switch {
+	case i.rest == busy || i.closed:
 		return // the next sleep arms again
-	}
-	if i.rest >= restless {
+	case i.rest == frozen || i.rest == restless && rested >= deps.EndAfter:
 		go i.fleet.expire(i)
 		return
-	}
-	if left := i.fleet.deps.FreezeAfter - i.fleet.deps.Clock.Now().Sub(i.since); left > 0 {
-		i.arm(left)
+	case i.rest == idle && rested < deps.FreezeAfter:
+		i.arm(deps.FreezeAfter - rested)
 		return
 	}
-	i.rest = restless
-	if i.box.Freeze() == nil { // one that has ended is removed by follow
-		i.rest = frozen
+	if i.box.Freeze() != nil { // one that has ended is removed by follow
+		i.rest = restless
+		i.arm(freezeAgain)
+		return
 	}
-	i.arm(i.fleet.deps.EndAfter)
+	i.rest = frozen
+	i.arm(deps.EndAfter)
 }
+
+// freezeAgain is how long one that would not freeze is left.
+const freezeAgain = time.Second
 
 // deep tells whether it has rested past being idle.
 func (i *instance) deep() bool {

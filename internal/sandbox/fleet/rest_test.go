@@ -83,5 +83,16 @@ func TestRestlessInstancesWake(t *testing.T) {
 		if !i.deep() || !i.wake() || box.thaws != 0 {
 			t.Errorf("deep %v, thawed %d times", i.deep(), box.thaws)
 		}
+		i.sleep(time.Now())
+		time.Sleep(time.Minute)
+		box.refuses = nil
+		time.Sleep(freezeAgain)
+		synctest.Wait()
+		if !box.frozen || box.freezes != 1 {
+			t.Error("it was not asked again")
+		}
+		if !i.wake() || box.frozen {
+			t.Error("it does not wake")
+		}
 	})
 }
