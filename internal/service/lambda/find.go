@@ -122,7 +122,7 @@ func configuration(k functionKey, v version, env map[string]string, qualifier st
 	c := &lambda.FunctionConfiguration{
 		FunctionName: new(k.Name), FunctionArn: new(k.arn(qualifier)), Runtime: new(v.Runtime), Role: new(v.Role), Handler: new(v.Handler),
 		CodeSize: new(v.Code.Size), Description: new(v.Description), Timeout: new(v.Timeout), MemorySize: new(v.Memory),
-		LastModified: when(v.Modified), CodeSha256: new(codeSHA(v.Code.SHA256)), Version: new(v.qualifier()),
+		LastModified: when(v.Modified), CodeSha256: new(v.shownSHA()), Version: new(v.qualifier()),
 		TracingConfig: &lambda.TracingConfigResponse{Mode: new(v.Tracing)}, RevisionId: new(v.Revision),
 		State: new("Active"), LastUpdateStatus: new("Successful"), PackageType: new("Zip"), Architectures: []string{v.Arch},
 		EphemeralStorage: &lambda.EphemeralStorage{Size: v.Tmp},
@@ -140,7 +140,7 @@ func configuration(k functionKey, v version, env map[string]string, qualifier st
 	for _, l := range v.Layers {
 		c.Layers = append(c.Layers, lambda.Layer{Arn: new(l.ARN), CodeSize: new(l.Size)})
 	}
-	v.Image.show(c, v.Code)
+	v.Image.show(c)
 	return c
 }
 

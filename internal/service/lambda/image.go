@@ -319,13 +319,12 @@ func (u *imageUse) launch() image.Launch {
 }
 
 // show puts what is of an image into a configuration.
-func (u *imageUse) show(c *lambda.FunctionConfiguration, p packageUse) {
+func (u *imageUse) show(c *lambda.FunctionConfiguration) {
 	if u == nil {
 		return
 	}
 	c.PackageType, c.Runtime, c.Handler = new(packageImage), nil, nil
-	// Lambda shows an image's digest in hexadecimal, and no size.
-	c.CodeSha256, c.CodeSize = new(p.SHA256), new(int64(0))
+	c.CodeSize = new(int64(0)) // Lambda shows no size of an image
 	if u.Set != nil {
 		c.ImageConfigResponse = &lambda.ImageConfigResponse{ImageConfig: u.Set}
 	}

@@ -151,7 +151,9 @@ func TestImageFunction(t *testing.T) {
 	if conf.ImageConfigResponse != nil {
 		t.Errorf("%+v", conf.ImageConfigResponse)
 	}
-	again, err := r.client.PublishVersion(t.Context(), &api.PublishVersionInput{FunctionName: "f"})
+	_, err = r.client.PublishVersion(t.Context(), &api.PublishVersionInput{FunctionName: "f", CodeSha256: new(codeSHA(*conf.CodeSha256))})
+	r.refused(err, "InvalidParameterValueException", "("+*conf.CodeSha256+")")
+	again, err := r.client.PublishVersion(t.Context(), &api.PublishVersionInput{FunctionName: "f", CodeSha256: conf.CodeSha256})
 	r.ok(err)
 	if *again.Version != "2" {
 		t.Errorf("a version with another command is %s", *again.Version)

@@ -2,8 +2,8 @@ package lambda
 
 import (
 	"bytes"
-	"fmt"
-	"slices"
+	"encoding/json"
+	"time"
 
 	"github.com/bastide-cloud/bastide/internal/api/lambda"
 	"github.com/bastide-cloud/bastide/internal/gate"
@@ -29,8 +29,8 @@ func (s *Service) publishVersion(c *gate.Call, in *lambda.PublishVersionInput) (
 		if err != nil {
 			return nil, err
 		}
-		if want := wire.Val(in.CodeSha256); want != "" && want != codeSHA(v.Code.SHA256) {
-			return nil, invalid("CodeSHA256 (%s) is different from current CodeSHA256 in $LATEST (%s). Please try again with the CodeSHA256 in $LATEST.", want, codeSHA(v.Code.SHA256))
+		if want := wire.Val(in.CodeSha256); want != "" && want != v.shownSHA() {
+			return nil, invalid("CodeSHA256 (%s) is different from current CodeSHA256 in $LATEST (%s). Please try again with the CodeSHA256 in $LATEST.", want, v.shownSHA())
 		}
 		env, err := s.environment(tx, k, v)
 		if err != nil {
@@ -59,8 +59,11 @@ func (s *Service) publish(tx *store.Tx, f *function, v version, env map[string]s
 		if err != nil {
 			return v, err
 		}
-		if last := e.Value; last.Number > 0 && unchanged(last, v) {
-			return last, nil
+		if e.Value.Number == 0 {
+			continue
+		}
+		if same, err := unchanged(e.Value, v); err != nil || same {
+			return e.Value, err
 		}
 	}
 	v.Number, v.Revision, v.Description = f.Next, revision, description
@@ -82,16 +85,23 @@ func (s *Service) publish(tx *store.Tx, f *function, v version, env map[string]s
 	return v, s.t.versions.Put(tx, *f, v.Number, v)
 }
 
-// unchanged reports whether a version runs what $LATEST would.
-func unchanged(published, latest version) bool {
-	same := func(a, b layerUse) bool { return a == b }
-	return published.Code == latest.Code && bytes.Equal(published.EnvHash, latest.EnvHash) && slices.EqualFunc(published.Layers, latest.Layers, same) &&
-		published.runs() == latest.runs()
+// unchanged reports whether a version is what $LATEST is. Every field counts but those of settings
+// left out, so that a new one does too.
+func unchanged(published, latest version) (bool, error) {
+	a, err := json.Marshal(published.settings())
+	if err != nil {
+		return false, err
+	}
+	b, err := json.Marshal(latest.settings())
+	return bytes.Equal(a, b), err
 }
 
-// runs is the rest of what decides how a version behaves.
-func (v version) runs() string {
-	return fmt.Sprintf("%q", []any{v.Runtime, v.Handler, v.Role, v.Timeout, v.Memory, v.Tmp, v.Arch, v.Tracing, v.LogGroup, v.LogFormat, v.LogLevel, v.Snap, v.Image.launch()})
+// settings is the version without what tells it from another of the same code and configuration. Its
+// environment counts by EnvHash: the sealed form is another in each row.
+func (v version) settings() version {
+	v.Number, v.Revision, v.Modified, v.Description = 0, "", time.Time{}, ""
+	v.Env, v.Signed = nil, nil
+	return v
 }
 
 func (s *Service) listVersions(c *gate.Call, in *lambda.ListVersionsByFunctionInput) (*lambda.ListVersionsByFunctionOutput, error) {
@@ -168,4 +178,12 @@ func (s *Service) deleteVersion(tx *store.Tx, f function, r reference) error {
 		return err
 	}
 	return s.t.permissions.Delete(tx, f, r.Qualifier)
+}
+
+// shownSHA is the hash of the version's code as Lambda shows it: an image's digest in hexadecimal.
+func (v version) shownSHA() string {
+	if v.Image != nil {
+		return v.Code.SHA256
+	}
+	return codeSHA(v.Code.SHA256)
 }
