@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bastide-cloud/bastide/internal/sandbox/rights"
 	"github.com/bastide-cloud/bastide/internal/sandbox/tether"
 )
 
@@ -97,9 +98,13 @@ func (a *agent) lay() (err error) {
 	if a.channel, err = pollable(pair[0], "channel"); err != nil {
 		return err
 	}
+	said, err := rights.Refuse(a.channel, nil)
+	if err != nil {
+		return wrap("keep descriptors out of the channel", err)
+	}
 	s := a.t.Stream(tether.Channel)
 	a.pumps.Add(1)
-	go a.speak(s)
+	go a.speak(s, said)
 	go func() {
 		pump(a.channel, s)
 		shutdown(a.channel)
@@ -108,9 +113,9 @@ func (a *agent) lay() (err error) {
 }
 
 // speak carries what the process says on its channel, always after what it has written before.
-func (a *agent) speak(s *tether.Stream) {
+func (a *agent) speak(s *tether.Stream, said *rights.End) {
 	defer a.pumps.Done()
-	pump(after{&a.out, s}, a.channel)
+	pump(after{&a.out, s}, said)
 	_ = s.CloseWrite() // it fails with the tether
 }
 

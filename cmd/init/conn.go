@@ -34,7 +34,7 @@ func (c conn) read() (control.Header, []byte, []int, error) {
 	if err != nil {
 		return h, nil, nil, err
 	}
-	fds, err := rights(oob[:oobn])
+	fds, err := attached(oob[:oobn])
 	if err != nil {
 		return h, nil, nil, wrap("take descriptors", err)
 	}
@@ -45,7 +45,7 @@ func (c conn) read() (control.Header, []byte, []int, error) {
 	return h, body, fds, c.fill(body)
 }
 
-func rights(oob []byte) ([]int, error) {
+func attached(oob []byte) ([]int, error) {
 	if len(oob) == 0 {
 		return nil, nil
 	}

@@ -94,8 +94,8 @@ func refused(s source, path string) string {
 	switch {
 	case strings.HasPrefix(s.dir, "cmd/init"):
 		switch target {
-		case "internal/sandbox/control", "internal/sandbox/tether", "internal/base/thread":
-			return "" // what it says to the driver, and threads; themselves without imports
+		case "internal/sandbox/control", "internal/sandbox/tether", "internal/sandbox/rights", "internal/base/thread":
+			return "" // what it says to the driver, and threads; which import as little
 		}
 		return "the init links the standard library and x/sys only"
 	case strings.HasPrefix(s.dir, "cmd/"):

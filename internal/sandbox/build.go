@@ -98,7 +98,12 @@ func (i *instance) wires() (theirs []int, files []int, err error) {
 		if err != nil {
 			return theirs, nil, err
 		}
-		i.channel, theirs = &lasting{UnixConn: c}, append(theirs, fd)
+		theirs = append(theirs, fd)
+		in, err := i.driver.bytesOnly(c, i.kill)
+		if err != nil {
+			return theirs, nil, errors.Join(err, c.Close())
+		}
+		i.channel = &lasting{UnixConn: c, in: in}
 	}
 	out, err := i.output.open(i.spec.Stdout, i.driver.null)
 	if err != nil {

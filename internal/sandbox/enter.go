@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bastide-cloud/bastide/internal/sandbox/control"
+	"github.com/bastide-cloud/bastide/internal/sandbox/rights"
 )
 
 // forked is what an instance whose process is forked has beside others.
@@ -133,6 +134,10 @@ func birthPair() (*net.UnixConn, int, error) {
 	c, cerr := net.FileConn(f)
 	if err := errors.Join(err, cerr, f.Close()); err != nil {
 		return nil, -1, errors.Join(err, unix.Close(fds[1]))
+	}
+	// the fork closes its end before a function's code is in it, so that no older kernel needs more
+	if _, err := rights.Refuse(c.(*net.UnixConn), nil); err != nil {
+		return nil, -1, errors.Join(err, c.Close(), unix.Close(fds[1]))
 	}
 	return c.(*net.UnixConn), fds[1], nil
 }

@@ -30,6 +30,14 @@ func TestEscapes(t *testing.T) {
 			}
 		}
 	}
+	for _, e := range sandboxtest.Said() {
+		techniques[e.Technique] = true
+		for _, attempt := range e.Tries {
+			if got := l.say(attempt); !attempt.Holds(got) {
+				t.Errorf("%s: %s: %q, want %s", e.Technique, attempt.Do, got, attempt.Want)
+			}
+		}
+	}
 	for _, given := range sandboxtest.Given() {
 		if got := l.try(l.spec(given.Words()...)); !given.Holds(got) {
 			t.Errorf("%s: %q", given.Do, got)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox/rights"
 )
 
 // What processes have said before they ended stays to be heard: a program may answer and end at once,
@@ -20,6 +22,7 @@ import (
 // lasting is Bastide's end of a process's descriptor 3.
 type lasting struct {
 	*net.UnixConn
+	in *rights.End // reads and closes it
 
 	mu   sync.Mutex // held for a Read
 	over bool
@@ -31,7 +34,7 @@ func (l *lasting) Read(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.over {
-		return l.UnixConn.Read(b)
+		return l.in.Read(b)
 	}
 	if len(l.rest) == 0 && len(b) > 0 {
 		return 0, io.EOF
@@ -41,30 +44,18 @@ func (l *lasting) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// end gives the descriptor back. The processes are gone, so that who waits in Read is let go by them.
+// Close implements net.Conn.
+func (l *lasting) Close() error { return l.in.Close() }
+
+// end gives the descriptor back.
 func (l *lasting) end() error {
+	// The processes are gone, but their end may be on its way somewhere: nothing is said on it any more, and
+	// who waits in Read is let go. It fails where its user has closed it.
+	_ = l.in.Shut()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if raw, err := l.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { l.rest = drain(int(fd)) }) // it fails where its user has closed it
-	}
-	l.over = true
-	return ignoreClosed(l.Close())
-}
-
-// drain reads what a socket holds; that is no more than its buffer.
-func drain(fd int) (all []byte) {
-	b := make([]byte, 64<<10)
-	for {
-		n, err := unix.Read(fd, b)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || n <= 0 {
-			return all
-		}
-		all = append(all, b[:n]...)
-	}
+	l.rest, l.over = l.in.Rest(), true
+	return ignoreClosed(l.in.Close())
 }
 
 // Arrivals is the listener of a door. Connections that were made before its end can be accepted after it.

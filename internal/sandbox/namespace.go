@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bastide-cloud/bastide/internal/sandbox/cgroup"
+	"github.com/bastide-cloud/bastide/internal/sandbox/rights"
 	"github.com/bastide-cloud/bastide/internal/sandbox/seccomp"
 )
 
@@ -41,6 +42,8 @@ type Namespace struct {
 	watch    *watch
 	cores    cores
 
+	bytesOnly func(rights.Socket, func()) (*rights.End, error) // rights.Refuse
+
 	mu     sync.Mutex
 	living map[string]*instance
 	uids   map[int]bool
@@ -61,6 +64,7 @@ func New(c Config) (*Namespace, error) {
 		uids:   map[int]bool{},
 		blocks: map[int]bool{},
 		root:   privileged(), landlock: landlockVersion(),
+		bytesOnly: rights.Refuse,
 	}
 	for _, w := range c.Waive {
 		if !slices.Contains(waivable, w) {

@@ -66,7 +66,7 @@ func (s *session) receive() (control.Kind, []byte, []int, error) {
 	if n == 0 {
 		return 0, nil, nil, io.EOF
 	}
-	fds, err := rights(oob[:oobn])
+	fds, err := attached(oob[:oobn])
 	if err != nil {
 		return 0, nil, nil, err
 	}
@@ -87,7 +87,7 @@ func (s *session) receive() (control.Kind, []byte, []int, error) {
 	return h.Kind, body, fds, nil
 }
 
-func rights(oob []byte) ([]int, error) {
+func attached(oob []byte) ([]int, error) {
 	if len(oob) == 0 {
 		return nil, nil
 	}

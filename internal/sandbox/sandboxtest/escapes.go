@@ -51,6 +51,14 @@ func Given() []Try {
 	return each("ok", "route socket", "tcp socket", "udp socket 6", "write|/tmp/x", "write|/dev/null")
 }
 
+// Said are techniques on descriptor 3, which a function has as its channel: each with a channel of its own,
+// on which Bastide listens. A function that is killed for one prints "killed".
+func Said() []Escape {
+	return []Escape{
+		{"descriptors for Bastide to close", "SCM_RIGHTS with SO_LINGER: a close that waits for a day", each("EPERM|killed", "linger|now", "linger|later", "linger|out of band")},
+	}
+}
+
 func mountEscapes() []Escape {
 	return []Escape{
 		{"mount a file system", "the first step of CVE-2022-0492, CVE-2023-0386 and most others", each("EPERM", "mount", "mount overlay")},

@@ -204,6 +204,7 @@ var escapeActs = map[string]func([]string) string{
 	"open":         func(a []string) string { return verdict(openOnly(a[0])) },
 	"int80":        func([]string) string { return int80() },
 	"pass":         func(a []string) string { return passDescriptors(a[0]) },
+	"linger":       func(a []string) string { return passLingering(a[0]) },
 	"reach":        func(a []string) string { return reach(a[0], a[1]) },
 }
 
@@ -471,4 +472,66 @@ func reach(pattern, name string) string {
 		}
 	}
 	return ""
+}
+
+// passLingering sends a connection that the kernel is to close for a day, both its ends with one byte on
+// descriptor 3, and keeps nothing of it. With "later" it waits for a byte first.
+func passLingering(how string) string {
+	if how == "later" {
+		if n, err := unix.Read(3, make([]byte, 1)); err != nil || n != 1 {
+			return verdict(err)
+		}
+	}
+	a, b, err := unsent()
+	if err != nil {
+		return verdict(err)
+	}
+	flags := 0
+	if how == "out of band" {
+		flags = unix.MSG_OOB
+	}
+	err = unix.Sendmsg(3, []byte{0}, unix.UnixRights(a, b), nil, flags)
+	unix.Close(b)
+	if err != nil {
+		_ = unix.SetsockoptLinger(a, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}) // or the attempt is this program's own wait
+	}
+	unix.Close(a)
+	if err != nil {
+		return verdict(err)
+	}
+	_, _ = unix.Write(3, []byte("more")) // what is behind it must not be understood
+	_, _ = unix.Read(3, make([]byte, 1))
+	return "passed"
+}
+
+// unsent is a connection whose first end lingers over what the second does not read.
+func unsent() (a, b int, err error) {
+	l, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer unix.Close(l)
+	if err := errors.Join(unix.Bind(l, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(l, 1)); err != nil {
+		return 0, 0, err
+	}
+	at, err := unix.Getsockname(l)
+	if err != nil {
+		return 0, 0, err
+	}
+	if a, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0); err != nil {
+		return 0, 0, err
+	}
+	if err := unix.Connect(a, at); err != nil {
+		return 0, 0, err
+	}
+	if b, _, err = unix.Accept(l); err != nil {
+		return 0, 0, err
+	}
+	if err := unix.SetNonblock(a, true); err != nil {
+		return 0, 0, err
+	}
+	for err == nil {
+		_, err = unix.Write(a, make([]byte, 64<<10))
+	}
+	return a, b, unix.SetsockoptLinger(a, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 86400})
 }
