@@ -18,13 +18,16 @@ var nowheres = []struct {
 	block netip.Prefix
 	why   Nowhere
 }{
-	{netip.MustParsePrefix("100.100.100.200/32"), Metadata}, // Alibaba Cloud
-	{netip.MustParsePrefix("168.63.129.16/32"), Metadata},   // Azure's WireServer
-	{netip.MustParsePrefix("192.0.0.192/32"), Metadata},     // Oracle Cloud, older hosts
-	{netip.MustParsePrefix("fd00:ec2::/32"), Metadata},      // Amazon EC2: instance metadata, time, DNS
-	{netip.MustParsePrefix("fd20:ce::254/128"), Metadata},   // Google Cloud
-	{netip.MustParsePrefix("fd00:c1::/32"), Metadata},       // Oracle Cloud
-	{netip.MustParsePrefix("fd00:42::42/128"), Metadata},    // Scaleway
+	{netip.MustParsePrefix("100.100.100.200/32"), Metadata},  // Alibaba Cloud
+	{netip.MustParsePrefix("100.96.0.96/32"), Metadata},      // Volcengine
+	{netip.MustParsePrefix("100.80.80.80/32"), Metadata},     // UCloud
+	{netip.MustParsePrefix("168.63.129.16/32"), Metadata},    // Azure's WireServer
+	{netip.MustParsePrefix("192.0.0.192/32"), Metadata},      // Oracle Cloud, older hosts
+	{netip.MustParsePrefix("fd00:ec2::/32"), Metadata},       // Amazon EC2: instance metadata, time, DNS
+	{netip.MustParsePrefix("fd20:ce::254/128"), Metadata},    // Google Cloud
+	{netip.MustParsePrefix("fd00:c1::/32"), Metadata},        // Oracle Cloud
+	{netip.MustParsePrefix("fd00:42::42/128"), Metadata},     // Scaleway
+	{netip.MustParsePrefix("fd00:a9fe:a9fe::/48"), Metadata}, // Akamai (Linode)
 	{netip.MustParsePrefix("0.0.0.0/8"), Unusable},
 	{netip.MustParsePrefix("192.0.0.0/24"), Unusable},
 	{netip.MustParsePrefix("192.88.99.0/24"), Unusable},

@@ -125,9 +125,12 @@ func (w Way) checkNet() error {
 	return nil
 }
 
-// metadata are the names by which clouds answer for their metadata.
+// metadata are the names by which clouds answer for their metadata: Google Cloud, Amazon EC2, Azure, Tencent
+// Cloud, Equinix Metal by two names, IBM Cloud, CloudStack's virtual router and Rancher.
 var metadata = map[string]bool{"metadata": true, "metadata.google.internal": true, "metadata.goog": true,
-	"instance-data": true, "instance-data.ec2.internal": true, "metadata.azure.internal": true, "metadata.tencentyun.com": true}
+	"instance-data": true, "instance-data.ec2.internal": true, "metadata.azure.internal": true, "metadata.tencentyun.com": true,
+	"metadata.packet.net": true, "metadata.platformequinix.com": true, "api.metadata.cloud.ibm.com": true,
+	"data-server": true, "rancher-metadata": true}
 
 var errMetadata = errors.New("is where a cloud answers for its metadata; nothing leads there")
 
