@@ -54,7 +54,8 @@ type instance struct {
 	waits     bool // for its code, behind all others
 	appetite  appetite
 	gone      bool
-	peak      int64
+	peak      int64 // without a cgroup
+	holdings  holdings
 	oom       atomic.Bool
 
 	done    chan struct{} // closed when nothing is left

@@ -284,6 +284,22 @@ func TestBounds(t *testing.T) {
 	if out, e := l.run(s); !e.OOMKilled || e.Signal != 9 {
 		t.Errorf("ate the memory of /tmp: %+v %s", e, out)
 	}
+	hogs := []string{"share"}
+	if l.ns.can.Memory != "" { // else only what is mapped is seen
+		hogs = append(hogs, "memfd")
+	}
+	for _, hog := range hogs {
+		s = l.spec(hog, "150")
+		s.MemoryBytes, s.TmpBytes = 64*megabyte, 256*megabyte
+		if out, e := l.run(s); !e.OOMKilled || e.Signal != 9 || e.Peak < 64*megabyte {
+			t.Errorf("%s: took the memory of /tmp: %+v %s", hog, e, out)
+		}
+		s = l.spec(hog, "40")
+		s.MemoryBytes = 64 * megabyte
+		if out, e := l.run(s); e.OOMKilled || e.Code != 0 || e.Peak < 40*megabyte {
+			t.Errorf("%s: took what was granted: %+v %s", hog, e, out)
+		}
+	}
 	s = l.spec("eat", "30")
 	s.MemoryBytes = 64 * megabyte
 	out, e := l.run(s)
@@ -299,6 +315,12 @@ func TestBounds(t *testing.T) {
 	s.MemoryBytes, s.TmpBytes = 32*megabyte, 200*megabyte
 	if out := l.try(s); out != "ENOSPC 200" {
 		t.Errorf("a /tmp larger than the memory: %s", out)
+	}
+	// nor does it count against the memory, whose peak is told without it
+	s = l.spec("brim", "30")
+	s.MemoryBytes, s.TmpBytes = 64*megabyte, 200*megabyte
+	if out, e := l.run(s); e.OOMKilled || out != "ENOSPC 200, ate 30" || e.Peak < 30*megabyte || e.Peak > 80*megabyte {
+		t.Errorf("filled /tmp and ate what was granted: %+v %s", e, out)
 	}
 	s = l.spec("inodes")
 	s.TmpBytes = 8 * megabyte

@@ -9,7 +9,7 @@ import (
 )
 
 // watch looks at the memory of every running instance. Where the kernel bounds memory, that bound has
-// to hold /tmp as well, so what the processes have for themselves is compared here with what the
+// to hold /tmp as well, so what the processes hold beside it is compared here with what the
 // specification grants; where it does not (no delegated cgroup), this is the only bound.
 type watch struct {
 	mu   sync.Mutex
@@ -76,7 +76,7 @@ func (i *instance) checkMemory() {
 	}
 }
 
-// memoryNow is what the processes have for themselves, and what they were granted; not known for the
+// memoryNow is what the processes hold, and what they were granted; not known for the
 // frozen, who take no more.
 func (i *instance) memoryNow() (have, bound int64, ok bool) {
 	i.mu.Lock()
@@ -86,8 +86,8 @@ func (i *instance) memoryNow() (have, bound int64, ok bool) {
 	}
 	bound = i.spec.MemoryBytes
 	if i.driver.can.Memory != "" {
-		m, err := i.group.Memory(bound)
-		return m.Processes, bound, err == nil
+		have, err := i.holds(bound)
+		return have, bound, err == nil
 	}
 	if i.brood != nil {
 		return 0, 0, false // its tree holds all that were launched in it, and nothing of theirs is its own
@@ -110,8 +110,8 @@ func (i *instance) Weight() int64 {
 	return treeMemory(i.pid)
 }
 
-// MemoryPeak implements Instance. The kernel's figure includes page cache and /tmp; the watch's does
-// not, and misses what came and went between two looks.
+// MemoryPeak implements Instance: of what the processes held. Without a cgroup it misses what came and
+// went between two looks of the watch.
 func (i *instance) MemoryPeak() (int64, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -119,7 +119,7 @@ func (i *instance) MemoryPeak() (int64, error) {
 		return 0, errEnded
 	}
 	if i.driver.can.Memory != "" {
-		return i.group.Peak()
+		return i.heldAtMost()
 	}
 	i.peak = max(i.peak, i.treesMemory())
 	return i.peak, nil

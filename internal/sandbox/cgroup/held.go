@@ -4,19 +4,21 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // Held is the memory that cannot be taken back from the group's processes: what they have for
-// themselves, and what lies in memory files. The memory of gVisor's guests is such a file.
+// themselves, and what lies in memory files, be they shared mappings, memfds or files of a tmpfs. The
+// memory of gVisor's guests is such a file. What v1 has let out to swap counts; v2's groups have none.
 func (g *Group) Held() (int64, error) {
-	dir, keys := "", [2]string{"anon", "shmem"}
+	dir, keys := "", []string{"anon", "shmem"}
 	switch {
 	case g.host.v2["memory"]:
 		dir = g.unified()
 	case g.host.v1["memory"] != "":
-		dir, keys = g.v1("memory"), [2]string{"total_rss", "total_shmem"}
+		dir, keys = g.v1("memory"), []string{"total_rss", "total_shmem", "total_swap"}
 	default:
 		return 0, errors.ErrUnsupported
 	}
@@ -27,7 +29,7 @@ func (g *Group) Held() (int64, error) {
 	sum := int64(0)
 	for line := range strings.Lines(string(b)) {
 		k, v, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if k == keys[0] || k == keys[1] {
+		if slices.Contains(keys, k) {
 			n, err := strconv.ParseInt(v, 10, 64)
 			if err != nil {
 				return 0, err

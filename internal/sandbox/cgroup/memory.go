@@ -9,31 +9,19 @@ import (
 	"syscall"
 )
 
-// Memory are figures of the group, in bytes.
-type Memory struct {
-	Used      int64 // everything, page cache and tmpfs included
-	Processes int64 // what the processes have for themselves; 0 unless asked for
-}
-
-// Memory reads the group's figures. Processes takes a longer file and is read only if used is above
-// over. It is called by one goroutine at a time, as is Peak, and neither beside Remove.
-func (g *Group) Memory(over int64) (m Memory, err error) {
+// MemoryUsed is all that the group takes in bytes, page cache and tmpfs included: never less than what its
+// processes hold. It is called by one goroutine at a time, as is Peak, and neither beside Remove.
+func (g *Group) MemoryUsed() (int64, error) {
 	switch {
 	case g.host.v2["memory"]:
-		if m.Used, err = g.used.read(g.unified(), "memory.current"); err == nil && m.Used > over {
-			m.Processes, err = field(g.unified(), "memory.stat", "anon")
-		}
+		return g.used.read(g.unified(), "memory.current")
 	case g.host.v1["memory"] != "":
-		if m.Used, err = g.used.read(g.v1("memory"), "memory.usage_in_bytes"); err == nil && m.Used > over {
-			m.Processes, err = field(g.v1("memory"), "memory.stat", "total_rss")
-		}
-	default:
-		err = errors.ErrUnsupported
+		return g.used.read(g.v1("memory"), "memory.usage_in_bytes")
 	}
-	return m, err
+	return 0, errors.ErrUnsupported
 }
 
-// Peak is the most memory that the group ever used, in bytes; 0 where the kernel does not say (v2
+// Peak is the most memory that the group ever used, page cache and tmpfs included, in bytes; 0 where the kernel does not say (v2
 // before 5.19).
 func (g *Group) Peak() (n int64, err error) {
 	switch {

@@ -93,7 +93,7 @@ func (r report) end(ev Event, m measures) {
 	requestID := ev.RequestID
 	// Lambda bills the start of an instance too, since August 2025.
 	billed := int64(math.Ceil(ms(m.duration + m.init)))
-	used := (m.peak + 1<<20 - 1) >> 20
+	used := min((m.peak+1<<20-1)>>20, int64(r.fn.MemoryMB)) // what ends a function is a little more
 	if t := r.telemetry(); t != nil {
 		t.Platform(extension.KindReport, extension.Report{RequestID: requestID, Status: m.status, ErrorType: m.errorType,
 			Metrics: extension.Metrics{Duration: ms(m.duration), Billed: billed, MemoryMB: r.fn.MemoryMB, MaxMemoryMB: used, InitDuration: ms(m.init)},
