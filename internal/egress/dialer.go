@@ -77,17 +77,6 @@ func New(p Policy) (*Dialer, error) {
 	return &Dialer{p: p, connect: nd.DialContext}, nil
 }
 
-// With is a Dialer that has more routes, such as those that one function declares.
-func (d *Dialer) With(routes ...Route) (*Dialer, error) {
-	p := d.p
-	p.Routes = append(slices.Clone(p.Routes), routes...)
-	more, err := New(p)
-	if err == nil {
-		more.connect = d.connect
-	}
-	return more, err
-}
-
 // Dial connects over TCP to addr, "host:port", for a purpose. Errors are *Refused, or the
 // network's own.
 func (d *Dialer) Dial(ctx context.Context, purpose, addr string) (net.Conn, error) {

@@ -192,24 +192,6 @@ func TestNextAddressIsTried(t *testing.T) {
 	}
 }
 
-func TestWith(t *testing.T) {
-	var dialled []string
-	d, _ := dialer(t, Policy{}, &dialled)
-	more, err := d.With(Route{Purpose: "function", Host: "127.0.0.1", Port: 5432})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := more.Dial(t.Context(), "function", "127.0.0.1:5432"); err != nil {
-		t.Error(err)
-	}
-	if _, err := d.Dial(t.Context(), "function", "127.0.0.1:5432"); err == nil {
-		t.Error("the first dialer got the second's route")
-	}
-	if _, err := d.With(Route{Host: "*.example"}); err == nil {
-		t.Error("a pattern was taken for a host")
-	}
-}
-
 // local is a dialer that really dials, with a route to the server.
 func local(t *testing.T, s *httptest.Server, p Policy) (*Dialer, *trail) {
 	t.Helper()

@@ -82,9 +82,6 @@ func (p Principal) Temporary() bool { return !p.facts().Expires.IsZero() }
 // CreatedAt is when the session was issued (aws:TokenIssueTime); zero for long-term keys.
 func (p Principal) CreatedAt() time.Time { return p.facts().Issued }
 
-// ExpiresAt is the session's end; zero for long-term keys.
-func (p Principal) ExpiresAt() time.Time { return p.facts().Expires }
-
 // MFA: the session was made with a second factor.
 func (p Principal) MFA() bool { return p.facts().MFA }
 

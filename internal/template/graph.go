@@ -205,15 +205,6 @@ func (g *Graph) cycle() []string {
 // Resource is the resource of that logical id, nil when the graph has none.
 func (g *Graph) Resource(logicalID string) *Resource { return g.byID[logicalID] }
 
-// DeletionOrder is the reverse of Resources: each comes before all that it depends on.
-func (g *Graph) DeletionOrder() []*Resource {
-	out := make([]*Resource, 0, len(g.Resources))
-	for i := len(g.Resources) - 1; i >= 0; i-- {
-		out = append(out, g.Resources[i])
-	}
-	return out
-}
-
 // Properties are the resource's properties with every function resolved by got, which must know
 // all that the resource depends on. Numbers are int64 or float64.
 func (g *Graph) Properties(logicalID string, got Lookup) (map[string]any, error) {

@@ -127,9 +127,6 @@ func TestATemplateBecomesAGraph(t *testing.T) {
 	if got := ids(g.Resources); got != "Table Role Logs Function" {
 		t.Errorf("order of creation: %s", got)
 	}
-	if got := ids(g.DeletionOrder()); got != "Function Logs Role Table" {
-		t.Errorf("order of deletion: %s", got)
-	}
 	f := g.Resource("Function")
 	if want := []string{"Role", "Table", "Logs"}; !reflect.DeepEqual(f.DependsOn, want) {
 		t.Errorf("the function depends on %v, want %v", f.DependsOn, want)

@@ -109,9 +109,6 @@ func openLayout(dir, scratch string) (*Local, error) {
 	return l, nil
 }
 
-// Top is the manifest or index itself.
-func (l *Local) Top() []byte { return l.top }
-
 // Manifest implements Source.
 func (l *Local) Manifest(_ context.Context, digest string) ([]byte, error) {
 	if digest == "" || digest == DigestOf(l.top) {

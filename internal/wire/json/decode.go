@@ -115,7 +115,7 @@ func (d *decoder) member(p *plan.Struct) (*plan.Field, error) {
 	if escaped {
 		raw = unescape(raw)
 	}
-	return p.ByWireBytes(raw), d.expect(':')
+	return p.ByWire(raw), d.expect(':')
 }
 
 // begin opens an array or object, or says what stands there instead.

@@ -161,10 +161,7 @@ func (c *Cache) build(t reflect.Type, building map[reflect.Type]*Struct) *Struct
 }
 
 // ByWire is the document's member of that name, or nil.
-func (s *Struct) ByWire(name string) *Field { return s.byWire[name] }
-
-// ByWireBytes is ByWire without a copy of the name.
-func (s *Struct) ByWireBytes(name []byte) *Field { return s.byWire[string(name)] }
+func (s *Struct) ByWire(name []byte) *Field { return s.byWire[string(name)] }
 
 // HasDocument reports whether some member travels in the document.
 func (s *Struct) HasDocument() bool { return s.bodies }

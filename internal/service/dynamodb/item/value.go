@@ -127,9 +127,6 @@ func (v Value) Exists() bool { return v.typ != Absent }
 // Text is the string of an S, the canonical number of an N or the raw bytes of a B.
 func (v Value) Text() string { return v.text }
 
-// Flag is the truth of a BOOL.
-func (v Value) Flag() bool { return v.flag }
-
 // Elements are the members of a list or set; the caller must not change them.
 func (v Value) Elements() []Value { return v.list }
 
