@@ -2,13 +2,13 @@ package main
 
 import (
 	"os"
-	"runtime"
 	"slices"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bastide-cloud/bastide/internal/base/thread"
 	"github.com/bastide-cloud/bastide/internal/sandbox/control"
 )
 
@@ -22,14 +22,18 @@ const programFD = 4
 
 // launch is the launcher: it forks an init for each Launch frame, until the driver is gone.
 //
-// Everything happens on this one thread. The kernel sends the parent's death signal, which ends
-// sandboxes that Bastide leaves behind, when the thread that forked ends.
+// Everything happens on one thread, which is not the main one (as says why). The kernel sends the parent's
+// death signal, which ends sandboxes that Bastide leaves behind, when the thread that forked ends.
 func launch() {
-	runtime.LockOSThread()
 	unix.CloseOnExec(controlFD)
 	unix.CloseOnExec(programFD)
 	closeFrom(programFD + 1)
 	reapNone()
+	thread.Go(launchAll)
+	select {} // launchAll ends the process
+}
+
+func launchAll() {
 	c := conn{fd: controlFD}
 	for {
 		h, body, fds, err := c.read()
@@ -93,9 +97,18 @@ func bear(program string, body []byte, fds []int) (control.Born, int) {
 			argv = append(argv, "nest")
 		}
 		var pid int
-		pid, err = syscall.ForkExec(program, argv, &syscall.ProcAttr{
-			Dir: "/", Env: []string{"GOMAXPROCS=1", "GOGC=off", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"}, Files: files, Sys: sys,
-		})
+		fork := func() {
+			pid, err = syscall.ForkExec(program, argv, &syscall.ProcAttr{
+				Dir: "/", Env: []string{"GOMAXPROCS=1", "GOGC=off", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"}, Files: files, Sys: sys,
+			})
+		}
+		if b.User && unix.Geteuid() == 0 {
+			if denied := as(int(b.UID), fork); denied != nil {
+				err = denied
+			}
+		} else {
+			fork()
+		}
 		if err == nil {
 			err = enter(b.Home, moves[tasks:])
 			return bornOr(pid, err, pidFD)
