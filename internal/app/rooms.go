@@ -26,6 +26,7 @@ import (
 	"github.com/bastide-cloud/bastide/internal/service/dynamodb"
 	"github.com/bastide-cloud/bastide/internal/service/ec2"
 	"github.com/bastide-cloud/bastide/internal/service/iam"
+	"github.com/bastide-cloud/bastide/internal/service/lambda"
 	"github.com/bastide-cloud/bastide/internal/service/logs"
 	"github.com/bastide-cloud/bastide/internal/service/s3"
 	"github.com/bastide-cloud/bastide/internal/service/sts"
@@ -61,9 +62,11 @@ func (s *Server) wire(ctx context.Context) error {
 	live := bastide.NewLive()
 	logsService := logs.New(logs.Deps{IDs: s.ids, Events: s.events})
 	ddb := dynamodb.New(dynamodb.Deps{IDs: s.ids})
-	r.networks = ec2.New(ec2.Deps{IDs: s.ids})
-	functions, err := s.lambda(r)
-	if err != nil {
+	var functions *lambda.Service
+	r.networks = ec2.New(ec2.Deps{IDs: s.ids, Used: func(ctx context.Context, account, region, id string) (bool, error) {
+		return lambda.NewDirectory(functions, s.db).InNetwork(ctx, account, region, id)
+	}})
+	if functions, err = s.lambda(r); err != nil {
 		return err
 	}
 	httpAPIs := apigatewayv2.New(apigatewayv2.Deps{IDs: s.ids, Endpoint: s.endpoint})

@@ -62,8 +62,11 @@ func (d *Directory) Ways(ctx context.Context, account, region string, groups []s
 		out = nil
 		for _, id := range groups {
 			g, ok, err := d.s.t.groups.Get(tx, o.key(id))
-			if err != nil || !ok {
+			if err != nil {
 				return err
+			}
+			if !ok {
+				continue
 			}
 			for _, r := range g.Rules {
 				out = append(out, r.ways()...)

@@ -17,6 +17,7 @@ type rig struct {
 	api.Client
 	*gatetest.Door
 	directory *Directory
+	service   *Service
 }
 
 func newRig(t *testing.T) *rig {
@@ -25,7 +26,7 @@ func newRig(t *testing.T) *rig {
 	s := New(Deps{IDs: ids.Source{}})
 	r.Serve(s.Unit())
 	r.Client = api.Client{Caller: r.Session()}
-	r.directory = NewDirectory(s, r.DB)
+	r.directory, r.service = NewDirectory(s, r.DB), s
 	return r
 }
 

@@ -51,6 +51,9 @@ func (s *Service) deleteGroup(c *gate.Call, in *api.DeleteSecurityGroupInput) (*
 	if err := dry(in.DryRun); err != nil {
 		return nil, err
 	}
+	if err := s.unused(c, o, "resource %s has a dependent object", id); err != nil {
+		return nil, err
+	}
 	return gate.Commit(c, func(tx *store.Tx) (*api.DeleteSecurityGroupOutput, error) {
 		g, err := one(tx, s.t.groups, o, "security-group", id)
 		if err != nil {

@@ -1,6 +1,7 @@
 package ec2
 
 import (
+	"context"
 	"strings"
 
 	api "github.com/bastide-cloud/bastide/internal/api/ec2"
@@ -12,16 +13,35 @@ import (
 )
 
 // Deps are what the service works with.
-type Deps struct{ IDs ids.Source }
+type Deps struct {
+	IDs ids.Source
+	// Used tells whether a function, any version of it, is in a subnet or security group; nil where there
+	// are no functions.
+	Used func(ctx context.Context, account, region, id string) (bool, error)
+}
 
 // Service is EC2's networks.
 type Service struct {
-	ids ids.Source
-	t   tables
+	ids  ids.Source
+	used func(ctx context.Context, account, region, id string) (bool, error)
+	t    tables
 }
 
 // New makes the service.
-func New(d Deps) *Service { return &Service{d.IDs, newTables()} }
+func New(d Deps) *Service { return &Service{d.IDs, d.Used, newTables()} }
+
+// unused refuses to delete what a function's configuration names. Source: EC2 API Reference,
+// DependencyViolation.
+func (s *Service) unused(c *gate.Call, o owner, message, id string) error {
+	if s.used == nil {
+		return nil
+	}
+	yes, err := s.used(c.Context(), o.Account, o.Region, id)
+	if err == nil && yes {
+		err = bad("DependencyViolation", message, id)
+	}
+	return err
+}
 
 // Unit is the service's table.
 func (s *Service) Unit() gate.Unit {

@@ -80,7 +80,7 @@ func (s *Service) deleteVPC(c *gate.Call, in *api.DeleteVpcInput) (*api.DeleteVp
 		if len(subnets) > 0 || len(groups) > 1 {
 			return nil, bad("DependencyViolation", "The vpc '%s' has dependencies and cannot be deleted.", in.VpcId)
 		}
-		for _, g := range groups {
+		for _, g := range groups { // the default one: a function in it is in a subnet too
 			if _, err := s.t.groups.Delete(tx, o.key(g.ID)); err != nil {
 				return nil, err
 			}
@@ -157,6 +157,9 @@ func (n subnet) shown() api.Subnet {
 func (s *Service) deleteSubnet(c *gate.Call, in *api.DeleteSubnetInput) (*api.DeleteSubnetOutput, error) {
 	o := owner{c.Account(), c.Region()}
 	if err := dry(in.DryRun); err != nil {
+		return nil, err
+	}
+	if err := s.unused(c, o, "The subnet '%s' has dependencies and cannot be deleted.", in.SubnetId); err != nil {
 		return nil, err
 	}
 	return gate.Commit(c, func(tx *store.Tx) (*api.DeleteSubnetOutput, error) {

@@ -2,14 +2,15 @@ package lambda
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/bastide-cloud/bastide/internal/api/lambda"
 	"github.com/bastide-cloud/bastide/internal/store"
 )
 
-// Directory is the function URLs that there are, as the edge reads them: a read-only view of the
-// service's rows.
+// Directory is the function URLs that there are, as the edge reads them, and where functions are, as EC2
+// does: a read-only view of the service's rows.
 type Directory struct {
 	s  *Service
 	db *store.DB
@@ -112,4 +113,23 @@ func (d *Directory) URLs(ctx context.Context) (ids []string, err error) {
 		return nil
 	})
 	return ids, err
+}
+
+// InNetwork tells whether a function of an account and region, any version of it, is in a subnet or
+// security group.
+func (d *Directory) InNetwork(ctx context.Context, account, region, id string) (found bool, err error) {
+	err = d.db.View(ctx, store.In(space), func(tx *store.Tx) error {
+		found = false
+		for v, err := range d.s.t.versions.Scan(tx, store.K(account, region), store.Range{}) {
+			if err != nil {
+				return err
+			}
+			if n := v.Value.Network; n != nil && (slices.Contains(n.Subnets, id) || slices.Contains(n.Groups, id)) {
+				found = true
+				return nil
+			}
+		}
+		return nil
+	})
+	return found, err
 }

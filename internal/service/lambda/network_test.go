@@ -57,6 +57,17 @@ func TestGroupsLetOut(t *testing.T) {
 		return &api.VpcConfig{SubnetIds: []string{"subnet-1"}, SecurityGroupIds: groups}
 	}
 	fn := r.create("inside", func(c *api.CreateFunctionInput) { c.VpcConfig = in("sg-1") })
+	directory := NewDirectory(r.service, r.db)
+	inNetwork := func(region, id string, want bool) {
+		t.Helper()
+		if got, err := directory.InNetwork(t.Context(), account, region, id); err != nil || got != want {
+			t.Errorf("a function is in %s: %t, %v", id, got, err)
+		}
+	}
+	inNetwork(region, "sg-1", true)
+	inNetwork(region, "subnet-1", true)
+	inNetwork(region, "sg-2", false)
+	inNetwork("eu-west-9", "sg-1", false)
 	if c := fn.VpcConfig; c == nil || *c.VpcId != "vpc-1" || c.SecurityGroupIds[0] != "sg-1" || c.SubnetIds[0] != "subnet-1" {
 		t.Errorf("its configuration: %+v", fn.VpcConfig)
 	}
@@ -91,4 +102,5 @@ func TestGroupsLetOut(t *testing.T) {
 	if last := run(); len(last.Ways) != 0 {
 		t.Errorf("out of the VPC: %v", last.Ways)
 	}
+	inNetwork(region, "sg-1", false)
 }
