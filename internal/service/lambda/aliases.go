@@ -68,6 +68,9 @@ func (s *Service) point(tx *store.Tx, f function, a alias, to *string, routing *
 	if _, err := s.t.version(tx, k, a.Version); err != nil {
 		return nil, err
 	}
+	if err := s.t.mayRetarget(tx, f, a); err != nil {
+		return nil, err
+	}
 	return a.show(k), s.t.aliases.Put(tx, f, a.Name, a)
 }
 

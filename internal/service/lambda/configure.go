@@ -176,11 +176,16 @@ func checkRuntime(v *version) error {
 	if v.Runtime == "" || v.Handler == "" {
 		return invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
 	}
-	if _, err := runtimes.Lookup(v.Runtime); err == nil {
+	return checkRuntimeName(v.Runtime)
+}
+
+// checkRuntimeName is checkRuntime for a name alone.
+func checkRuntimeName(name string) error {
+	if _, err := runtimes.Lookup(name); err == nil {
 		return nil
 	}
 	for _, old := range []string{"nodejs", "nodejs4.3", "nodejs4.3-edge", "nodejs6.10", "nodejs8.10", "nodejs10.x", "nodejs12.x", "nodejs14.x", "nodejs16.x", "python2.7", "python3.6", "python3.7"} {
-		if v.Runtime == old {
+		if name == old {
 			return invalid("The runtime parameter of %s is no longer supported for creating or updating AWS Lambda functions. We recommend you use a supported runtime while creating or updating functions.", old)
 		}
 	}
@@ -188,7 +193,7 @@ func checkRuntime(v *version) error {
 	for _, r := range runtimes.Identifiers() {
 		have = append(have, r.Name)
 	}
-	return notBuilt("The runtime %s (Bastide runs %s)", v.Runtime, strings.Join(have, ", "))
+	return notBuilt("The runtime %s (Bastide runs %s)", name, strings.Join(have, ", "))
 }
 
 // reserved are the variables that Lambda sets itself. Source: AWS Lambda Developer Guide,
@@ -282,8 +287,11 @@ func checkSize(v version) error {
 // checkMachine wants a runtime that this machine has, so that a deployment fails rather than the
 // first call.
 func (s *Service) checkMachine(c *gate.Call, name string) error {
-	if s.Runtime == nil || name == "" { // an image brings its own
+	if name == "" { // an image brings its own
 		return nil
+	}
+	if err := checkRuntimeName(name); err != nil || s.Runtime == nil {
+		return err
 	}
 	if err := s.Runtime(c.Context(), name); err != nil {
 		return invalid("%s", err.Error())

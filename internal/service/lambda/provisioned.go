@@ -122,11 +122,31 @@ func (t *tables) mayProvision(tx *store.Tx, f function, r reference) error {
 			return err
 		case a.Other != 0:
 			return invalid("Alias with weights can not be used with Provisioned Concurrency")
-		case a.Version == 0:
-			return invalid("Provisioned Concurrency Configs cannot be applied to unpublished function versions.")
 		}
 		n = a.Version
 	}
+	return t.mayHold(tx, r, n)
+}
+
+// mayRetarget refuses to point an alias whose concurrency is provisioned to what cannot be held ready.
+// Weights it may have: what is provisioned is spread by them, as while a deployment shifts traffic.
+func (t *tables) mayRetarget(tx *store.Tx, f function, a alias) error {
+	r := reference{f.functionKey, a.Name}
+	if has, err := t.provisioned.Has(tx, r.key(r.Qualifier)); err != nil || !has {
+		return err
+	}
+	if err := t.mayHold(tx, r, a.Version); err != nil || a.Other == 0 {
+		return err
+	}
+	return t.mayHold(tx, r, a.Other)
+}
+
+// mayHold refuses a version that cannot be held ready for r, which is it or an alias of it.
+func (t *tables) mayHold(tx *store.Tx, r reference, n int64) error {
+	if n == 0 {
+		return invalid("Provisioned Concurrency Configs cannot be applied to unpublished function versions.")
+	}
+	_, isNumber := name.Number(r.Qualifier)
 	v, err := t.version(tx, r.functionKey, n)
 	if err != nil {
 		return err
