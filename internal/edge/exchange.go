@@ -53,6 +53,7 @@ func (e *Edge) newExchange(r *http.Request, from gate.Source) *exchange {
 	if x.trace == "" || len(x.trace) > 256 {
 		x.trace = "Root=1-" + strconv.FormatInt(x.now.Unix(), 16) + "-" + hex.EncodeToString(e.IDs.Bytes(12))
 	}
+	x.source.Trace = x.trace
 	x.rawQuery, x.query = r.URL.RawQuery, queryOf(r.URL.RawQuery)
 	return x
 }

@@ -20,6 +20,7 @@ func (x *exchange) asGateway(client gate.Client, sourceARN string) gate.Client {
 	client.Principal = identity.Service(gateway, x.api.account)
 	client.Region, client.Account = x.api.region, x.api.account
 	client.SourceARN, client.SourceAccount = sourceARN, x.api.account
+	client.Source.Trace = x.trace
 	return client
 }
 

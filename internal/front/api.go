@@ -93,6 +93,7 @@ func (r *recorded) Unwrap() error { return r.error }
 // accept numbers the request and reads its body, up to the limit of what it asks for.
 func (f *Front) accept(w http.ResponseWriter, r *http.Request, from gate.Source) (raw, error) {
 	in := raw{Request: r, id: f.IDs.UUID(), source: from}
+	in.source.Trace = f.traced(w, r)
 	limit, stream := f.Router.Peek(r)
 	if in.stream = stream; stream {
 		return in, nil

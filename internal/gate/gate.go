@@ -108,6 +108,8 @@ type Source struct {
 	Function string
 	// Lineage is the chain of events that the calling function's run is part of (fleet.Event.Lineage).
 	Lineage []string
+	// Trace is the trace header of the request; empty where it has none.
+	Trace string
 	// Via are the services that a call passed on its way (aws:CalledVia), outermost first.
 	Via []string
 }

@@ -31,7 +31,7 @@ const (
 
 // enqueue accepts an event: it is on the disk, with its record, when the caller hears of it.
 func (s *Service) enqueue(c *gate.Call, r reference, in *lambda.InvokeInput, client string) (*lambda.InvokeOutput, error) {
-	q := queued{reference: r, RequestID: c.RequestID(), ClientContext: client, TenantID: wire.Val(in.TenantId), Accepted: c.Now(), Lineage: lineageOf(c)}
+	q := queued{reference: r, RequestID: c.RequestID(), ClientContext: client, TenantID: wire.Val(in.TenantId), Accepted: c.Now(), Lineage: lineageOf(c), Trace: s.traceOf(c)}
 	out, err := gate.Commit(c, func(tx *store.Tx) (*lambda.InvokeOutput, error) {
 		f, err := s.t.find(tx, r)
 		if err != nil {

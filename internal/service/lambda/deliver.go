@@ -76,7 +76,7 @@ func (s *Service) deliver(ctx context.Context, g *gate.Gate, q queued) (f flown,
 // run gives the event to the function.
 func (a *attempt) run(ctx context.Context, f flown) (flown, error) {
 	begun := a.s.Clock.Now()
-	out, err := a.s.run(ctx, a.ran, fleet.Event{RequestID: a.q.RequestID, ARN: a.t.named, ClientContext: a.q.ClientContext, TenantID: a.q.TenantID, Payload: a.body,
+	out, err := a.s.run(ctx, a.ran, fleet.Event{RequestID: a.q.RequestID, ARN: a.t.named, TraceID: a.s.traced(a.q.Trace), ClientContext: a.q.ClientContext, TenantID: a.q.TenantID, Payload: a.body,
 		Lineage: a.q.Lineage.with(a.q.functionKey).pairs()})
 	switch {
 	case awserr.Is(err, "TooManyRequestsException"):

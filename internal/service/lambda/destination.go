@@ -46,7 +46,7 @@ func (a *attempt) word(condition string) (*queued, []byte) {
 		return nil, nil
 	}
 	next := queued{reference: a.q.reference, Function: a.q.Function, RequestID: a.q.RequestID, Accepted: a.s.Clock.Now(), Destination: to, Role: a.ran.Role,
-		Lineage: a.q.Lineage.with(a.q.functionKey)}
+		Lineage: a.q.Lineage.with(a.q.functionKey), Trace: a.q.Trace}
 	return &next, body
 }
 
@@ -81,7 +81,7 @@ func (a *attempt) forward(ctx context.Context) (landing, error) {
 	if err := job(a.g, a.q.Account, a.q.Region).View(ctx, a.read); err != nil {
 		return wasNotRun, a.delay(ctx, err)
 	}
-	err := a.s.tell(ctx, a.q.functionKey, a.q.Role, a.q.Destination, a.body, map[string][]string{lineageKey: a.q.Lineage.pairs()})
+	err := a.s.tell(ctx, a.q.functionKey, a.q.Role, a.q.Destination, a.body, map[string][]string{lineageKey: a.q.Lineage.pairs(), traceKey: {a.q.Trace}})
 	switch e, ok := errors.AsType[*awserr.Error](err); {
 	case err == nil:
 		return wasRun, a.settle(ctx, nil, func(tx *store.Tx) error { return a.s.t.queue.remove(tx, a.q) }) // the call has its own record

@@ -68,7 +68,7 @@ func (s *Service) invoke(c *gate.Call, in *lambda.InvokeInput) (*lambda.InvokeOu
 	}
 	f := s.pick(t)
 	// A caller who goes away does not stop the function; its timeout bounds it.
-	res, err := s.run(context.WithoutCancel(c.Context()), f, eventOf(c, t, in, client))
+	res, err := s.run(context.WithoutCancel(c.Context()), f, s.eventOf(c, t, in, client))
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +97,8 @@ func (s *Service) called(c *gate.Call, r reference, in *lambda.InvokeInput) (*ta
 	return t, checkTenant(t.fn, in.TenantId)
 }
 
-func eventOf(c *gate.Call, t *target, in *lambda.InvokeInput, client string) fleet.Event {
-	return fleet.Event{RequestID: c.RequestID(), ARN: t.named, ClientContext: client, TenantID: wire.Val(in.TenantId), Payload: in.Payload,
+func (s *Service) eventOf(c *gate.Call, t *target, in *lambda.InvokeInput, client string) fleet.Event {
+	return fleet.Event{RequestID: c.RequestID(), ARN: t.named, TraceID: s.traceOf(c), ClientContext: client, TenantID: wire.Val(in.TenantId), Payload: in.Payload,
 		Tail: wire.Val(in.LogType) == "Tail", Lineage: lineageOf(c).with(t.functionKey).pairs()}
 }
 
@@ -144,7 +144,7 @@ func checkInvoke(in *lambda.InvokeInput) (client string, err error) {
 		return "", nil
 	}
 	b, err := base64.StdEncoding.DecodeString(raw)
-	if err != nil || len(b) > maxClientContext || !json.Valid(b) {
+	if err != nil || len(raw) > maxClientContext || !json.Valid(b) {
 		return "", badContent("Client context must be a valid Base64-encoded JSON object.")
 	}
 	return string(b), nil

@@ -189,7 +189,7 @@ func (b *bound) Invoke(ctx context.Context, event []byte) (mapping.Answer, error
 		return mapping.Answer{}, err
 	}
 	f, id := b.s.pick(t), b.s.IDs.UUID()
-	out, err := b.s.run(ctx, f, fleet.Event{RequestID: id, ARN: t.named, Payload: event, Lineage: lineage(nil).with(b.m.Function.functionKey).pairs()})
+	out, err := b.s.run(ctx, f, fleet.Event{RequestID: id, ARN: t.named, TraceID: b.s.traced(""), Payload: event, Lineage: lineage(nil).with(b.m.Function.functionKey).pairs()})
 	happened := b.g.Happened(gate.Happening{Principal: b.job().Principal(), Service: lambda.Service, Event: "EventSourceInvoke", Region: b.m.Region, SourceARN: b.m.Source,
 		Resources: []string{t.named}, Err: err, Detail: map[string]any{"eventSourceMappingArn": b.m.arn(), "requestId": id, "functionError": out.FunctionError}})
 	if awserr.Is(err, "TooManyRequestsException") {

@@ -22,6 +22,7 @@ type queued struct {
 	Failures      int     // of the function
 	Delays        int     // by throttling, or by trouble of ours
 	Lineage       lineage `json:",omitempty"`
+	Trace         string  `json:",omitempty"` // header
 	// Destination is where the body, an invocation record, goes under Role; "" for an invocation.
 	Destination, Role string `json:",omitempty"`
 

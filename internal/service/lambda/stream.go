@@ -48,7 +48,7 @@ func (s *Service) invokeStream(c *gate.Call, in *lambda.InvokeWithResponseStream
 	if err != nil {
 		return nil, err
 	}
-	f, ev := s.pick(t), eventOf(c, t, plain, client)
+	f, ev := s.pick(t), s.eventOf(c, t, plain, client)
 	st := newStreamed(ev.Tail)
 	ev.Sink = st
 	go st.end(completed, func() (fleet.Outcome, error) { return s.run(context.WithoutCancel(c.Context()), f, ev) })
