@@ -169,20 +169,7 @@ func (t *tally) flush() error {
 }
 
 // run flushes every second until the context ends.
-func (t *tally) run(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return t.flush()
-		case <-tick.C:
-			if err := t.flush(); err != nil {
-				return err
-			}
-		}
-	}
-}
+func (t *tally) run(ctx context.Context) error { return everySecond(ctx, t.flush) }
 
 // dial opens a connection along a way that a function declares. It acts as the function's role: one that
 // may not be taken any more opens nothing.

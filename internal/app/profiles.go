@@ -9,10 +9,7 @@ import (
 	"time"
 
 	bastideapi "github.com/bastide-cloud/bastide/internal/api/bastide"
-	lambdaapi "github.com/bastide-cloud/bastide/internal/api/lambda"
-	"github.com/bastide-cloud/bastide/internal/base/awserr"
 	"github.com/bastide-cloud/bastide/internal/gate"
-	"github.com/bastide-cloud/bastide/internal/identity"
 	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
 	"github.com/bastide-cloud/bastide/internal/service/lambda"
 )
@@ -54,25 +51,6 @@ func public(r lambda.Report) bastideapi.FunctionProfile {
 		out.Advice = append(out.Advice, bastideapi.FunctionAdvice{Finding: &a.Finding, Detail: &a.Detail, Remedy: &a.Remedy})
 	}
 	return out
-}
-
-// departed records what a function did beside its profile. The first refusal of its kind is recorded,
-// further ones are counted by the second.
-func (s *Server) departed(service *lambda.Service, f *fleet.Function, what string, refused bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	h, err := s.roleOf(ctx, service, *f)
-	if err != nil {
-		h = gate.Happening{Service: lambdaapi.Service, Region: f.Region, SourceARN: f.ARN, Principal: identity.Service(lambdaPrincipal, f.Account)}
-	}
-	h.Event, h.Resources = "DepartFromProfile", []string{f.ARN}
-	h.Detail = map[string]any{"departure": what, "mode": string(f.Profile.Mode), "source": f.ARN}
-	if refused {
-		h.Err = awserr.Of(awserr.AccessDenied, "The function %s does not do this by its runtime profile: %s.", f.Name, what)
-	}
-	if err := s.gate.Happened(h); err != nil {
-		s.log.Error("a departure from a runtime profile could not be recorded", "function", f.ARN, "error", err)
-	}
 }
 
 // behaviour is a function's profile, as the server tells it.

@@ -53,7 +53,8 @@ func (s *Server) wire(ctx context.Context) error {
 	r := &rooms{stop: func() {}}
 	s.rooms = r
 	s.refusals = newTally(func(h gate.Happening) error { return s.gate.Happened(h) })
-	r.jobs = append(r.jobs, s.refusals.run)
+	s.departures = newDepartures(s.clock, func(h gate.Happening) error { return s.gate.Happened(h) })
+	r.jobs = append(r.jobs, s.refusals.run, s.departures.run)
 	iamService, err := iam.New(iam.Deps{IDs: s.ids, Sealer: s.sealer})
 	if err != nil {
 		return err

@@ -44,14 +44,15 @@ type Server struct {
 	sealer *sealing.Sealer
 	trail  *audit.Trail
 	// replaced: the trail's key is not the one that this installation began with.
-	replaced bool
-	events   *eventlog.Log
-	tokens   *identity.Tokens
-	gate     *gate.Gate
-	front    *front.Front
-	rooms    *rooms
-	refusals *tally
-	names    egress.Resolver
+	replaced   bool
+	events     *eventlog.Log
+	tokens     *identity.Tokens
+	gate       *gate.Gate
+	front      *front.Front
+	rooms      *rooms
+	refusals   *tally
+	departures *departures
+	names      egress.Resolver
 
 	api, apps net.Listener
 }

@@ -2,11 +2,10 @@ package sandbox
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
-	"path"
+	"slices"
 	"strconv"
 	"unsafe"
 
@@ -25,7 +24,7 @@ type Monitor interface {
 // Deed is what a process is about to do.
 type Deed struct {
 	Kind DeedKind
-	Path string // absolute, as the process sees it, cleaned; symbolic links are not followed. Empty for Fork, and where it cannot be read
+	Path string // absolute, as the process sees it, and but for Exec without symbolic links. Empty for Fork, and where it cannot be read
 }
 
 // DeedKind is a kind of deed.
@@ -35,8 +34,8 @@ type DeedKind int
 const (
 	Fork  DeedKind = iota // start a process
 	Exec                  // execute a program
-	Read                  // open a file to read
-	Write                 // open a file to write, or create it
+	Read                  // open a file to read; through a symbolic link, one deed for it and one for the file
+	Write                 // open a file to write, or make, move or remove one, a directory, a link or a socket
 )
 
 // The interface of seccomp's listeners: struct seccomp_notif and seccomp_notif_resp, seccomp_unotify(2).
@@ -99,12 +98,9 @@ func (i *instance) judge(fd int, first os.FileInfo) {
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlReceive, uintptr(unsafe.Pointer(&n))); errno != 0 {
 		return
 	}
-	deed, err := n.deed()
-	if err != nil {
-		deed.Path = "" // the monitor judges what has no name, as one thread may hide it while another asks
-	}
+	deeds := n.deeds()
 	own := false
-	if deed.Kind == Fork || deed.Kind == Exec {
+	if len(deeds) > 0 && (deeds[0].Kind == Fork || deeds[0].Kind == Exec) {
 		exe, err := os.Stat("/proc/" + strconv.FormatUint(uint64(n.pid), 10) + "/exe")
 		own = err == nil && os.SameFile(exe, first)
 	}
@@ -112,64 +108,10 @@ func (i *instance) judge(fd int, first os.FileInfo) {
 		return // what was read may have been another process's
 	}
 	v := verdict{id: n.id, flags: goOn}
-	if !own && !i.spec.Monitor.Judge(deed) {
+	if !own && slices.ContainsFunc(deeds, func(d Deed) bool { return !i.spec.Monitor.Judge(d) }) {
 		v = verdict{id: n.id, errno: -int32(unix.EACCES)}
 	}
 	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlSend, uintptr(unsafe.Pointer(&v)))
-}
-
-// deed reads what the call is about.
-func (n *notification) deed() (Deed, error) {
-	at, name, flags := int64(unix.AT_FDCWD), n.args[0], uint64(unix.O_RDONLY)
-	d := Deed{Kind: Read}
-	switch uintptr(n.nr) {
-	case unix.SYS_EXECVE:
-		d.Kind = Exec
-	case unix.SYS_EXECVEAT:
-		d.Kind, at, name = Exec, int64(int32(n.args[0])), n.args[1]
-	case unix.SYS_OPENAT:
-		at, name, flags = int64(int32(n.args[0])), n.args[1], n.args[2]
-	case unix.SYS_OPENAT2:
-		at, name = int64(int32(n.args[0])), n.args[1]
-		how, err := n.read(n.args[2], 8)
-		if err != nil || len(how) < 8 {
-			return d, errors.Join(err, unix.EFAULT)
-		}
-		flags = binary.NativeEndian.Uint64(how)
-	default:
-		var known bool
-		if d.Kind, flags, known = legacyDeed(n); !known {
-			return Deed{Kind: Fork}, nil
-		}
-	}
-	if flags&(unix.O_WRONLY|unix.O_RDWR|unix.O_CREAT|unix.O_TRUNC) != 0 {
-		d.Kind = Write
-	}
-	text, err := n.text(name)
-	if err != nil {
-		return d, err
-	}
-	d.Path, err = n.resolve(at, text)
-	if d.Kind == Exec && d.Path == "/proc/self/exe" {
-		d.Path, err = os.Readlink("/proc/" + strconv.FormatUint(uint64(n.pid), 10) + "/exe")
-	}
-	return d, err
-}
-
-// resolve makes a path absolute.
-func (n *notification) resolve(at int64, name string) (string, error) {
-	if path.IsAbs(name) {
-		return path.Clean(name), nil
-	}
-	link := "/cwd"
-	if at != unix.AT_FDCWD {
-		link = "/fd/" + strconv.FormatInt(at, 10)
-	}
-	dir, err := os.Readlink("/proc/" + strconv.FormatUint(uint64(n.pid), 10) + link)
-	if err != nil {
-		return "", err
-	}
-	return path.Join(dir, name), nil
 }
 
 // text reads a text that ends with a zero byte.

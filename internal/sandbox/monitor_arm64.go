@@ -1,4 +1,7 @@
 package sandbox
 
-// legacyDeed: this architecture has no older calls; what is left is clone.
-func legacyDeed(*notification) (kind DeedKind, flags uint64, known bool) { return Fork, 0, false }
+// legacyOpening: this architecture has no older calls.
+func legacyOpening(*notification) (flags uint64, known bool) { return 0, false }
+
+// legacyChanges: this architecture has no older calls.
+var legacyChanges = map[uintptr][]operand{}

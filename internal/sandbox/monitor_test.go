@@ -87,6 +87,61 @@ func TestMonitor(t *testing.T) {
 	}
 }
 
+// TestMonitorOfChanges: the monitor hears of every way to make, move or remove a file as a write, and by
+// where it is, whatever name leads there; of a name through another process, without any. Each can be
+// refused.
+func TestMonitorOfChanges(t *testing.T) {
+	l := newLab(t)
+	code := packageOf(t)
+	if err := os.Symlink("used", filepath.Join(code, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		deed Deed
+		args []string
+		out  string
+	}{
+		{Deed{Write, "/tmp/d"}, []string{"mkdir", "/tmp/d"}, "ok"},
+		{Deed{Write, "/tmp/f"}, []string{"mkfifo", "/tmp/f"}, "ok"},
+		{Deed{Write, "/tmp/l"}, []string{"symlink", "/etc", "/tmp/l"}, "ok"},
+		{Deed{Write, "/tmp/l"}, []string{"link", "/tmp/none", "/tmp/l"}, "ENOENT"},
+		{Deed{Write, "/tmp/a"}, []string{"rename", "/tmp/a", "/dev/b"}, "EXDEV"},
+		{Deed{Write, "/tmp/b"}, []string{"rename", "/dev/a", "/tmp/b"}, "EXDEV"},
+		{Deed{Write, "/tmp/a"}, []string{"unlink", "/tmp/a"}, "ENOENT"},
+		{Deed{Write, "/tmp"}, []string{"unnamed", "/tmp"}, "ok"},
+		{Deed{Write, "/tmp/s"}, []string{"name", "/tmp/s"}, "ok"},
+		{Deed{Write, "/tmp/x"}, []string{"below", "/tmp", "/../x"}, "ok"},
+		{Deed{Write, "/tmp/x"}, []string{"through", "/tmp/x"}, "ok"},
+		{Deed{Write, "/tmp/x"}, []string{"write", "/proc/self/root/tmp/x"}, "ok"},
+		{Deed{Write, "/tmp/x"}, []string{"write", "/proc/thread-self/../../root/tmp/x"}, "ok"},
+		{Deed{Write, "/tmp/x"}, []string{"write", "/proc/net/../root/tmp/x"}, "ok"},
+		{Deed{Write, "/tmp/x"}, []string{"write", "/proc/self/cwd/../../tmp/x"}, "ok"},
+		{Deed{Kind: Write}, []string{"write", "/proc/1/root/tmp/x"}, ""},
+		{Deed{Read, "/var/task/used"}, []string{"read", "link"}, "of use"},
+		{Deed{Read, "/var/task/link"}, []string{"read", "link"}, "of use"},
+		{Deed{Read, "/var/task/used"}, []string{"linked", "/var/task", "/tmp/t", "used"}, "of use"},
+	} {
+		s := l.spec(c.args...)
+		m := &deeds{}
+		s.Code, s.Dir, s.Monitor = code, "/var/task", m
+		if out := l.try(s); c.out != "" && out != c.out || !m.has(c.deed) {
+			t.Errorf("%v: %q, noted %+v, want %q and %+v", c.args, out, m.seen, c.out, c.deed)
+		}
+		s.Monitor = &deeds{refuse: func(d Deed) bool { return d == c.deed }}
+		if out := l.try(s); out != "EACCES" {
+			t.Errorf("%v, refused: %q", c.args, out)
+		}
+	}
+	for _, args := range [][]string{{"name", "@abstract"}, {"read", "/proc/self/status"}, {"list", "/proc/self/fd"}} {
+		s := l.spec(args...)
+		m := &deeds{refuse: func(d Deed) bool { return d.Kind == Write || d.Path == "" }}
+		s.Monitor = m
+		if out := l.try(s); strings.Contains(out, "EACCES") {
+			t.Errorf("%v: %q, noted %+v", args, out, m.seen)
+		}
+	}
+}
+
 // TestConfine: a confinement is Landlock's, which no path that changes while it is read gets around.
 func TestConfine(t *testing.T) {
 	if landlockVersion() == 0 {

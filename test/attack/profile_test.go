@@ -23,6 +23,17 @@ def attempt(do):
     except OSError as e:
         return type(e).__name__
 
+def named():
+    with socket.socket(socket.AF_UNIX) as s: s.bind("/tmp/s")
+
+CHANGES = [
+    lambda: open("/proc/self/root/tmp/evil", "w").write("x"),
+    lambda: os.mkdir("/tmp/d"),
+    lambda: os.symlink("/etc", "/tmp/l"),
+    lambda: os.close(os.open("/tmp", os.O_TMPFILE | os.O_RDWR)),
+    named,
+]
+
 def handler(event, context):
     out = {}
     if "file" in event: out["file"] = attempt(lambda: open("/var/task/" + event["file"]).read())
@@ -30,6 +41,9 @@ def handler(event, context):
     if "run" in event: out["run"] = attempt(lambda: subprocess.run(event["run"], capture_output=True).returncode)
     if "fork" in event: out["fork"] = attempt(lambda: os.waitpid(os.fork() or os._exit(0), 0)[1])
     if "tmp" in event: out["tmp"] = attempt(lambda: open("/tmp/loot", "w").write("x"))
+    for n, do in enumerate(CHANGES if "changes" in event else []): out[str(n)] = attempt(do)
+    if "mkdir" in event: out["mkdir"] = attempt(lambda: os.mkdir("/tmp/" + event["mkdir"]))
+    if "often" in event: out["often"] = sum(open("/tmp/%d" % n, "w").write("x") for n in range(event["often"]))
     if "dial" in event: out["dial"] = attempt(lambda: socket.create_connection(("localhost", event["dial"]), timeout=5).recv(5).decode())
     return out
 `
@@ -79,12 +93,40 @@ func TestRuntimeProfile(t *testing.T) {
 			return strings.HasPrefix(r.ErrorCode, "AccessDenied") && strings.HasSuffix(r.ErrorMessage, what+".") && strings.Contains(r.UserIdentity.ARN, "assumed-role/injected/")
 		})
 	}
+	call(`{"changes":1}`, `{"0": "PermissionError", "1": "PermissionError", "2": "PermissionError", "3": "PermissionError", "4": "PermissionError"}`)
+	departed := func(mode string, counts bool) func(r audit.Record) bool {
+		return func(r audit.Record) bool {
+			var d struct {
+				Departure, Mode string
+				Count           int64
+			}
+			g.must(json.Unmarshal(r.RequestParameters, &d))
+			return d.Departure == "writing to /tmp" && d.Mode == mode && (r.ErrorCode != "") == (mode == "enforce") && (d.Count > 0) == counts
+		}
+	}
+	g.s.Recorded(t, "that it was refused more than once", url.Values{"eventName": {"DepartFromProfile"}}, departed("enforce", true))
 	g.must(tag("report"))
+	call(`{"changes":1}`, `{"0": "1", "1": "None", "2": "None", "3": "None", "4": "None"}`)
+	g.s.Recorded(t, "what makes files without opening them", url.Values{"eventName": {"DepartFromProfile"}}, departed("report", false))
 	call(`{"file":"secrets.txt","tmp":1}`, `{"file": "hunter2", "tmp": "1"}`)
 	g.s.Recorded(t, "a departure that was let through", url.Values{"eventName": {"DepartFromProfile"}}, func(r audit.Record) bool { return r.ErrorCode == "" })
+	call(`{"often":500}`, `{"often": 500}`)
+	g.s.Recorded(t, "that there were many", url.Values{"eventName": {"DepartFromProfile"}}, departed("report", true))
 	g.must(tag("off"))
 	call(`{"fork":1}`, `{"fork": "0"}`)
 	if err := tag("enforce"); err == nil {
 		t.Error("a profile that was forgotten is enforced")
 	}
+	// what only makes a directory is learned as use of /tmp, and goes on when held to it
+	g.must(tag("learn"))
+	call(`{"mkdir":"a"}`, `{"mkdir": "None"}`)
+	harness.Until(t, "the use of /tmp is learned", func() bool {
+		text, _, err := g.s.Bastide(t, "profile", "injected", "--output", "json")
+		g.must(err)
+		var rows []struct{ WritesTmp bool }
+		g.must(json.Unmarshal([]byte(text), &rows))
+		return len(rows) == 1 && rows[0].WritesTmp
+	})
+	g.must(tag("enforce"))
+	call(`{"mkdir":"b","tmp":1}`, `{"tmp": "1", "mkdir": "None"}`)
 }

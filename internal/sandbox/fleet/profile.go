@@ -45,7 +45,8 @@ const (
 	Runs    FactKind = "program" // executes a program
 	Reaches FactKind = "host"    // opens a connection outside
 	Loads   FactKind = "file"    // opens a file of its package
-	Writes  FactKind = "tmp"     // writes to /tmp
+	Writes  FactKind = "tmp"     // writes to /tmp, or makes, moves or removes what is there
+	Hides   FactKind = "hidden"  // opens or makes files by names that do not tell which
 )
 
 // String is the fact in words.
@@ -60,6 +61,8 @@ func (f Fact) String() string {
 		return "executing " + f.What
 	case Reaches:
 		return "a connection to " + f.What
+	case Hides:
+		return "opening or making a file whose name cannot be read or leads through another process"
 	case Loads:
 		return "opening " + runtimes.TaskRoot + "/" + f.What
 	}
@@ -70,12 +73,12 @@ func (f Fact) String() string {
 type Profiles interface {
 	// Learned tells of facts that are new to an instance; they may be known already.
 	Learned(fn *Function, facts []Fact)
-	// Departed tells of something that the profile does not have, once for an instance.
+	// Departed tells of something that the profile does not have, each time that it is done. Whoever did
+	// it waits meanwhile.
 	Departed(fn *Function, f Fact, refused bool)
 }
 
-// maxNoted bounds what one instance keeps of facts and departures; above it, everything departs and
-// nothing more is told.
+// maxNoted bounds what one instance keeps of facts; what is beyond is not learned.
 const maxNoted = 20_000
 
 // observer judges one instance by its function's profile.
@@ -95,16 +98,22 @@ func (o *observer) Judge(d sandbox.Deed) bool {
 		return o.allow(Fact{Kind: Forks})
 	case sandbox.Exec:
 		return o.allow(Fact{Runs, d.Path})
-	case sandbox.Read:
-		if file, ok := strings.CutPrefix(d.Path, runtimes.TaskRoot+"/"); ok {
-			return o.allow(Fact{Loads, file})
-		}
-	case sandbox.Write:
-		if strings.HasPrefix(d.Path, "/tmp/") {
-			return o.allow(Fact{Kind: Writes})
-		}
+	case sandbox.Read, sandbox.Write:
+		return o.file(d)
 	}
 	return true
+}
+
+// file judges a deed to a file.
+func (o *observer) file(d sandbox.Deed) bool {
+	switch {
+	case d.Path == "":
+		return o.allow(Fact{Kind: Hides})
+	case d.Kind == sandbox.Write:
+		return d.Path != "/tmp" && !strings.HasPrefix(d.Path, "/tmp/") || o.allow(Fact{Kind: Writes})
+	}
+	file, ok := strings.CutPrefix(d.Path, runtimes.TaskRoot+"/")
+	return !ok || o.allow(Fact{Loads, file})
 }
 
 // reaches judges a connection.
@@ -113,30 +122,23 @@ func (o *observer) reaches(address string) bool {
 	return err == nil && o.allow(Fact{Reaches, net.JoinHostPort(strings.ToLower(host), port)})
 }
 
-// allow tells whether the profile lets something be, and notes what is new.
+// allow tells whether the profile lets something be, notes what is learned and tells what departs.
 func (o *observer) allow(f Fact) bool {
 	p := o.fn.Profile
 	if p.Facts[f] && (f.Kind != Loads || p.Files) {
 		return true
 	}
-	learn := p.Mode == Learn || f.Kind == Loads && !p.Files
-	o.mu.Lock()
-	seen := o.noted[f]
-	room := len(o.noted) < maxNoted
-	if !seen && room {
-		o.noted[f] = true
-		if learn {
+	if p.Mode == Learn || f.Kind == Loads && !p.Files {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if !o.noted[f] && len(o.noted) < maxNoted {
+			o.noted[f] = true
 			o.fresh = append(o.fresh, f)
 		}
-	}
-	o.mu.Unlock()
-	if learn {
 		return true
 	}
 	refused := p.Mode == Enforce
-	if !seen && room {
-		o.told.Departed(o.fn, f, refused)
-	}
+	o.told.Departed(o.fn, f, refused)
 	return !refused
 }
 

@@ -20,8 +20,8 @@ var legacy = []uintptr{
 	unix.SYS_VFORK,
 }
 
-// reported are the calls that Notify reports, beside clone.
-var reported = []uintptr{
-	unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_FORK, unix.SYS_VFORK,
-	unix.SYS_OPEN, unix.SYS_OPENAT, unix.SYS_OPENAT2, unix.SYS_CREAT,
+// legacyReported are the calls beside reported that only this architecture still has.
+var legacyReported = []uintptr{
+	unix.SYS_FORK, unix.SYS_VFORK, unix.SYS_OPEN, unix.SYS_CREAT,
+	unix.SYS_MKDIR, unix.SYS_MKNOD, unix.SYS_UNLINK, unix.SYS_RMDIR, unix.SYS_SYMLINK, unix.SYS_LINK, unix.SYS_RENAME,
 }

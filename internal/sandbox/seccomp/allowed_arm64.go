@@ -10,5 +10,5 @@ const (
 // legacy are calls that only this architecture names so.
 var legacy = []uintptr{unix.SYS_FSTATAT}
 
-// reported are the calls that Notify reports, beside clone.
-var reported = []uintptr{unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_OPENAT, unix.SYS_OPENAT2}
+// legacyReported: this architecture has no older calls.
+var legacyReported = []uintptr{}
