@@ -117,6 +117,7 @@ func processEscapes() []Escape {
 func kernelEscapes() []Escape {
 	return []Escape{
 		{"io_uring", "CVE-2021-41073, CVE-2022-29582, CVE-2023-2598", each("EPERM", "io_uring", "io_uring_enter", "io_uring_register")},
+		{"the machine's asynchronous I/O", "io_setup(2) counts in fs.aio-max-nr, for all", each("ENOSYS", "io_setup", "io_submit", "io_destroy", "io_getevents", "io_cancel", "io_pgetevents")},
 		{"bpf", "CVE-2020-8835, CVE-2021-3490", each("EPERM", "bpf")},
 		{"userfaultfd", "the pause in which exploits of a race act", append(each("EPERM", "userfaultfd"), each("ENOENT", "stat|/dev/userfaultfd")...)},
 		{"perf_event_open", "CVE-2013-2094, CVE-2023-5717", each("EPERM", "perf_event_open")},

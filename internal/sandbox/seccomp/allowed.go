@@ -27,8 +27,7 @@ var allowed = []uintptr{
 	unix.SYS_EPOLL_CREATE1, unix.SYS_EPOLL_CTL, unix.SYS_EPOLL_PWAIT, unix.SYS_EPOLL_PWAIT2,
 	unix.SYS_EVENTFD2, unix.SYS_INOTIFY_ADD_WATCH, unix.SYS_INOTIFY_INIT1, unix.SYS_INOTIFY_RM_WATCH,
 	unix.SYS_PPOLL, unix.SYS_PSELECT6, unix.SYS_SIGNALFD4, unix.SYS_TIMERFD_CREATE,
-	unix.SYS_TIMERFD_GETTIME, unix.SYS_TIMERFD_SETTIME, unix.SYS_IO_CANCEL, unix.SYS_IO_DESTROY,
-	unix.SYS_IO_GETEVENTS, unix.SYS_IO_PGETEVENTS, unix.SYS_IO_SETUP, unix.SYS_IO_SUBMIT,
+	unix.SYS_TIMERFD_GETTIME, unix.SYS_TIMERFD_SETTIME,
 	// memory
 	unix.SYS_BRK, unix.SYS_MADVISE, unix.SYS_MEMBARRIER, unix.SYS_MEMFD_CREATE, unix.SYS_MINCORE,
 	unix.SYS_MLOCK, unix.SYS_MLOCK2, unix.SYS_MLOCKALL, unix.SYS_MMAP, unix.SYS_MPROTECT,
@@ -83,6 +82,10 @@ var conditional = []rule{
 	{nr: unix.SYS_CLONE, deny: unix.EPERM, allow: []match{{{arg: 0, mask: namespaces, value: 0}}}},
 	// clone3 hides its flags behind a pointer; C libraries fall back to clone on ENOSYS
 	{nr: unix.SYS_CLONE3, deny: unix.ENOSYS},
+	// what is ready to be done later counts for the whole machine (fs.aio-max-nr); programs do without on ENOSYS
+	{nr: unix.SYS_IO_SETUP, deny: unix.ENOSYS}, {nr: unix.SYS_IO_SUBMIT, deny: unix.ENOSYS},
+	{nr: unix.SYS_IO_DESTROY, deny: unix.ENOSYS}, {nr: unix.SYS_IO_GETEVENTS, deny: unix.ENOSYS},
+	{nr: unix.SYS_IO_CANCEL, deny: unix.ENOSYS}, {nr: unix.SYS_IO_PGETEVENTS, deny: unix.ENOSYS},
 	{nr: unix.SYS_SOCKET, deny: unix.EAFNOSUPPORT, allow: sockets},
 	{nr: unix.SYS_SOCKETPAIR, deny: unix.EAFNOSUPPORT, allow: []match{{{arg: 0, value: unix.AF_UNIX}}}},
 	// all but what types into or pastes to a terminal

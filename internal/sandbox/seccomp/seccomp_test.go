@@ -147,7 +147,7 @@ func TestRefused(t *testing.T) {
 		unix.SYS_SWAPON, unix.SYS_SWAPOFF, unix.SYS_ACCT, unix.SYS_SYSLOG, unix.SYS_SETTIMEOFDAY, unix.SYS_CLOCK_SETTIME, unix.SYS_CLOCK_ADJTIME,
 		unix.SYS_ADJTIMEX, unix.SYS_SETHOSTNAME, unix.SYS_SETDOMAINNAME, unix.SYS_QUOTACTL, unix.SYS_FANOTIFY_INIT, unix.SYS_SECCOMP,
 		unix.SYS_MOVE_PAGES, unix.SYS_MIGRATE_PAGES, unix.SYS_MBIND, unix.SYS_VHANGUP, unix.SYS_LOOKUP_DCOOKIE, unix.SYS_NFSSERVCTL,
-		unix.SYS_PROCESS_MADVISE, unix.SYS_MEMFD_SECRET,
+		unix.SYS_PROCESS_MADVISE, unix.SYS_MEMFD_SECRET, unix.SYS_IO_SETUP, unix.SYS_IO_SUBMIT,
 	} {
 		if got := machine(t, assemble(nil), auditArch, uint32(nr), [6]uint64{}); got == unix.SECCOMP_RET_ALLOW {
 			t.Errorf("call %d is allowed", nr)
