@@ -128,7 +128,9 @@ func configuration(k functionKey, v version, env map[string]string, qualifier st
 		EphemeralStorage: &lambda.EphemeralStorage{Size: v.Tmp},
 		SnapStart:        v.snapStart(),
 		VpcConfig:        v.Network.shown(),
-		LoggingConfig:    &lambda.LoggingConfig{LogFormat: new(v.LogFormat), LogGroup: new(v.LogGroup), ApplicationLogLevel: optional(v.LogLevel)},
+
+		RuntimeVersionConfig: v.Runtimes.shown(k.Region),
+		LoggingConfig:        &lambda.LoggingConfig{LogFormat: new(v.LogFormat), LogGroup: new(v.LogGroup), ApplicationLogLevel: optional(v.LogLevel)},
 	}
 	if v.LogFormat == logJSON {
 		c.LoggingConfig.SystemLogLevel = new("INFO")

@@ -82,7 +82,7 @@ func (s *Service) createFunction(c *gate.Call, in *lambda.CreateFunctionInput) (
 		return s.put(tx, f, v, code, w, wire.Val(in.Publish), published)
 	})
 	s.nudgeReady(err)
-	return out, err
+	return s.shown(c, k, out, err)
 }
 
 // put writes a new function, and its first version where that was asked for.
@@ -195,7 +195,7 @@ func (s *Service) getFunction(c *gate.Call, in *lambda.GetFunctionInput) (*lambd
 	if err != nil {
 		return nil, err
 	}
-	s.showRuntime(c.Context(), r.functionKey, shown, out.Configuration)
+	s.showRuntime(c.Context(), r.functionKey, out.Configuration)
 	if shown.Image == nil {
 		out.Code.Location, err = s.location(c, r.arn(), shown.Code) // as it was named, which is what policies may be about
 	}
@@ -208,21 +208,17 @@ func (s *Service) getFunctionConfiguration(c *gate.Call, in *lambda.GetFunctionC
 		return nil, err
 	}
 	var out *lambda.FunctionConfiguration
-	var shown version
 	err = c.View(func(tx *store.Tx) error {
 		f, v, err := s.t.qualified(tx, r)
 		if err != nil {
 			return err
 		}
 		env, err := s.environment(tx, r.functionKey, v)
-		out, shown = configuration(r.functionKey, v, env, r.Qualifier), v
+		out = configuration(r.functionKey, v, env, r.Qualifier)
 		f.showTenancy(out)
 		return err
 	})
-	if err == nil {
-		s.showRuntime(c.Context(), r.functionKey, shown, out)
-	}
-	return out, err
+	return s.shown(c, r.functionKey, out, err)
 }
 
 func (s *Service) listFunctions(c *gate.Call, in *lambda.ListFunctionsInput) (*lambda.ListFunctionsOutput, error) {
@@ -269,7 +265,7 @@ func (s *Service) listFunctions(c *gate.Call, in *lambda.ListFunctionsInput) (*l
 func (s *Service) listed(tx *store.Tx, k functionKey, v version, qualifier string) (*lambda.FunctionConfiguration, error) {
 	env, err := s.environment(tx, k, v)
 	conf := configuration(k, v, env, qualifier)
-	conf.State, conf.LastUpdateStatus = nil, nil
+	conf.State, conf.LastUpdateStatus, conf.RuntimeVersionConfig = nil, nil, nil
 	return conf, err
 }
 
@@ -335,7 +331,8 @@ func (s *Service) updateFunctionCode(c *gate.Call, in *lambda.UpdateFunctionCode
 		}
 		return s.changed(tx, f, v, wire.Val(in.Publish), published)
 	}
-	return s.change(c, wire.Val(in.DryRun), change)
+	out, err := s.change(c, wire.Val(in.DryRun), change)
+	return s.shown(c, r, out, err)
 }
 
 // change commits a change, or only says what would come of it.
@@ -429,7 +426,7 @@ func (s *Service) updateFunctionConfiguration(c *gate.Call, in *lambda.UpdateFun
 		return nil, err
 	}
 	revision := s.IDs.UUID()
-	return gate.Commit(c, func(tx *store.Tx) (*lambda.FunctionConfiguration, error) {
+	out, err := gate.Commit(c, func(tx *store.Tx) (*lambda.FunctionConfiguration, error) {
 		if err := s.t.current(tx, k, in.RevisionId); err != nil {
 			return nil, err
 		}
@@ -463,6 +460,7 @@ func (s *Service) updateFunctionConfiguration(c *gate.Call, in *lambda.UpdateFun
 		v.Revision, v.Modified = revision, c.Now()
 		return s.changed(tx, f, v, false, "")
 	})
+	return s.shown(c, k, out, err)
 }
 
 // relayer gives a version other layers.

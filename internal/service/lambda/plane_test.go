@@ -560,6 +560,26 @@ func TestRuntimeManagement(t *testing.T) {
 	}
 	machine = "one"
 	r.publish("f", "v2")
+	// Every answer about one version says it, and no list.
+	created := r.create("g")
+	set, err := r.client.UpdateFunctionConfiguration(ctx, &api.UpdateFunctionConfigurationInput{FunctionName: "f", Timeout: new(int32(9))})
+	r.ok(err)
+	code, err := r.client.UpdateFunctionCode(ctx, &api.UpdateFunctionCodeInput{FunctionName: "f", ZipFile: zipOf(t, "index.py", "v3")})
+	r.ok(err)
+	version, err := r.client.PublishVersion(ctx, &api.PublishVersionInput{FunctionName: "f"})
+	r.ok(err)
+	for _, c := range []*api.FunctionConfiguration{created, set, code, version} {
+		if c.RuntimeVersionConfig == nil || *c.RuntimeVersionConfig.RuntimeVersionArn != one || c.RuntimeVersionConfig.Error != nil {
+			t.Errorf("%s %s: %+v", *c.FunctionArn, *c.Version, c.RuntimeVersionConfig)
+		}
+	}
+	list, err := r.client.ListVersionsByFunction(ctx, &api.ListVersionsByFunctionInput{FunctionName: "f"})
+	r.ok(err)
+	for _, c := range list.Versions {
+		if c.RuntimeVersionConfig != nil {
+			t.Errorf("a list has %+v", c.RuntimeVersionConfig)
+		}
+	}
 	if s := shown(); *s.RuntimeVersionArn != one || s.Error != nil {
 		t.Errorf("after an update: %+v", s)
 	}

@@ -85,23 +85,41 @@ func (s *Service) updatedTo(c *gate.Call, k functionKey, runtime *string) (strin
 }
 
 // showRuntime shows which version of its runtime a version runs on, and what is wrong with that.
-func (s *Service) showRuntime(ctx context.Context, k functionKey, v version, c *lambda.FunctionConfiguration) {
-	machine, err := s.machineVersion(ctx, v.Runtime)
-	id := cmp.Or(v.Runtimes.ID, machine)
-	if id == "" && err == nil {
-		return
+func (s *Service) showRuntime(ctx context.Context, k functionKey, c *lambda.FunctionConfiguration) {
+	machine, err := s.machineVersion(ctx, wire.Val(c.Runtime))
+	shown := ""
+	if machine != "" {
+		shown = runtimeARN(k.Region, machine)
 	}
-	c.RuntimeVersionConfig = &lambda.RuntimeVersionConfig{}
-	if id != "" {
-		c.RuntimeVersionConfig.RuntimeVersionArn = new(runtimeARN(k.Region, id))
+	if c.RuntimeVersionConfig == nil { // it stays on none
+		if shown == "" && err == nil {
+			return
+		}
+		c.RuntimeVersionConfig = &lambda.RuntimeVersionConfig{RuntimeVersionArn: optional(shown)}
 	}
 	switch {
 	case err != nil:
 		c.RuntimeVersionConfig.Error = &lambda.RuntimeVersionError{ErrorCode: new("RuntimeNotFound"), Message: new(err.Error())}
-	case id != machine:
+	case wire.Val(c.RuntimeVersionConfig.RuntimeVersionArn) != shown:
 		c.RuntimeVersionConfig.Error = &lambda.RuntimeVersionError{ErrorCode: new("RuntimeVersionNotFound"),
-			Message: new("The runtime version that the function stays on is not on this machine, which has " + runtimeARN(k.Region, machine) + ".")}
+			Message: new("The runtime version that the function stays on is not on this machine, which has " + shown + ".")}
 	}
+}
+
+// shown is an answer about one version, with its runtime's. A call that failed has none.
+func (s *Service) shown(c *gate.Call, k functionKey, out *lambda.FunctionConfiguration, err error) (*lambda.FunctionConfiguration, error) {
+	if err == nil && out != nil {
+		s.showRuntime(c.Context(), k, out)
+	}
+	return out, err
+}
+
+// shown is the version that a policy stays on; nil for one that follows the machine.
+func (p runtimePolicy) shown(region string) *lambda.RuntimeVersionConfig {
+	if p.ID == "" {
+		return nil
+	}
+	return &lambda.RuntimeVersionConfig{RuntimeVersionArn: new(runtimeARN(region, p.ID))}
 }
 
 // stay puts into f the version of its runtime that it may start on.

@@ -49,7 +49,7 @@ func (s *Service) publishVersion(c *gate.Call, in *lambda.PublishVersionInput) (
 		return shown, nil
 	})
 	s.nudgeReady(err)
-	return out, err
+	return s.shown(c, k, out, err)
 }
 
 // publish makes a version of v, $LATEST, or gives the last one where nothing has changed since.
