@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/url"
 	"regexp"
@@ -9,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"github.com/bastide-cloud/bastide/test/harness"
@@ -145,4 +147,41 @@ func (g *stage) unwritten() {
 	if strings.Contains(g.s.Log.String(), forged) || strings.ContainsAny(g.s.Log.String(), "\x1b\x00") {
 		g.Error("Bastide's own log has what a function wrote")
 	}
+}
+
+// TestOutputIsBounded: what a function may write to the disk that all share has a bound. What is beyond is
+// told and counted, and Lambda's own lines are there all the same.
+func TestOutputIsBounded(t *testing.T) {
+	g := newStage(t)
+	role := g.role("forger", `{"Service":"lambda.amazonaws.com"}`, "", allow("logs:*"))
+	fns := lambda.NewFromConfig(g.s.SDK(t))
+	g.function(fns, "forger", role, zipOf(t, map[string]string{"app.py": `
+def handler(event, context):
+    for _ in range(40):
+        for _ in range(1000): print("x" * 1023)
+    print("the end of it")
+`}))
+	out, err := fns.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("forger"), LogType: "Tail"})
+	g.must(err)
+	tail, err := base64.StdEncoding.DecodeString(aws.ToString(out.LogResult))
+	g.must(err)
+	if !strings.Contains(string(tail), "the end of it\nEND RequestId: ") {
+		t.Errorf("the tail lacks the end: %q", tail)
+	}
+	var shown string
+	harness.Until(t, "the report is in the log", func() bool {
+		var err error
+		shown, _, err = g.s.Bastide(t, "logs", "forger")
+		return err == nil && strings.Contains(shown, "REPORT RequestId: ")
+	})
+	kept, told := strings.Count(shown, strings.Repeat("x", 1023)), strings.Count(shown, "LOGS_DROPPED Records: ")
+	if kept < 10_000 || kept > 35_000 || told == 0 || !strings.Contains(shown, "START RequestId: ") || !strings.Contains(shown, "END RequestId: ") {
+		t.Errorf("of 40,000 lines of a KB %d are kept, and it is told %d times", kept, told)
+	}
+	groups, err := cloudwatchlogs.NewFromConfig(g.s.SDK(t)).DescribeLogGroups(t.Context(), &cloudwatchlogs.DescribeLogGroupsInput{})
+	g.must(err)
+	if len(groups.LogGroups) != 1 || aws.ToInt64(groups.LogGroups[0].StoredBytes) > 35<<20 {
+		t.Errorf("the disk has %+v", groups.LogGroups)
+	}
+	g.s.Alive(t)
 }

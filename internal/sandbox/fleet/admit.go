@@ -34,13 +34,18 @@ type bucket struct {
 	at     time.Time
 }
 
-func (b *bucket) take(now time.Time, rate int) bool {
+// fill adds what has come since, at a rate a second; it is full at first.
+func (b *bucket) fill(now time.Time, rate, most float64) {
 	if b.at.IsZero() {
-		b.tokens = float64(rate)
+		b.tokens = most
 	} else if d := now.Sub(b.at); d > 0 {
-		b.tokens = min(float64(rate), b.tokens+d.Seconds()*float64(rate))
+		b.tokens = min(most, b.tokens+d.Seconds()*rate)
 	}
 	b.at = now
+}
+
+func (b *bucket) take(now time.Time, rate int) bool {
+	b.fill(now, float64(rate), float64(rate))
 	if b.tokens < 1 {
 		return false
 	}

@@ -174,7 +174,7 @@ func (x *extensions) spawn(ctx context.Context, name string) error {
 	journal, telemetry := x.i.report.journal, x.set.Telemetry()
 	o, err := runtimeapi.NewOutput(r, func(event []byte) {
 		line := string(event)
-		journal.line(line)
+		journal.output(line)
 		telemetry.Extension(line)
 	})
 	if err != nil {

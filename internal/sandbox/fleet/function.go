@@ -88,12 +88,14 @@ type Logs interface {
 type Stream struct {
 	Account, Region, Group, Name string
 	FunctionARN, Role            string // whose it is, and under whose permissions it is written
+	JSON                         bool   // the platform's lines are
 }
 
 // LogEvent is one event: a line with its line break, as CloudWatch Logs has them.
 type LogEvent struct {
-	At      time.Time
-	Message string
+	At       time.Time
+	Message  string
+	Platform bool // Lambda's own, as START and REPORT; never dropped
 }
 
 // Deps is what a Fleet is made of. Dial may be nil when no function has ways out.

@@ -95,7 +95,8 @@ func (f *Fleet) start(ctx context.Context, g *group, fn *Function) (*instance, e
 	i := &instance{fleet: f, group: g, fn: fn, expires: creds.Expires, ended: make(chan struct{}), served: make(chan struct{}), connections: make(chan struct{}, maxConnections)}
 	id := f.deps.IDs.Lower(12)
 	stream := f.deps.Clock.Now().UTC().Format("2006/01/02/") + "[" + fn.Version + "]" + f.streamID()
-	i.report = report{&journal{sink: f.deps.Logs, clock: f.deps.Clock, stream: Stream{fn.Account, fn.Region, fn.LogGroup, stream, fn.ARN, fn.Role}}, fn, nil}
+	i.stats = f.statsOf(fn.ARN)
+	i.report = f.reportOf(fn, stream, &i.stats.output)
 	i.report.initStart(rt)
 	if i.outside, err = newOutside(fn.Ways); err != nil {
 		return i, err
@@ -104,7 +105,7 @@ func (f *Fleet) start(ctx context.Context, g *group, fn *Function) (*instance, e
 	if err != nil {
 		return i, err
 	}
-	spec.Account, i.stats = fn.Account, f.statsOf(fn.ARN)
+	spec.Account = fn.Account
 	i.observed(&spec)
 	spec.Doors = append(spec.Doors, i.outside.specs()...)
 	spec.ID, spec.Env = "f-"+id, fn.environ(rt, creds, stream, f.deps.APIPort)
@@ -217,7 +218,7 @@ func (i *instance) write() func([]byte) {
 	journal, telemetry := i.report.journal, i.ext.set.Telemetry()
 	return func(event []byte) {
 		line := string(event)
-		journal.line(line)
+		journal.output(line)
 		telemetry.Function(line)
 	}
 }

@@ -16,15 +16,17 @@ const (
 // journal carries one instance's log events to the sink, a few at a time, and remembers the end of
 // the running invocation's.
 type journal struct {
-	sink   Logs
-	stream Stream
-	clock  clock.Clock
+	sink      Logs
+	stream    Stream
+	clock     clock.Clock
+	allowance *allowance // of the function
 
 	mu      sync.Mutex
 	pending []LogEvent
 	timer   *time.Timer
 	armed   bool // the timer runs; it may find nothing pending
 	tail    []byte
+	loss    loss
 }
 
 // begin forgets the last invocation's tail.
@@ -34,15 +36,29 @@ func (j *journal) begin() {
 	j.mu.Unlock()
 }
 
-// line adds an event, without its line break.
-func (j *journal) line(text string) {
+// line adds an event of the platform's, without its line break.
+func (j *journal) line(text string) { j.add(text, true) }
+
+// output adds an event that the function or an extension has written, if its allowance holds it. The
+// tail has it in any case.
+func (j *journal) output(text string) { j.add(text, false) }
+
+func (j *journal) add(text string, platform bool) {
+	now := j.clock.Now()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	text += "\n"
 	if j.tail = append(j.tail, text...); len(j.tail) > 4*tailBytes {
 		j.tail = append(j.tail[:0], j.tail[len(j.tail)-tailBytes:]...)
 	}
-	j.pending = append(j.pending, LogEvent{j.clock.Now(), text})
+	if j.loss.due(now, platform) {
+		j.tellLoss(now)
+	}
+	if !platform && !j.allowance.take(now, len(text)) {
+		j.loss.add(now, len(text))
+		return
+	}
+	j.pending = append(j.pending, LogEvent{now, text, platform})
 	switch {
 	case len(j.pending) >= gatherMost:
 		j.deliver()
@@ -53,6 +69,12 @@ func (j *journal) line(text string) {
 		j.armed = true
 		j.timer.Reset(gather)
 	}
+}
+
+// tellLoss adds the notice of what was dropped.
+func (j *journal) tellLoss(now time.Time) {
+	j.pending = append(j.pending, j.stream.Notice(now, j.loss.records, j.loss.bytes))
+	j.loss = loss{}
 }
 
 // end delivers everything and returns the tail.
@@ -78,9 +100,13 @@ func (j *journal) late() {
 	j.deliver()
 }
 
+// flush delivers the last of an instance that has ended.
 func (j *journal) flush() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if now := j.clock.Now(); j.loss.due(now, true) {
+		j.tellLoss(now)
+	}
 	j.deliver()
 }
 

@@ -22,6 +22,13 @@ type report struct {
 	set     *extension.Set // nil before there is one
 }
 
+// reportOf begins the log stream of an instance.
+func (f *Fleet) reportOf(fn *Function, stream string, a *allowance) report {
+	r := report{fn: fn, journal: &journal{sink: f.deps.Logs, clock: f.deps.Clock, allowance: a}}
+	r.journal.stream = Stream{fn.Account, fn.Region, fn.LogGroup, stream, fn.ARN, fn.Role, r.json()}
+	return r
+}
+
 // telemetry is where extensions hear of what is reported, nil where none listens.
 func (r report) telemetry() *extension.Telemetry {
 	if r.set == nil || !r.set.Telemetry().Listening() {

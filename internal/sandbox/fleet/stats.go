@@ -12,10 +12,15 @@ type Stats struct {
 	Starts      int64         // instances that became ready
 	InitTime    time.Duration // of all starts together
 	Connections int64         // that its instances opened to AWS's API
+
+	DroppedRecords, DroppedBytes int64 // log events that were too many to be kept
 }
 
 // stats is where they are counted.
-type stats struct{ invocations, starts, initTime, connections atomic.Int64 }
+type stats struct {
+	invocations, starts, initTime, connections atomic.Int64
+	output                                     allowance
+}
 
 // maxStats bounds the functions whose figures are kept; what is counted beyond goes nowhere.
 const maxStats = 10_000
@@ -42,7 +47,8 @@ func (f *Fleet) Stats(functionARN string) Stats {
 	if s == nil {
 		return Stats{}
 	}
-	return Stats{s.invocations.Load(), s.starts.Load(), time.Duration(s.initTime.Load()), s.connections.Load()}
+	records, bytes := s.output.dropped()
+	return Stats{s.invocations.Load(), s.starts.Load(), time.Duration(s.initTime.Load()), s.connections.Load(), records, bytes}
 }
 
 // counted is a door whose connections are counted.

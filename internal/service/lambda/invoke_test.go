@@ -193,14 +193,15 @@ func TestTheJournalIsBounded(t *testing.T) {
 	r := newRig(t)
 	st := fleet.Stream{Account: account, Region: region, Group: "/aws/lambda/f", Name: "s", Role: role}
 	long := strings.Repeat("x", 256<<10)
-	events := make([]fleet.LogEvent, 40)
+	events := make([]fleet.LogEvent, 80)
 	for i := range events {
 		events[i] = fleet.LogEvent{At: r.clock.Now(), Message: long}
 	}
+	events = append(events, fleet.LogEvent{At: r.clock.Now(), Message: "REPORT\n", Platform: true})
 	r.service.Append(st, events)
 	r.service.journal.drain()
 	got := r.book.lines("/aws/lambda/f")
-	if len(got) != 16 || !strings.Contains(got[15], "25 log events were dropped") {
+	if len(got) != 65 || got[63] != "REPORT\n" || !strings.HasPrefix(got[64], "LOGS_DROPPED Records: 17\tBytes: 4456448\t") {
 		t.Errorf("%d events, the last %.80q", len(got), got[len(got)-1])
 	}
 }

@@ -2,7 +2,6 @@ package lambda
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -13,7 +12,8 @@ import (
 )
 
 // journal gathers what instances write and hands it to the log service in batches. Nobody waits
-// for it, so it is bounded: what does not fit is dropped and counted in the log itself.
+// for it, so it is bounded: what does not fit is dropped and counted in the log itself, but for
+// the platform's own lines.
 type journal struct {
 	caller func(ctx context.Context, st fleet.Stream) (wire.Caller, error)
 	report func(what string, err error)
@@ -29,7 +29,8 @@ type journal struct {
 type stream struct {
 	events  []fleet.LogEvent
 	bytes   int
-	dropped int
+	dropped int // events, and their bytes
+	lost    int
 	armed   bool // a flush is on its way
 
 	writing sync.Mutex // one flush at a time; the fields below
@@ -44,7 +45,7 @@ const (
 	batchBytes   = 1 << 20
 	eventCharge  = 26 // bytes that each event counts beside its message
 	gather       = 100 * time.Millisecond
-	streamBytes  = 4 << 20
+	streamBytes  = 16 << 20 // what a function may write at once
 	journalBytes = 64 << 20
 	deniedPause  = 10 * time.Second
 	streamIdle   = 20 * time.Minute
@@ -66,8 +67,9 @@ func (j *journal) append(st fleet.Stream, events []fleet.LogEvent) {
 		n := len(e.Message) + eventCharge
 		switch {
 		case e.Message == "":
-		case b.bytes+n > streamBytes || j.bytes+n > journalBytes:
+		case !e.Platform && (b.bytes+n > streamBytes || j.bytes+n > journalBytes):
 			b.dropped++
+			b.lost += len(e.Message)
 		default:
 			b.events = append(b.events, e)
 			b.bytes += n
@@ -85,15 +87,15 @@ func (j *journal) append(st fleet.Stream, events []fleet.LogEvent) {
 }
 
 // take empties a stream's buffer.
-func (j *journal) take(b *stream) []fleet.LogEvent {
+func (j *journal) take(st fleet.Stream, b *stream) []fleet.LogEvent {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	events := b.events
 	if b.dropped > 0 {
-		events = append(events, fleet.LogEvent{At: j.now(), Message: fmt.Sprintf("[bastide] %d log events were dropped: the function writes faster than they can be kept\n", b.dropped)})
+		events = append(events, st.Notice(j.now(), b.dropped, b.lost))
 	}
 	j.bytes -= b.bytes
-	b.events, b.bytes, b.dropped, b.armed = nil, 0, 0, false
+	b.events, b.bytes, b.dropped, b.lost, b.armed = nil, 0, 0, 0, false
 	return events
 }
 
@@ -101,7 +103,7 @@ func (j *journal) take(b *stream) []fleet.LogEvent {
 func (j *journal) flush(st fleet.Stream, b *stream) {
 	b.writing.Lock()
 	defer b.writing.Unlock()
-	events := j.take(b)
+	events := j.take(st, b)
 	b.used = j.now()
 	if len(events) == 0 || b.used.Before(b.denied) {
 		return // without permission nothing is written, as on AWS
