@@ -18,15 +18,17 @@ fs.writeFileSync('/tmp/a', 'x'); fs.utimesSync('/tmp/a', 1, 1); fs.copyFileSync(
 fs.mkdirSync('/tmp/d/e', { recursive: true }); fs.readdirSync('/tmp'); fs.renameSync('/tmp/b', '/tmp/c'); fs.watch('/tmp').close();
 os.cpus(); os.networkInterfaces(); os.totalmem(); os.userInfo; os.hostname();
 crypto.randomBytes(16); crypto.scryptSync('a', 'b', 16); zlib.gzipSync('x'); require('tls').createSecureContext();
-const server = net.createServer(c => c.end('pong')).listen(0, '127.0.0.1', async () => {
+const server = net.createServer(c => c.on('error', () => {}).end('pong')).listen(0, '127.0.0.1', async () => {
   const said = await new Promise((ok, no) => net.connect(server.address().port, '127.0.0.1').on('data', ok).on('error', no));
   await new Promise((ok, no) => dns.lookup('localhost', e => e ? no(e) : ok()));
   await new Promise((ok, no) => new Worker('require("worker_threads").parentPort.postMessage(1)', { eval: true }).on('message', ok).on('error', no));
   const child = cp.execFileSync(process.execPath, ['-e', 'console.log(6*7)']).toString().trim();
+  const cut = net.connect(server.address().port, '127.0.0.1', () => cut.resetAndDestroy());
+  await new Promise((ok, no) => cut.on('close', ok).on('error', no));
   server.close(); console.log('node', said.toString(), child);
 });`
 	pythonProgram = `
-import os, ssl, socket, subprocess, sys, tempfile, threading, time, json, hashlib, shutil, asyncio, mmap, select, random, decimal, sqlite3
+import os, ssl, socket, struct, subprocess, sys, tempfile, threading, time, json, hashlib, shutil, asyncio, mmap, select, random, decimal, sqlite3
 from concurrent.futures import ThreadPoolExecutor
 with tempfile.NamedTemporaryFile() as f:
     f.write(b'x' * 10000); f.flush(); os.utime(f.name); shutil.copy2(f.name, '/tmp/copy'); os.statvfs('/tmp'); os.sendfile
@@ -34,7 +36,7 @@ os.makedirs('/tmp/d/e'); list(os.scandir('/tmp')); os.urandom(8); ssl.create_def
 hashlib.scrypt(b'a', salt=b'b', n=2, r=1, p=1); sqlite3.connect('/tmp/db').execute('create table t(a)'); os.sched_getaffinity(0)
 server = socket.create_server(('127.0.0.1', 0)); said = []
 t = threading.Thread(target=lambda: server.accept()[0].sendall(b'pong')); t.start()
-c = socket.create_connection(server.getsockname()); said = c.recv(10).decode(); t.join()
+c = socket.create_connection(server.getsockname()); c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0)); said = c.recv(10).decode(); t.join()
 socket.getaddrinfo('localhost', 80); list(ThreadPoolExecutor(4).map(str, range(8))); mmap.mmap(-1, 4096)
 asyncio.run(asyncio.sleep(0.001)); pid = os.fork()
 if pid == 0: os._exit(0)

@@ -157,6 +157,7 @@ func networkEscapes() []Escape {
 		{"the audit and event buses", "netlink: CVE-2021-27365", each("EAFNOSUPPORT", "audit socket", "uevent socket")},
 		{"change the network", "rtnetlink and ioctl", each("EPERM", "new address", "another's interface")},
 		{"options of root's sockets", "SO_MARK, IP_TRANSPARENT, SO_RCVBUFFORCE", each("EPERM", "mark packets", "foreign source", "huge buffers")},
+		{"a close that makes the kernel wait", "SO_LINGER of a socket in flight", each("ok, lingers 0 0", "lingering socket")},
 		{"ports of system services", "below 1024", each("EACCES", "privileged port")},
 	}
 }

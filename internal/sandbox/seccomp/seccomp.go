@@ -24,7 +24,8 @@ type test struct {
 type match []test
 
 // rule is a call that depends on its arguments: either allowed when one of allow matches, or, when
-// allow is empty and refuse is not, refused when one of refuse matches. Otherwise deny answers.
+// allow is empty and refuse is not, refused when one of refuse matches. Otherwise deny answers; a deny of 0 has
+// the call succeed without being made.
 type rule struct {
 	nr     uintptr
 	allow  []match
