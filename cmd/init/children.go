@@ -96,6 +96,9 @@ func (in *initProcess) bear(say control.Kind, body []byte, number uint64, p *con
 		done := make(chan result)
 		in.nursery.jobs <- job{p, files, done}
 		r := <-done
+		if r.err == nil {
+			r.err = in.share(r.pid)
+		}
 		return r.pid, r.err
 	}
 	return in.children.bear(number, fork, func() error { return in.tell(say, body, nil) }, in.reap)

@@ -201,10 +201,13 @@ func (in *initProcess) limit(limits []control.Limit) error {
 	}
 	in.children.mu.Lock()
 	defer in.children.mu.Unlock()
-	for _, pid := range []int{0, in.children.pids[0]} { // 0: the init itself
-		for _, l := range limits {
-			lim := unix.Rlimit{Cur: l.Value, Max: l.Value}
-			if err := unix.Prlimit(pid, int(l.Resource), &lim, nil); err != nil && (pid == 0 || err != unix.ESRCH) {
+	for _, l := range limits {
+		if err := in.abide(l); err != nil {
+			return wrap("set a limit that came late", err)
+		}
+		lim := unix.Rlimit{Cur: l.Value, Max: l.Value}
+		if pid := in.children.pids[0]; pid != 0 {
+			if err := unix.Prlimit(pid, int(l.Resource), &lim, nil); err != nil && err != unix.ESRCH {
 				return wrap("set a limit that came late", err)
 			}
 		}

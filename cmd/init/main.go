@@ -21,6 +21,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -77,11 +78,12 @@ func closeFrom(fd uint) {
 type initProcess struct {
 	conn    conn
 	setup   *control.Setup
-	root    int  // the root directory, for mounts that are delivered later
-	store   int  // the mount that a waiting sandbox's code is taken from, or -1
-	started bool // the process has been started
-	given   bool // what was awaited has been delivered
-	dropped bool // the init's rights have been given up
+	root    int           // the root directory, for mounts that are delivered later
+	store   int           // the mount that a waiting sandbox's code is taken from, or -1
+	started bool          // the process has been started
+	given   bool          // what was awaited has been delivered
+	dropped bool          // the init's rights have been given up
+	procs   atomic.Uint64 // processes and threads of what the init starts; 0: not bounded
 
 	writing  sync.Mutex     // one frame at a time
 	nursery  *nursery       // what forks

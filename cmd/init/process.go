@@ -59,13 +59,41 @@ func (in *initProcess) prepare(p *control.Process) error {
 // bound sets the limits of what will be started, once.
 func (in *initProcess) bound() error {
 	for _, l := range in.setup.Limits {
-		lim := unix.Rlimit{Cur: l.Value, Max: l.Value}
-		if err := unix.Setrlimit(int(l.Resource), &lim); err != nil {
+		if err := in.abide(l); err != nil {
 			return wrap("set a resource limit", err)
 		}
 	}
 	in.setup.Limits = nil
 	return nil
+}
+
+// abide sets a limit of the init, which its children begin with. Of processes and threads it keeps some for
+// itself: the init shares a user with what it starts, and a program in Go that gets no thread ends.
+func (in *initProcess) abide(l control.Limit) error {
+	lim := unix.Rlimit{Cur: l.Value, Max: l.Value}
+	if l.Resource == unix.RLIMIT_NPROC {
+		var had unix.Rlimit
+		if err := unix.Getrlimit(unix.RLIMIT_NPROC, &had); err != nil {
+			return err
+		}
+		in.procs.Store(l.Value)
+		lim.Cur = min(l.Value+control.InitThreads, had.Max)
+		lim.Max = lim.Cur
+	}
+	return unix.Setrlimit(int(l.Resource), &lim)
+}
+
+// share sets how many processes and threads a child of the init may have beside it.
+func (in *initProcess) share(pid int) error {
+	n := in.procs.Load()
+	if n == 0 {
+		return nil // not bounded, or not yet
+	}
+	err := unix.Prlimit(pid, unix.RLIMIT_NPROC, &unix.Rlimit{Cur: n, Max: n}, nil)
+	if err == unix.ESRCH {
+		return nil // it has ended
+	}
+	return err
 }
 
 // nursery forks and executes processes from a thread of its own that has confined itself first: what

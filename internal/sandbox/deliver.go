@@ -128,7 +128,7 @@ func (i *instance) rebound(d Delivery) error {
 func (i *instance) limits() cgroup.Limits {
 	return cgroup.Limits{
 		Memory: i.spec.MemoryBytes + i.spec.TmpBytes + overheadBytes,
-		Pids:   int64(i.spec.Pids + overheadPids),
+		Pids:   int64(i.spec.Pids + overheadPids + control.InitThreads),
 		CPU:    int64(i.spec.CPU),
 
 		DiskBytes: diskBytes, DiskOps: diskOps,

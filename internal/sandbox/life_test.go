@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bastide-cloud/bastide/internal/sandbox/cgroup"
+	"github.com/bastide-cloud/bastide/internal/sandbox/control"
 )
 
 // TestExit holds how an end is told.
@@ -346,10 +347,42 @@ func TestForkBomb(t *testing.T) {
 	if len(tree) < 30 || len(tree) > 80 {
 		t.Errorf("%d processes", len(tree))
 	}
+	l.leftForTheInit(i.(*instance))
 	if err := i.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	gone(t, tree)
+}
+
+// leftForTheInit judges what the init of a function that has all its processes may still have: it needs a
+// thread now and then, and ends without, and its function with it.
+func (l *lab) leftForTheInit(i *instance) {
+	l.t.Helper()
+	var own unix.Rlimit
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", i.pid))
+	if err := errors.Join(err, unix.Getrlimit(unix.RLIMIT_NPROC, &own)); err != nil {
+		l.t.Fatal(err)
+	}
+	_, processes, _ := strings.Cut(string(limits), "Max processes")
+	want := min(uint64(i.spec.Pids+overheadPids+control.InitThreads), own.Max)
+	if f := strings.Fields(processes); len(f) < 2 || f[0] != fmt.Sprint(want) || f[1] != f[0] {
+		l.t.Errorf("the init may have %.20s processes and threads, want %d", processes, want)
+	}
+	for _, dir := range i.driver.host.Dirs() {
+		most, err := os.ReadFile(filepath.Join(dir, i.spec.ID, "pids.max"))
+		if err != nil {
+			continue // another controller's
+		}
+		now, err := os.ReadFile(filepath.Join(dir, i.spec.ID, "pids.current"))
+		if err != nil {
+			l.t.Error(err)
+		}
+		bound, _ := strconv.Atoi(strings.TrimSpace(string(most)))
+		has, _ := strconv.Atoi(strings.TrimSpace(string(now)))
+		if bound-has < control.InitThreads {
+			l.t.Errorf("%d of %d processes and threads are taken", has, bound)
+		}
+	}
 }
 
 // TestOutliving: processes that a function leaves behind end with it, by exit or by Kill.

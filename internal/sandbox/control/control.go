@@ -76,6 +76,10 @@ const (
 	MaxFDs  = 253
 )
 
+// InitThreads are threads that a sandbox's init may have when its function has all the processes and threads
+// that it may have.
+const InitThreads = 16
+
 // ErrFrame is a frame that breaks the format or its limits.
 var ErrFrame = errors.New("control: malformed frame")
 
