@@ -119,7 +119,7 @@ func (w Way) checkNet() error {
 		return errors.New("is link-local, where clouds answer for their metadata; nothing leads there")
 	case NowhereOf(w.Net) == Metadata:
 		return errMetadata
-	case a.IsMulticast() || a.IsUnspecified() && w.Net.Bits() != 0 || NowhereOf(w.Net) == Unusable:
+	case a.IsMulticast() || NowhereOf(w.Net) == Unusable:
 		return errors.New("is no block that a connection leads to")
 	}
 	return nil
