@@ -39,7 +39,9 @@ func (i *instance) forward(d wayDoor, l net.Listener) {
 
 func (i *instance) carry(in net.Conn, address string) {
 	if i.observer != nil && !i.observer.reaches(address) {
-		reset(in) // the departure has been told
+		host, port := hostPort(address)
+		i.refused(Refusal{"tcp", host, port, "it departs from the function's profile", 1}) // each attempt; the departure is told once
+		reset(in)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), dialTime)
