@@ -131,6 +131,7 @@ func kernelEscapes() []Escape {
 		{"pages of other nodes and processes", "move_pages(2): CVE-2017-14140", each("EPERM", "move_pages", "migrate_pages", "set_mempolicy")},
 		{"what the page cache holds", "mincore's successor, cachestat(2)", each("ENOSYS|EPERM", "cachestat")},
 		{"memory out of the kernel's sight", "memfd_secret(2)", each("EPERM", "memfd_secret")},
+		{"pages that were set aside for others", "MAP_HUGETLB and its kin, which no bound of memory counts", append(each("ENOMEM", "huge pages", "huge memfd"), each("EPERM", "huge segment")...)},
 		{"restart the machine", "reboot(2)", each("EPERM", "reboot")},
 		{"swap", "swapon(2)", each("EPERM", "swapon", "swapoff")},
 		{"accounts of processes", "acct(2) writes to any file", each("EPERM", "acct")},

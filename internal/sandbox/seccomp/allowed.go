@@ -29,11 +29,11 @@ var allowed = []uintptr{
 	unix.SYS_PPOLL, unix.SYS_PSELECT6, unix.SYS_SIGNALFD4, unix.SYS_TIMERFD_CREATE,
 	unix.SYS_TIMERFD_GETTIME, unix.SYS_TIMERFD_SETTIME,
 	// memory
-	unix.SYS_BRK, unix.SYS_MADVISE, unix.SYS_MEMBARRIER, unix.SYS_MEMFD_CREATE, unix.SYS_MINCORE,
-	unix.SYS_MLOCK, unix.SYS_MLOCK2, unix.SYS_MLOCKALL, unix.SYS_MMAP, unix.SYS_MPROTECT,
+	unix.SYS_BRK, unix.SYS_MADVISE, unix.SYS_MEMBARRIER, unix.SYS_MINCORE,
+	unix.SYS_MLOCK, unix.SYS_MLOCK2, unix.SYS_MLOCKALL, unix.SYS_MPROTECT,
 	unix.SYS_MREMAP, unix.SYS_MSEAL, unix.SYS_MSYNC, unix.SYS_MUNLOCK, unix.SYS_MUNLOCKALL,
 	unix.SYS_MUNMAP, unix.SYS_PKEY_ALLOC, unix.SYS_PKEY_FREE, unix.SYS_PKEY_MPROTECT,
-	unix.SYS_REMAP_FILE_PAGES, unix.SYS_SHMAT, unix.SYS_SHMCTL, unix.SYS_SHMDT, unix.SYS_SHMGET,
+	unix.SYS_REMAP_FILE_PAGES, unix.SYS_SHMAT, unix.SYS_SHMCTL, unix.SYS_SHMDT,
 	unix.SYS_SEMCTL, unix.SYS_SEMGET, unix.SYS_SEMOP, unix.SYS_SEMTIMEDOP,
 	// processes, threads, signals
 	unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_EXIT, unix.SYS_EXIT_GROUP, unix.SYS_FUTEX,
@@ -86,6 +86,11 @@ var conditional = []rule{
 	{nr: unix.SYS_IO_SETUP, deny: unix.ENOSYS}, {nr: unix.SYS_IO_SUBMIT, deny: unix.ENOSYS},
 	{nr: unix.SYS_IO_DESTROY, deny: unix.ENOSYS}, {nr: unix.SYS_IO_GETEVENTS, deny: unix.ENOSYS},
 	{nr: unix.SYS_IO_CANCEL, deny: unix.ENOSYS}, {nr: unix.SYS_IO_PGETEVENTS, deny: unix.ENOSYS},
+	// huge pages that were set aside count for the whole machine; programs do with others on the errors of there being
+	// none (mmap(2), memfd_create(2)) and of who may not (shmget(2))
+	{nr: unix.SYS_MMAP, deny: unix.ENOMEM, refuse: []match{{{arg: 3, mask: unix.MAP_HUGETLB, value: unix.MAP_HUGETLB}}}},
+	{nr: unix.SYS_MEMFD_CREATE, deny: unix.ENOMEM, refuse: []match{{{arg: 1, mask: unix.MFD_HUGETLB, value: unix.MFD_HUGETLB}}}},
+	{nr: unix.SYS_SHMGET, deny: unix.EPERM, refuse: []match{{{arg: 2, mask: shmHuge, value: shmHuge}}}},
 	{nr: unix.SYS_SOCKET, deny: unix.EAFNOSUPPORT, allow: sockets},
 	{nr: unix.SYS_SOCKETPAIR, deny: unix.EAFNOSUPPORT, allow: []match{{{arg: 0, value: unix.AF_UNIX}}}},
 	// a close that waits (socket(7), SO_LINGER) need not be the function's own: the kernel does it for sockets that
@@ -106,7 +111,10 @@ var conditional = []rule{
 	}},
 }
 
-const tioclinux = 0x541c
+const (
+	tioclinux = 0x541c
+	shmHuge   = 0o4000 // SHM_HUGETLB
+)
 
 // kind masks the flags off a socket's type.
 const kind = 0xf

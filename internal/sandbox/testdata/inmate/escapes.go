@@ -48,6 +48,10 @@ var escapeCalls = map[string]func() error{
 	"io_getevents":      sys(unix.SYS_IO_GETEVENTS),
 	"io_cancel":         sys(unix.SYS_IO_CANCEL),
 	"io_pgetevents":     sys(unix.SYS_IO_PGETEVENTS),
+	// without a reservation, so that they are there even if no pages are
+	"huge pages":        sys(unix.SYS_MMAP, 0, 2<<20, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_HUGETLB|unix.MAP_NORESERVE, ^uintptr(0)),
+	"huge memfd":        sys(unix.SYS_MEMFD_CREATE, uintptr(unsafe.Pointer(&path[0])), unix.MFD_HUGETLB),
+	"huge segment":      sys(unix.SYS_SHMGET, 0, 2<<20, 0o4000|unix.IPC_CREAT|0o600),
 	"mq_open":           sys(unix.SYS_MQ_OPEN, uintptr(unsafe.Pointer(&path[1])), unix.O_CREAT|unix.O_RDWR, 0o600),
 	"vhangup":           sys(unix.SYS_VHANGUP),
 	"lookup_dcookie":    sys(unix.SYS_LOOKUP_DCOOKIE),
