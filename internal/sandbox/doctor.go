@@ -165,12 +165,25 @@ func (n *Namespace) limitLayers() []Layer {
 	}
 	return []Layer{
 		limit("memory", n.can.Memory, "looked at every "+glance.String()+", and killed"),
-		limit("processes", n.can.Pids, "RLIMIT_NPROC"),
+		n.processLayer(limit("processes", n.can.Pids, "RLIMIT_NPROC")),
 		limit("cpu", n.can.CPU, "not bounded"),
 		n.diskLayer(fix),
 		limit("freeze", n.can.Freeze, "SIGSTOP, which a function can notice"),
 		n.killLayer(),
 	}
+}
+
+// processLayer adds to the layer of processes what bounds those of all sandboxes together.
+func (n *Namespace) processLayer(l Layer) Layer {
+	switch all := n.host.Processes(); {
+	case l.State != Full:
+	case all > 0:
+		l.Detail += fmt.Sprintf("; %d processes and threads of all sandboxes together", all)
+	default:
+		l.State, l.Detail = Weaker, l.Detail+"; all sandboxes together are not bounded: "+strings.Join(n.host.Faults, "; ")
+		l.Fix = "a /proc/sys/kernel that tells pid_max and threads-max, and a cgroup that is bastide's to bound"
+	}
+	return l
 }
 
 // diskLayer judges what bounds the use of disks.

@@ -30,6 +30,7 @@ type Host struct {
 	v2      map[string]bool   // controllers with limits in the unified hierarchy
 	v1      map[string]string // controller → directory for groups
 	whole   int64             // bound of memory of all groups together, in bytes
+	pids    int64             // bound of processes and threads of all groups together
 	disks   []string          // whose use can be bounded, as major:minor
 	refused bool              // the unified hierarchy has controllers that could not be handed down
 	Faults  []string          // what was there but could not be used, and why
@@ -90,6 +91,13 @@ func OpenFrom(mounts, own string) (*Host, error) {
 		own = unified
 	}
 	if err := h.boundWhole(own); err != nil {
+		h.Faults = append(h.Faults, err.Error())
+	}
+	own = v1["pids"]
+	if h.v2["pids"] {
+		own = unified
+	}
+	if err := h.boundProcesses(own); err != nil {
 		h.Faults = append(h.Faults, err.Error())
 	}
 	h.findDisks(mounts)
