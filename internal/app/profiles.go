@@ -3,8 +3,10 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +45,14 @@ func public(r lambda.Report) bastideapi.FunctionProfile {
 	}
 	if st.Starts > 0 {
 		out.StartMilliseconds = new((st.InitTime / time.Duration(st.Starts)).Milliseconds())
+		out.LoadMilliseconds = new((st.LoadTime / time.Duration(st.Starts)).Milliseconds())
+	}
+	if r.Unpack > 0 {
+		out.UnpackMilliseconds = new(r.Unpack.Milliseconds())
+	}
+	out.TmpPeakBytes, out.TmpLeftBytes, out.LogsDroppedRecords, out.LogsDroppedBytes = &st.TmpMost, &st.TmpLeft, &st.DroppedRecords, &st.DroppedBytes
+	for _, host := range slices.Sorted(maps.Keys(st.Hosts)) {
+		out.HostConnections = append(out.HostConnections, bastideapi.HostConnections{Host: &host, Connections: new(st.Hosts[host])})
 	}
 	for _, u := range f.Unused {
 		out.Unused = append(out.Unused, bastideapi.PackagePart{Path: &u.Path, Bytes: &u.Bytes})
@@ -62,7 +72,13 @@ type behaviour struct {
 	Files, FilesUsed                       int
 	Bytes, BytesUsed                       int64
 	Invocations, Starts, StartMilliseconds int64
-	Advice                                 []struct{ Finding, Detail, Remedy string }
+	LoadMilliseconds, UnpackMilliseconds   int64
+	TmpPeakBytes, TmpLeftBytes             int64
+	Unused                                 []struct {
+		Path  string
+		Bytes int64
+	}
+	Advice []struct{ Finding, Detail, Remedy string }
 }
 
 func (r *Remote) behaviours(ctx context.Context, name string) (rows []behaviour, whole map[string]any, err error) {
@@ -166,6 +182,43 @@ func (r *Remote) printProfiles(whole map[string]any) error {
 	return r.Term.Print(list)
 }
 
+// measured prints the figures that advice comes from.
+func (p behaviour) measured(t Terminal) error {
+	line := p.FunctionName + ": " + number(p.Invocations, "call")
+	if p.Starts > 0 {
+		line += fmt.Sprintf(", %s of %d ms, %d ms of it until the handler was loaded", number(p.Starts, "start"), p.StartMilliseconds, p.LoadMilliseconds)
+	}
+	if p.Files > 0 {
+		line += "; a package of " + lambda.Size(p.Bytes) + " in " + number(int64(p.Files), "file")
+		if p.UnpackMilliseconds > 0 {
+			line += fmt.Sprintf(", unpacked in %d ms", p.UnpackMilliseconds)
+		}
+	}
+	if p.TmpPeakBytes > 0 {
+		line += "; up to " + lambda.Size(p.TmpPeakBytes) + " in /tmp"
+	}
+	if err := t.Line("%s", line); err != nil || !p.FilesKnown || len(p.Unused) == 0 {
+		return err
+	}
+	if err := t.Line("  never opened:"); err != nil {
+		return err
+	}
+	for _, u := range p.Unused {
+		if err := t.Line("    %9s  %3d %%  %s", lambda.Size(u.Bytes), u.Bytes*100/max(p.Bytes, 1), plain(u.Path)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// number is a number of things.
+func number(n int64, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}
+
 // DoctorFunctions prints what to better in functions, from what was seen of them.
 func (r *Remote) DoctorFunctions(ctx context.Context) error {
 	rows, whole, err := r.behaviours(ctx, "")
@@ -179,7 +232,7 @@ func (r *Remote) DoctorFunctions(ctx context.Context) error {
 		return r.Term.Line("there are no functions")
 	}
 	for _, p := range rows {
-		if err := r.Term.Line("%s: %d calls, %d starts of %d ms", p.FunctionName, p.Invocations, p.Starts, p.StartMilliseconds); err != nil {
+		if err := p.measured(r.Term); err != nil {
 			return err
 		}
 		for _, a := range p.Advice {

@@ -70,6 +70,13 @@ type Weigher interface {
 	Weight() int64
 }
 
+// Scratched is an Instance that knows how much of its /tmp is in use.
+type Scratched interface {
+	// TmpUse is what is in /tmp now, and the most that was seen there, in bytes. What came and went
+	// between two looks, as within an invocation that took milliseconds, was not seen.
+	TmpUse() (now, most int64, err error)
+}
+
 // Several is an Instance that may hold more processes than the specification's. They share its world,
 // limits and lack of rights. With the first of them, the end of the specification's own process ends
 // nothing but itself: Ended tells of it, and the caller kills.

@@ -18,6 +18,7 @@ type holdings struct {
 	beside int64 // the most that was used beside that: /tmp, page cache, the kernel's own
 	used   int64 // when last measured
 	top    int64 // the kernel's peak when last measured
+	tmp    int64 // the most that was seen in /tmp
 }
 
 // notable is how much use must have changed for a reading of what is held, which takes the kernel as long as
@@ -49,6 +50,7 @@ func (i *instance) measure(used int64) (int64, error) {
 	if err != nil || aerr != nil {
 		return max(all-i.spec.TmpBytes, 0), nil
 	}
+	h.tmp = max(h.tmp, before, after)
 	have := max(all-max(before, after), 0)
 	h.most, h.beside = max(h.most, have), max(h.beside, used-have)
 	return have, nil
@@ -75,6 +77,19 @@ func (i *instance) heldAtMost() (int64, error) {
 	return max(h.most, top-h.beside), nil
 }
 
+// TmpUse implements Scratched.
+func (i *instance) TmpUse() (now, most int64, err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.gone {
+		return 0, 0, errEnded
+	}
+	if now, err = i.tmpUse(); err == nil {
+		i.holdings.tmp = max(i.holdings.tmp, now)
+	}
+	return now, i.holdings.tmp, err
+}
+
 // tmpUse is how much of /tmp is in use, in bytes. Nothing that a function can change is on the way: the root
 // is read-only, and mounts are denied.
 func (i *instance) tmpUse() (int64, error) {
@@ -98,3 +113,5 @@ func (i *instance) tmpUse() (int64, error) {
 }
 
 var errNoTmp = errors.New("/tmp is not the sandbox's yet")
+
+var _ Scratched = (*instance)(nil)

@@ -178,6 +178,7 @@ func profiles(t *testing.T, s *harness.Server, c *client.Client) {
 	if len(p.Advice) != 1 || p.Advice[0].Finding != "/tmp is written" || p.Advice[0].Detail == "" || p.Advice[0].Remedy == "" {
 		t.Errorf("the advice: %+v", p.Advice)
 	}
+	seen(t, s, fn, role.Role.Arn)
 	all, err := list("")
 	must(t, err)
 	if !slices.ContainsFunc(all.Profiles, func(p profile) bool { return p.FunctionName == *name }) {

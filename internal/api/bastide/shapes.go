@@ -63,26 +63,33 @@ type FunctionAdvice struct {
 
 // FunctionProfile is a shape of the model.
 type FunctionProfile struct {
-	FunctionName      *string          `wire:"FunctionName"`
-	FunctionArn       *string          `wire:"FunctionArn"`
-	Mode              *string          `wire:"Mode"`
-	Since             *time.Time       `wire:"Since"`
-	StartsProcesses   *bool            `wire:"StartsProcesses"`
-	Programs          []string         `wire:"Programs"`
-	Hosts             []string         `wire:"Hosts"`
-	WritesTmp         *bool            `wire:"WritesTmp"`
-	FilesKnown        *bool            `wire:"FilesKnown"`
-	FilesHeld         *bool            `wire:"FilesHeld"`
-	Files             *int32           `wire:"Files"`
-	FilesUsed         *int32           `wire:"FilesUsed"`
-	Bytes             *int64           `wire:"Bytes"`
-	BytesUsed         *int64           `wire:"BytesUsed"`
-	Unused            []PackagePart    `wire:"Unused"`
-	Invocations       *int64           `wire:"Invocations"`
-	Starts            *int64           `wire:"Starts"`
-	StartMilliseconds *int64           `wire:"StartMilliseconds"`
-	Connections       *int64           `wire:"Connections"`
-	Advice            []FunctionAdvice `wire:"Advice"`
+	FunctionName       *string           `wire:"FunctionName"`
+	FunctionArn        *string           `wire:"FunctionArn"`
+	Mode               *string           `wire:"Mode"`
+	Since              *time.Time        `wire:"Since"`
+	StartsProcesses    *bool             `wire:"StartsProcesses"`
+	Programs           []string          `wire:"Programs"`
+	Hosts              []string          `wire:"Hosts"`
+	WritesTmp          *bool             `wire:"WritesTmp"`
+	FilesKnown         *bool             `wire:"FilesKnown"`
+	FilesHeld          *bool             `wire:"FilesHeld"`
+	Files              *int32            `wire:"Files"`
+	FilesUsed          *int32            `wire:"FilesUsed"`
+	Bytes              *int64            `wire:"Bytes"`
+	BytesUsed          *int64            `wire:"BytesUsed"`
+	Unused             []PackagePart     `wire:"Unused"`
+	Invocations        *int64            `wire:"Invocations"`
+	Starts             *int64            `wire:"Starts"`
+	StartMilliseconds  *int64            `wire:"StartMilliseconds"`
+	LoadMilliseconds   *int64            `wire:"LoadMilliseconds"`
+	UnpackMilliseconds *int64            `wire:"UnpackMilliseconds"`
+	Connections        *int64            `wire:"Connections"`
+	HostConnections    []HostConnections `wire:"HostConnections"`
+	TmpPeakBytes       *int64            `wire:"TmpPeakBytes"`
+	TmpLeftBytes       *int64            `wire:"TmpLeftBytes"`
+	LogsDroppedRecords *int64            `wire:"LogsDroppedRecords"`
+	LogsDroppedBytes   *int64            `wire:"LogsDroppedBytes"`
+	Advice             []FunctionAdvice  `wire:"Advice"`
 }
 
 // GetAuditHeadInput is the model's GetAuditHeadRequest.
@@ -122,6 +129,12 @@ type GetStatusOutput struct {
 	Instances       *int32      `wire:"Instances"`
 	InstancesIdle   *int32      `wire:"InstancesIdle"`
 	Pool            *PoolStatus `wire:"Pool"`
+}
+
+// HostConnections is a shape of the model.
+type HostConnections struct {
+	Host        *string `wire:"Host"`
+	Connections *int64  `wire:"Connections"`
 }
 
 // ListFunctionProfilesInput is the model's ListFunctionProfilesRequest.

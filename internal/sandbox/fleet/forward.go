@@ -51,6 +51,7 @@ func (i *instance) carry(in net.Conn, address string) {
 		reset(in) // the dialler has recorded it
 		return
 	}
+	i.stats.reached(address)
 	done := make(chan bool, 2)
 	go func() { done <- pipe(out, in) }()
 	go func() { done <- pipe(in, out) }()

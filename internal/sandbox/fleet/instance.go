@@ -115,16 +115,19 @@ func (f *Fleet) start(ctx context.Context, g *group, fn *Function) (*instance, e
 	if err := i.enter(ctx, spec, rt); err != nil {
 		return i, fn.notExecuted(err, spec.Argv[0])
 	}
+	entered := f.deps.Clock.Now()
 	i.serve(rt)
 	if err = i.ready(ctx); err == nil {
 		err = i.bound()
 	}
-	i.initTime = f.deps.Clock.Now().Sub(begun)
+	ended := f.deps.Clock.Now()
+	i.initTime = ended.Sub(begun)
 	i.report.initialised(i.initTime, err)
 	i.learned()
 	if err == nil {
 		i.stats.starts.Add(1)
 		i.stats.initTime.Add(int64(i.initTime))
+		i.stats.loadTime.Add(int64(ended.Sub(entered)))
 	}
 	return i, err
 }

@@ -195,6 +195,7 @@ func (i *instance) memoryPeak(begun time.Time, took time.Duration) int64 {
 	if peak, err := i.box.MemoryPeak(); err == nil { // an instance that has just ended says nothing
 		i.peak, i.peakAt = peak, begun
 	}
+	i.scratched()
 	return i.peak
 }
 

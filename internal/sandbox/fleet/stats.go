@@ -1,9 +1,13 @@
 package fleet
 
 import (
+	"maps"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/bastide-cloud/bastide/internal/sandbox"
 )
 
 // Stats are a function's figures since Bastide started.
@@ -13,13 +17,23 @@ type Stats struct {
 	InitTime    time.Duration // of all starts together
 	Connections int64         // that its instances opened to AWS's API
 
+	LoadTime time.Duration    // of InitTime, what went by from the sandbox's start until the handler was ready
+	Hosts    map[string]int64 // connections that it opened to others, by host and port
+	TmpMost  int64            // bytes that one instance was seen to have in /tmp
+	TmpLeft  int64            // bytes that were there at most when an invocation had ended
+
 	DroppedRecords, DroppedBytes int64 // log events that were too many to be kept
 }
 
 // stats is where they are counted.
 type stats struct {
-	invocations, starts, initTime, connections atomic.Int64
-	output                                     allowance
+	invocations, starts, initTime, loadTime, connections atomic.Int64
+
+	output allowance
+
+	mu               sync.Mutex
+	hosts            map[string]int64
+	tmpMost, tmpLeft int64
 }
 
 // maxStats bounds the functions whose figures are kept; what is counted beyond goes nowhere.
@@ -48,7 +62,41 @@ func (f *Fleet) Stats(functionARN string) Stats {
 		return Stats{}
 	}
 	records, bytes := s.output.dropped()
-	return Stats{s.invocations.Load(), s.starts.Load(), time.Duration(s.initTime.Load()), s.connections.Load(), records, bytes}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Stats{Invocations: s.invocations.Load(), Starts: s.starts.Load(), InitTime: time.Duration(s.initTime.Load()), Connections: s.connections.Load(),
+		LoadTime: time.Duration(s.loadTime.Load()), Hosts: maps.Clone(s.hosts), TmpMost: s.tmpMost, TmpLeft: s.tmpLeft, DroppedRecords: records, DroppedBytes: bytes}
+}
+
+// maxHosts bounds the hosts of one function that are counted.
+const maxHosts = 100
+
+// reached counts a connection to a host and port.
+func (s *stats) reached(address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hosts == nil {
+		s.hosts = map[string]int64{}
+	}
+	if _, ok := s.hosts[address]; ok || len(s.hosts) < maxHosts {
+		s.hosts[address]++
+	}
+}
+
+// scratched notes what an invocation has left in /tmp, where the driver can see it.
+func (i *instance) scratched() {
+	box, ok := i.box.(sandbox.Scratched)
+	if !ok {
+		return
+	}
+	now, most, err := box.TmpUse()
+	if err != nil {
+		return // it has just ended, and nothing of its /tmp is left
+	}
+	s := i.stats
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tmpMost, s.tmpLeft = max(s.tmpMost, most), max(s.tmpLeft, now)
 }
 
 // counted is a door whose connections are counted.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,6 +27,7 @@ type Report struct {
 	Programs, Hosts []string
 	Tmp             bool // it writes to /tmp
 	Files           Package
+	Unpack          time.Duration // of the package, since the start of Bastide; 0 where it was not seen
 	Stats           fleet.Stats
 	Advice          []Advice
 }
@@ -91,6 +93,7 @@ func (s *Service) Reports(ctx context.Context, g *gate.Gate, account, region, na
 		r := &found[i]
 		r.Stats = s.Runner.Stats(r.ARN)
 		r.learned(known[i])
+		r.Unpack = s.Code.Took(shas[i])
 		if err := s.weigh(r, known[i].of(shas[i]), shas[i]); err != nil {
 			return nil, err
 		}
@@ -182,7 +185,8 @@ func part(file string) string {
 // What is worth saying.
 const (
 	mega        = 1 << 20
-	heavy       = 10 * mega // a package
+	weighty     = 64 << 10 // of files that are never opened, if it is a tenth of the package
+	heavy       = mega     // a package
 	slow        = 250 * time.Millisecond
 	enoughCalls = 10
 )
@@ -190,31 +194,66 @@ const (
 // advise draws the conclusions.
 func (r *Report) advise() {
 	f, st := r.Files, r.Stats
-	if unused := f.Bytes - f.Spent; f.Known && unused > mega && unused > f.Bytes/2 {
-		detail := fmt.Sprintf("%d of %d files (%s of %s) were never opened", f.Files-f.Used, f.Files, size(unused), size(f.Bytes))
+	if unused := f.Bytes - f.Spent; f.Known && unused > weighty && unused > f.Bytes/10 {
+		detail := fmt.Sprintf("%d of %d files (%s of %s, %d %%) were never opened", f.Files-f.Used, f.Files, Size(unused), Size(f.Bytes), unused*100/f.Bytes)
 		if len(f.Unused) > 0 {
-			detail += "; the heaviest: " + f.Unused[0].Path + " (" + size(f.Unused[0].Bytes) + ")"
+			detail += "; the heaviest: " + f.Unused[0].Path + " (" + Size(f.Unused[0].Bytes) + ")"
 		}
-		r.Advice = append(r.Advice, Advice{"files never loaded", detail, "leave them out of the package, or bundle what is used: less to unpack, to scan and to exploit"})
+		r.advice("files never loaded", detail, "leave them out of the package, or bundle what is used: less to unpack, to scan and to exploit")
 	}
-	if st.Invocations >= enoughCalls && st.Connections*10 >= st.Invocations*8 && st.Connections > 3*st.Starts {
-		r.Advice = append(r.Advice, Advice{"clients made on each call",
-			fmt.Sprintf("%d connections to AWS's API in %d calls on %d instances", st.Connections, st.Invocations, st.Starts),
-			"make SDK clients outside of the handler, so that the next call finds an open connection"})
+	r.clients("AWS's API", st.Connections)
+	for _, host := range slices.Sorted(maps.Keys(st.Hosts)) {
+		r.clients(host, st.Hosts[host])
 	}
-	if r.Tmp {
-		r.Advice = append(r.Advice, Advice{"/tmp is written", "what one call leaves in /tmp is there in the next call of the same instance",
-			"delete it before returning, or give every request a fresh environment"})
+	if r.Tmp || st.TmpMost > 0 {
+		r.scratch()
 	}
-	if st.Starts > 0 && f.Bytes > heavy && st.InitTime/time.Duration(st.Starts) > slow {
-		r.Advice = append(r.Advice, Advice{"a heavy package starts slowly",
-			fmt.Sprintf("%s in %d files; a start takes %d ms on average", size(f.Bytes), f.Files, (st.InitTime / time.Duration(st.Starts)).Milliseconds()),
-			"bundle the handler with what it uses, and load the rest when it is first needed"})
+	if st.Starts > 0 && f.Bytes > heavy && st.InitTime/time.Duration(st.Starts) > slow && st.LoadTime*2 > st.InitTime {
+		each := func(d time.Duration) int64 { return (d / time.Duration(st.Starts)).Milliseconds() }
+		detail := fmt.Sprintf("%s in %d files; a start takes %d ms on average, and %d ms of it (%d %%) go by until the handler is loaded",
+			Size(f.Bytes), f.Files, each(st.InitTime), each(st.LoadTime), st.LoadTime*100/st.InitTime)
+		if r.Unpack > 0 {
+			detail += fmt.Sprintf("; unpacking it took %d ms, once", r.Unpack.Milliseconds())
+		}
+		r.advice("a heavy package starts slowly", detail, "bundle the handler with what it uses, and load the rest when it is first needed")
+	}
+	if st.DroppedRecords > 0 {
+		r.advice("output is dropped", fmt.Sprintf("%d log events (%s) were more than is kept", st.DroppedRecords, Size(st.DroppedBytes)), "print less, or raise the level of the logger")
 	}
 }
 
-func size(n int64) string {
-	if n < mega {
+func (r *Report) advice(finding, detail, remedy string) {
+	r.Advice = append(r.Advice, Advice{finding, detail, remedy})
+}
+
+// clients judges the connections to one host: one that is kept is opened once for an instance.
+func (r *Report) clients(host string, connections int64) {
+	st := r.Stats
+	if st.Invocations >= enoughCalls && connections*10 >= st.Invocations*8 && connections > 3*st.Starts {
+		r.advice("clients made on each call", fmt.Sprintf("%d connections to %s in %d calls on %d instances", connections, host, st.Invocations, st.Starts),
+			"make clients outside of the handler and keep their connections alive, so that the next call finds an open one")
+	}
+}
+
+// scratch says what of /tmp stays.
+func (r *Report) scratch() {
+	st := r.Stats
+	if st.TmpMost > 0 && st.TmpLeft == 0 {
+		return // it was seen to clear up
+	}
+	detail := "what one call leaves in /tmp is there in the next call of the same instance"
+	if st.TmpLeft > 0 {
+		detail = fmt.Sprintf("up to %s in /tmp, and up to %s left there when a call had ended: the next call of the same instance finds it", Size(st.TmpMost), Size(st.TmpLeft))
+	}
+	r.advice("/tmp is written", detail, "delete it before returning, or give every request a fresh environment")
+}
+
+// Size is a number of bytes for people to read.
+func Size(n int64) string {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%d B", n)
+	case n < mega:
 		return fmt.Sprintf("%d KB", (n+1023)/1024)
 	}
 	return fmt.Sprintf("%.1f MB", float64(n)/mega)

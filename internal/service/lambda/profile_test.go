@@ -61,9 +61,16 @@ func TestAdvice(t *testing.T) {
 		"unused":  {func(r *Report) { r.Files.Spent = 1 << 20 }, "files never loaded"},
 		"unknown": {func(r *Report) { r.Files.Spent, r.Files.Known = 0, false }, ""},
 		"clients": {func(r *Report) { r.Stats.Connections = 95 }, "clients made on each call"},
+		"hosts":   {func(r *Report) { r.Stats.Hosts = map[string]int64{"db.example:5432": 99, "kept.example:443": 2} }, "clients made on each call"},
+		"tenth":   {func(r *Report) { r.Files.Spent -= 1 << 20 }, ""},
+		"fifth":   {func(r *Report) { r.Files.Bytes, r.Files.Spent = 1<<20, 800<<10 }, "files never loaded"},
+		"cleared": {func(r *Report) { r.Tmp, r.Stats.TmpMost = true, 1<<20 }, ""},
+		"left":    {func(r *Report) { r.Stats.TmpMost, r.Stats.TmpLeft = 1<<20, 1<<20 }, "/tmp is written"},
+		"dropped": {func(r *Report) { r.Stats.DroppedRecords = 1 }, "output is dropped"},
+		"sandbox": {func(r *Report) { r.Stats.InitTime, r.Stats.LoadTime = 3e9, 1e9 }, ""},
 		"few":     {func(r *Report) { r.Stats.Invocations, r.Stats.Connections = 9, 9 }, ""},
 		"tmp":     {func(r *Report) { r.Tmp = true }, "/tmp is written"},
-		"slow":    {func(r *Report) { r.Stats.InitTime = 3e9 }, "a heavy package starts slowly"},
+		"slow":    {func(r *Report) { r.Stats.InitTime, r.Stats.LoadTime = 3e9, 2e9 }, "a heavy package starts slowly"},
 	} {
 		r := well
 		c.change(&r)

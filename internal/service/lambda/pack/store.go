@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/bastide-cloud/bastide/internal/base/clock"
 )
 
 // Store keeps packages unpacked in a folder of its own. It is safe for concurrent use by the one
@@ -23,6 +25,7 @@ type Store struct {
 	idle    map[string]time.Time // since when a package was found unused
 	holds   map[string]*holding
 	taken   int // packages removed at the end of a hold
+	took    map[string]time.Duration
 }
 
 // flight is a package being unpacked; others who want it wait.
@@ -69,7 +72,7 @@ func OpenStore(dir, boot string) (*Store, error) {
 			return nil, err
 		}
 	}
-	return &Store{dir: dir, flights: map[string]*flight{}, idle: map[string]time.Time{}, holds: map[string]*holding{}}, nil
+	return &Store{dir: dir, flights: map[string]*flight{}, idle: map[string]time.Time{}, holds: map[string]*holding{}, took: map[string]time.Duration{}}, nil
 }
 
 // Dir is where the package of that hash (of the archive, SHA-256 in hex) is unpacked, if it is.
@@ -140,12 +143,26 @@ func (s *Store) Fill(sha string, fill func(dir string) (Info, error)) (Info, err
 		<-f.done
 		return f.info, f.err
 	}
+	begun := clock.System{}.Now()
 	f.info, f.err = s.fill(sha, fill)
 	s.mu.Lock()
+	if f.err == nil && len(s.took) < maxTook {
+		s.took[sha] = clock.System{}.Now().Sub(begun)
+	}
 	delete(s.flights, sha)
 	s.mu.Unlock()
 	close(f.done)
 	return f.info, f.err
+}
+
+// maxTook bounds the packages of which the time is kept.
+const maxTook = 10_000
+
+// Took is how long it took to unpack a package since the start; 0 where that is not known.
+func (s *Store) Took(sha string) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.took[sha]
 }
 
 func (s *Store) fill(sha string, fill func(dir string) (Info, error)) (info Info, err error) {
