@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -114,6 +115,8 @@ func TestSweep(t *testing.T) {
 
 // TestGroup makes a real group where this user may, and holds that it can do what Abilities says.
 func TestGroup(t *testing.T) {
+	runtime.LockOSThread() // which Start moves there and back
+	defer runtime.UnlockOSThread()
 	h, err := Open()
 	if err != nil {
 		t.Fatal(err)

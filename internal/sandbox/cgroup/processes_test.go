@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -39,6 +40,8 @@ func TestProcessesOf(t *testing.T) {
 
 // TestProcessesTogether: groups that are each far from their own bound end at that of all.
 func TestProcessesTogether(t *testing.T) {
+	runtime.LockOSThread() // which Start moves there and back
+	defer runtime.UnlockOSThread()
 	h, err := Open()
 	if err != nil {
 		t.Fatal(err)
