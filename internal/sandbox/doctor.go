@@ -165,12 +165,25 @@ func (n *Namespace) limitLayers() []Layer {
 	}
 	return []Layer{
 		limit("memory", n.can.Memory, "looked at every "+glance.String()+", and killed"),
+		n.socketLayer(),
 		n.processLayer(limit("processes", n.can.Pids, "RLIMIT_NPROC")),
 		limit("cpu", n.can.CPU, "not bounded"),
 		n.diskLayer(fix),
 		limit("freeze", n.can.Freeze, "SIGSTOP, which a function can notice"),
 		n.killLayer(),
 	}
+}
+
+// socketLayer judges what bounds the memory of sockets.
+func (n *Namespace) socketLayer() Layer {
+	switch n.can.Sockets {
+	case "v1":
+		return Layer{Name: "sockets", State: Full, Detail: "what they hold, by the kernel, cgroup v1: besides a sandbox's memory, an eighth of it"}
+	case "v2":
+		return Layer{Name: "sockets", State: Full, Detail: "what they hold, by the kernel, cgroup v2: with a sandbox's memory"}
+	}
+	return Layer{Name: "sockets", State: Weaker, Detail: "what they hold is bounded for the whole machine alone (net.ipv4.tcp_mem, udp_mem)",
+		Fix: "a memory controller that is bastide's to use (see memory): cgroup v2 without cgroup.memory=nosocket, or a v1 with memory.kmem.tcp.limit_in_bytes"}
 }
 
 // processLayer adds to the layer of processes what bounds those of all sandboxes together.

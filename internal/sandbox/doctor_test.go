@@ -27,7 +27,7 @@ func TestDoctor(t *testing.T) {
 			t.Errorf("%+v, privileged: %v", l, privileged())
 		}
 	}
-	for _, want := range []string{"kernel", "namespaces", "seccomp", "privileges", "root", "proc", "identity", "memory", "processes", "cpu", "io", "freeze", "kill", "processor", "landlock", "cores"} {
+	for _, want := range []string{"kernel", "namespaces", "seccomp", "privileges", "root", "proc", "identity", "memory", "sockets", "processes", "cpu", "io", "freeze", "kill", "processor", "landlock", "cores"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("nothing about %s", want)
 		}

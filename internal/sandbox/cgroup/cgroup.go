@@ -31,6 +31,7 @@ type Host struct {
 	v1      map[string]string // controller → directory for groups
 	whole   int64             // bound of memory of all groups together, in bytes
 	pids    int64             // bound of processes and threads of all groups together
+	sockets bool              // v1's bound of the memory of sockets is there
 	disks   []string          // whose use can be bounded, as major:minor
 	refused bool              // the unified hierarchy has controllers that could not be handed down
 	Faults  []string          // what was there but could not be used, and why
@@ -167,7 +168,7 @@ func pass(own, base, dir, controller string) error {
 }
 
 // Abilities are what a Host can do. Each is "v1", "v2" or, where it cannot, empty.
-type Abilities struct{ Memory, Pids, CPU, Disks, Freeze, Kill string }
+type Abilities struct{ Memory, Sockets, Pids, CPU, Disks, Freeze, Kill string }
 
 // Abilities tells what the Host can do.
 func (h *Host) Abilities() Abilities {
@@ -181,6 +182,7 @@ func (h *Host) Abilities() Abilities {
 		return ""
 	}
 	a := Abilities{Memory: limit("memory"), Pids: limit("pids"), CPU: limit("cpu")}
+	a.Sockets = h.countsSockets()
 	switch {
 	case len(h.disks) == 0: // nothing to bound
 	case h.v2[diskV2]:

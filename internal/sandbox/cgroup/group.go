@@ -14,7 +14,7 @@ import (
 
 // Limits bound a Group. Zero leaves a thing unbounded.
 type Limits struct {
-	Memory int64 // bytes, of everything: processes, page cache, tmpfs
+	Memory int64 // bytes, of everything: processes, page cache, tmpfs, what sockets hold (v1 counts that apart: an eighth)
 	Pids   int64 // processes and threads
 	CPU    int64 // thousandths of a processor
 
@@ -103,6 +103,9 @@ func (g *Group) limit(l Limits) error {
 		} else if g.host.v1["memory"] != "" {
 			_ = write(g.v1("memory"), "memory.memsw.limit_in_bytes", bytes)
 		}
+	}
+	if l.Memory > 0 && g.host.sockets {
+		errs = append(errs, write(g.v1("memory"), socketsV1, strconv.FormatInt(socketsOf(l.Memory), 10)))
 	}
 	if l.Pids > 0 {
 		n := strconv.FormatInt(l.Pids, 10)

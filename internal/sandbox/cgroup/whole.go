@@ -45,7 +45,7 @@ func (h *Host) boundWhole(own string) error {
 		return fmt.Errorf("bound the memory of all groups: %w", err)
 	}
 	h.whole = whole
-	return nil
+	return h.boundSockets(dir)
 }
 
 // wholeOf is what of a machine's memory groups may take.

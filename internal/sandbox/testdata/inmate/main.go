@@ -40,7 +40,7 @@ func act(name string, args []string) (string, bool) {
 	if f, ok := acts[name]; ok {
 		return f(args), true
 	}
-	for _, table := range []map[string]func([]string) string{fileActs, escapeActs, raceActs, secretActs, budgetActs} {
+	for _, table := range []map[string]func([]string) string{fileActs, escapeActs, raceActs, secretActs, budgetActs, hoardActs} {
 		if f, ok := table[name]; ok {
 			return f(args), true
 		}
