@@ -22,6 +22,18 @@ install_runsc() {
   have_runsc || { echo "runsc could be neither installed nor built from $gvisor; without it the suites of the sandbox drivers fail" >&2; exit 1; }
 }
 
+# what gives an ordinary user's sandboxes users of their own; its tests grant the ids themselves
+have_uidmap() { command -v newuidmap >/dev/null && command -v newgidmap >/dev/null && [ -e /etc/subuid ] && [ -e /etc/subgid ]; }
+install_uidmap() {
+  have_uidmap && return
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing uidmap from Debian"
+    (apt-get install -y -q --no-install-recommends uidmap || { apt-get update -q && apt-get install -y -q --no-install-recommends uidmap; }) >/dev/null 2>&1 || true
+    touch /etc/subuid /etc/subgid
+  fi
+  have_uidmap || echo "the tests of subordinate ids need newuidmap (Debian: apt-get install uidmap) and the files /etc/subuid and /etc/subgid" >&2
+}
+
 # a real database that functions reach
 have_postgres() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null; }
 install_postgres() {
@@ -36,6 +48,7 @@ install_postgres() {
 want="awscli==1.45.11 boto3==1.43.11 botocore==1.43.11 aws-sam-translator==1.110.0 pg8000==1.31.2 awslambdaric==4.2.2 simplejson==4.3.0 snapshot-restore-py==1.0.0"
 if [ -f .tools/versions ] && [ "$(cat .tools/versions)" = "$want" ]; then
   install_runsc
+  install_uidmap
   install_postgres
   exit 0
 fi
@@ -46,4 +59,5 @@ rm -rf .tools
 .tools/bin/pip install --quiet --disable-pip-version-check $want
 echo "$want" > .tools/versions
 install_runsc
+install_uidmap
 install_postgres

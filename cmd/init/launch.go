@@ -37,6 +37,12 @@ func launchAll() {
 	c := conn{fd: controlFD}
 	for {
 		h, body, fds, err := c.read()
+		if err == nil && h.Kind == control.Take && len(fds) == 0 {
+			if err := take(c, body); err != nil {
+				os.Exit(0)
+			}
+			continue
+		}
 		if err != nil || h.Kind != control.Launch {
 			os.Exit(0)
 		}

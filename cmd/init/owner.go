@@ -32,6 +32,8 @@ func as(uid int, f func()) error {
 	// the real user stays root, and with it what is permitted; only what is in effect went
 	err := unix.Capset(&head, &caps[0])
 	if err == nil {
+		// files, which are what a delegated cgroup is, are reached as the launcher's own user
+		_, _ = unix.SetfsuidRetUid(was)
 		f()
 	}
 	if effective(was) != nil {

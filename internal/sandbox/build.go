@@ -188,7 +188,7 @@ func (i *instance) setup() (*control.Setup, error) {
 		Filter:    i.filter(),
 		Late:      i.spec.Late,
 	}
-	if !i.driver.root {
+	if !i.driver.users.own() {
 		s.Store = i.spec.Store
 	}
 	if i.driver.waived["uts"] {
@@ -244,16 +244,15 @@ func (i *instance) setupMounts(s *control.Setup) error {
 	return nil
 }
 
-// mount makes a bind ready. As root it is cloned here, because the sandbox's user may not walk to it
-// (the data directory is its owner's alone); an ordinary user's sandbox is that user, and finds it by
-// its path.
+// mount makes a bind ready. It is cloned for a sandbox with a user of its own, who may not walk to it (the
+// data directory is its owner's alone); a sandbox that has Bastide's user finds it by its path.
 func (i *instance) mount(b Bind) (control.Mount, error) {
 	m := control.Mount{Target: b.Target, Writable: b.Writable}
-	if !i.driver.root {
+	if !i.driver.users.own() {
 		m.Source = b.Source
 		return m, nil
 	}
-	fd, err := cloneTree(b.Source)
+	fd, err := i.driver.cloneTree(b.Source)
 	if err != nil {
 		return m, err
 	}

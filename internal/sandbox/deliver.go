@@ -135,8 +135,8 @@ func (i *instance) limits() cgroup.Limits {
 	}
 }
 
-// bring sends the delivery. As root its mounts are cloned here; an ordinary user's init takes them from
-// the store.
+// bring sends the delivery. Its mounts are cloned for a user of its own; an init that has Bastide's user takes
+// them from the store.
 func (i *instance) bring(d Delivery) error {
 	d.Doors = openable(d.Doors)
 	doors, err := doorsOf(d.Doors, true)
@@ -148,12 +148,12 @@ func (i *instance) bring(d Delivery) error {
 	defer func() { _ = closeAll(fds) }() // this side's copies
 	take := func(source, target string) (control.Mount, error) {
 		m := control.Mount{Target: target}
-		if !i.driver.root {
+		if !i.driver.users.own() {
 			var err error
 			m.Source, err = below(i.spec.Store, source)
 			return m, err
 		}
-		fd, err := cloneTree(source)
+		fd, err := i.driver.cloneTree(source)
 		if err == nil {
 			fds = append(fds, fd)
 		}

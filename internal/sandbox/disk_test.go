@@ -26,7 +26,7 @@ func TestDisks(t *testing.T) {
 	s.Code, s.Channel = dir, true
 	w := l.talk(s)
 	var st unix.Statfs_t
-	if err := unix.Statfs(fmt.Sprintf("/proc/%d/root/tmp", w.Instance.(*instance).pid), &st); l.ns.root && (err != nil || st.Type != unix.TMPFS_MAGIC) {
+	if err := unix.Statfs(fmt.Sprintf("/proc/%d/root/tmp", w.Instance.(*instance).pid), &st); l.ns.users.own() && (err != nil || st.Type != unix.TMPFS_MAGIC) {
 		t.Errorf("/tmp is a file system of type %x, %v", st.Type, err)
 	}
 	disk := diskOf(t, file)
@@ -98,8 +98,8 @@ func TestResourceLimits(t *testing.T) {
 	}
 }
 
-// TestOwnUser: as root each sandbox has a user of its own, of a range that nothing else on the host uses
-// and that two sandboxes never share; without root doctor says that they do.
+// TestOwnUser: as root, and with subordinate ids, each sandbox has a user of its own, of a range that nothing
+// else on the host uses and that two sandboxes never share; without, doctor says that they do.
 func TestOwnUser(t *testing.T) {
 	l := newLab(t)
 	seen := map[int]bool{}
@@ -118,12 +118,12 @@ func TestOwnUser(t *testing.T) {
 				}
 			}
 		}
-		if l.ns.root && (i.hostUID < firstUID || i.hostUID >= firstUID+uids || i.hostGID != i.hostUID || seen[i.hostUID]) {
+		if u := l.ns.users; u.own() && (i.hostUID < u.first || i.hostUID >= u.first+u.count || i.hostGID != u.group(i.hostUID) || seen[i.hostUID]) {
 			t.Errorf("the user %d, after %v", i.hostUID, seen)
 		}
 		seen[i.hostUID] = true
 	}
-	if full := l.ns.userLayer().State == Full; full != l.ns.root || full != (len(seen) == 6) {
+	if full := l.ns.userLayer().State == Full; full != l.ns.users.own() || full != (len(seen) == 6) {
 		t.Errorf("doctor says full: %v, of the users %v", full, seen)
 	}
 }

@@ -144,15 +144,6 @@ func keys(m map[string]bool) []string {
 	return out
 }
 
-func (n *Namespace) userLayer() Layer {
-	if n.root {
-		return Layer{Name: "identity", State: Full, Detail: "each sandbox has a user of its own, unknown to the host"}
-	}
-	return Layer{Name: "identity", State: Weaker,
-		Detail: fmt.Sprintf("sandboxes run as user %d and are kept apart by their namespaces alone", os.Geteuid()),
-		Fix:    "run bastide as root, as a system service does; it gives each sandbox a user of its own"}
-}
-
 // limitLayers judges what bounds and holds.
 func (n *Namespace) limitLayers() []Layer {
 	fix := "run bastide in a cgroup of its own: systemd-run --user --scope -p Delegate=yes bastide up\n" +

@@ -23,8 +23,8 @@ func TestDoctor(t *testing.T) {
 		if (l.State == Full) != (l.Fix == "") || l.Detail == "" {
 			t.Errorf("%+v does not say what it must", l)
 		}
-		if l.Name == "identity" && (l.State == Full) != privileged() {
-			t.Errorf("%+v, privileged: %v", l, privileged())
+		if l.Name == "identity" && (l.State == Full) != ownUsers() {
+			t.Errorf("%+v, users of their own are to be had: %v", l, ownUsers())
 		}
 	}
 	for _, want := range []string{"kernel", "namespaces", "seccomp", "privileges", "root", "proc", "identity", "memory", "sockets", "processes", "cpu", "io", "freeze", "kill", "processor", "landlock", "cores"} {

@@ -25,10 +25,9 @@ type forked struct {
 	guest  int           // and on this host; under the instance's mu
 }
 
-// id is an id that the sandbox has in the nest's user namespace: as root one of its own, otherwise the
-// one that there is.
+// id is an id that the sandbox has in the nest's user namespace: one of its own, or the one that there is.
 func (f *forked) id(single int) uint64 {
-	if f.from.driver.root {
+	if f.from.driver.users.own() {
 		return uint64(control.SpareID + f.number)
 	}
 	return uint64(single)
@@ -56,7 +55,7 @@ func (i *instance) leaveNest() {
 		i.brood.spend()
 		i.brood.forget()
 		i.driver.mu.Lock()
-		delete(i.driver.blocks, i.brood.block)
+		delete(i.driver.users.blocks, i.brood.block)
 		i.driver.mu.Unlock()
 	}
 	if i.fork.from != nil {
@@ -177,7 +176,7 @@ func (i *instance) askToFork(p control.Process, fds []int) error {
 	if !b.driver.waived["uts"] {
 		namespaces |= unix.CLONE_NEWUTS
 	}
-	if b.driver.root {
+	if b.driver.users.own() {
 		groups = 1 // to leave
 	}
 	for _, n := range []uint64{namespaces, insideUID, insideGID, groups, p.Fence.Handled, p.Fence.Scoped} {

@@ -233,7 +233,7 @@ func TestHeld(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if l.ns.root {
+	if l.ns.users.own() {
 		return
 	}
 	outside := l.start(withID(s, "outside"))

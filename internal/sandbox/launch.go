@@ -35,7 +35,7 @@ type launcher struct {
 }
 
 // startLauncher executes the program at initFD as the launcher.
-func startLauncher(initFD int, null *os.File) (*launcher, error) {
+func startLauncher(initFD int, null *os.File, ids *subordinate) (*launcher, error) {
 	s, theirs, err := newSession()
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: a socket for the launcher: %w", err)
@@ -43,13 +43,17 @@ func startLauncher(initFD int, null *os.File) (*launcher, error) {
 	defer func() { _ = unix.Close(theirs) }() // this side's copy
 	l := &launcher{session: s, hold: make(chan struct{})}
 	started := make(chan error, 1)
+	sys := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+	if ids != nil {
+		sys.Cloneflags, sys.AmbientCaps = unix.CLONE_NEWUSER|unix.CLONE_NEWNS, launchPowers
+	}
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		var err error
 		l.pid, err = syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(initFD), []string{"bastide-launcher", "launch"}, &syscall.ProcAttr{
 			Dir: "/", Env: []string{"GOMAXPROCS=1", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"},
 			Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(theirs), uintptr(initFD)},
-			Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+			Sys:   sys,
 		})
 		started <- err
 		if err == nil {
@@ -58,6 +62,11 @@ func startLauncher(initFD int, null *os.File) (*launcher, error) {
 	}()
 	if err := <-started; err != nil {
 		return nil, errors.Join(fmt.Errorf("sandbox: start the launcher: %w", err), s.conn.Close())
+	}
+	if ids != nil { // it does nothing before the first frame
+		if err := ids.grant(l.pid); err != nil {
+			return nil, errors.Join(err, l.close())
+		}
 	}
 	return l, nil
 }
@@ -110,17 +119,21 @@ func (i *instance) birth() *control.Birth {
 	if i.fork.from != nil {
 		return &control.Birth{
 			UID: i.fork.id(insideUID), GID: i.fork.id(insideGID), InsideUID: insideUID, InsideGID: insideGID,
-			User: true, IPC: !n.waived["ipc"], UTS: !n.waived["uts"], Setgroups: n.root, Tasks: uint64(len(enter)),
+			User: true, IPC: !n.waived["ipc"], UTS: !n.waived["uts"], Setgroups: n.users.own(), Tasks: uint64(len(enter)),
 		}
 	}
 	spare := uint64(0)
-	if i.brood != nil && n.root {
+	if i.brood != nil && n.users.own() {
 		spare = uint64(i.brood.block)
+	}
+	gid := i.hostGID
+	if n.users.own() {
+		gid = i.hostUID // as the launcher sees it
 	}
 	return &control.Birth{
 		Nest: i.brood != nil, Spare: spare,
-		UID: uint64(i.hostUID), GID: uint64(i.hostGID), InsideUID: insideUID, InsideGID: insideGID,
+		UID: uint64(i.hostUID), GID: uint64(gid), InsideUID: insideUID, InsideGID: insideGID,
 		User: !n.waived["user"], IPC: !n.waived["ipc"], UTS: !n.waived["uts"],
-		Setgroups: n.root, IntoCgroup: i.group.FD() >= 0, Enter: enter, Home: home,
+		Setgroups: n.users.own(), IntoCgroup: i.group.FD() >= 0, Enter: enter, Home: home,
 	}
 }

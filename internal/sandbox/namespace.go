@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"slices"
 	"sync"
@@ -31,7 +30,9 @@ var waivable = []string{"user", "ipc", "uts", "cgroup", "proc", "seccomp"}
 // Namespace isolates with the kernel's namespaces; see the package comment.
 type Namespace struct {
 	waived   map[string]bool
-	root     bool // every sandbox gets a user of its own
+	root     bool  // it has the powers of root
+	users    users // of sandboxes; under mu
+	noUsers  error // why they have none of their own
 	initFD   int
 	null     *os.File
 	host     *cgroup.Host
@@ -46,8 +47,6 @@ type Namespace struct {
 
 	mu     sync.Mutex
 	living map[string]*instance
-	uids   map[int]bool
-	blocks map[int]bool
 	broods []*brood // whose nests take more
 	closed bool
 
@@ -61,8 +60,6 @@ func New(c Config) (*Namespace, error) {
 	n := &Namespace{
 		waived: map[string]bool{},
 		living: map[string]*instance{},
-		uids:   map[int]bool{},
-		blocks: map[int]bool{},
 		root:   privileged(), landlock: landlockVersion(),
 		bytesOnly: rights.Refuse,
 	}
@@ -89,7 +86,7 @@ func New(c Config) (*Namespace, error) {
 	if n.initFD, err = loadInit(c.Init); err != nil {
 		return nil, errors.Join(err, n.null.Close(), n.host.Close())
 	}
-	if n.launcher, err = startLauncher(n.initFD, n.null); err != nil {
+	if err = n.startLaunching(); err != nil {
 		return nil, errors.Join(err, unix.Close(n.initFD), n.null.Close(), n.host.Close())
 	}
 	n.watch = newWatch()
@@ -166,16 +163,6 @@ func (n *Namespace) begin(ctx context.Context, i *instance) (Instance, error) {
 	return i, nil
 }
 
-// Users of sandboxes come from a range that nothing else uses: systemd's table of user ids (its page
-// "Users, Groups, UIDs and GIDs on systemd Systems") leaves 0x70000000 to 0x7fffffff unassigned. The
-// choice is random, so that two Bastides on one machine do not meet.
-const (
-	firstUID = 0x70000000
-	uids     = 0x04000000
-
-	firstBlock = firstUID + uids // and as many for nests, in blocks
-)
-
 // admit registers an instance and gives it its user.
 func (n *Namespace) admit(i *instance) error {
 	n.mu.Lock()
@@ -188,18 +175,20 @@ func (n *Namespace) admit(i *instance) error {
 	}
 	n.living[i.spec.ID] = i
 	i.hostUID, i.hostGID = os.Geteuid(), os.Getegid()
-	if n.root && i.fork.from != nil {
-		i.hostUID = i.fork.from.block + i.fork.number
-		i.hostGID = i.hostUID
+	if !n.users.own() {
 		return nil
 	}
-	if n.root {
-		for i.hostUID = firstUID + rand.IntN(uids); n.uids[i.hostUID]; {
-			i.hostUID = firstUID + rand.IntN(uids)
+	if i.fork.from != nil {
+		i.hostUID = i.fork.from.block + i.fork.number
+	} else {
+		id, err := n.users.one()
+		if err != nil {
+			delete(n.living, i.spec.ID)
+			return err
 		}
-		n.uids[i.hostUID] = true
-		i.hostGID = i.hostUID
+		i.hostUID = id
 	}
+	i.hostGID = n.users.group(i.hostUID)
 	return nil
 }
 
@@ -207,7 +196,7 @@ func (n *Namespace) dismiss(i *instance) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.living, i.spec.ID)
-	delete(n.uids, i.hostUID)
+	delete(n.users.taken, i.hostUID)
 }
 
 // privileged tells whether the process has the powers of root that rootful sandboxes take: mounts and

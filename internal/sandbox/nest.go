@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"reflect"
 	"strconv"
@@ -68,8 +67,13 @@ func (n *Namespace) nestle(ctx context.Context, i *instance) error {
 	}
 	fresh := b == nil
 	if fresh {
+		block, err := n.users.block()
+		if err != nil {
+			n.mu.Unlock()
+			return err
+		}
 		b = &brood{driver: n, like: like, made: make(chan struct{}), born: make(chan hatched),
-			living: map[*instance]int{}, orphans: map[int]control.Status{}, block: n.freeBlock()}
+			living: map[*instance]int{}, orphans: map[int]control.Status{}, block: block}
 		b.take(i)
 		n.broods = append(n.broods, b)
 	}
@@ -90,17 +94,6 @@ func (n *Namespace) nestle(ctx context.Context, i *instance) error {
 	}
 	i.fork.from = b
 	return nil
-}
-
-// freeBlock is a block of ids that no living nest has; the driver's lock is held.
-func (n *Namespace) freeBlock() int {
-	for {
-		block := firstBlock + control.Spares*rand.IntN(uids/control.Spares)
-		if !n.blocks[block] {
-			n.blocks[block] = true
-			return block
-		}
-	}
 }
 
 // take gives an instance a place; false if the nest takes no more.

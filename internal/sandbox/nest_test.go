@@ -47,8 +47,12 @@ func TestForks(t *testing.T) {
 
 // TestNestsOutliveNoFailure: what could not be launched in a nest holds no place there.
 func TestNestsOutliveNoFailure(t *testing.T) {
-	n := &Namespace{closed: true, living: map[string]*instance{}, blocks: map[int]bool{}}
-	b := &brood{driver: n, living: map[*instance]int{}, block: n.freeBlock()}
+	n := &Namespace{closed: true, living: map[string]*instance{}, users: users{first: firstUID, count: uids, blocks: map[int]bool{}}}
+	block, err := n.users.block()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &brood{driver: n, living: map[*instance]int{}, block: block}
 	n.broods = []*brood{b}
 	i := newInstance(n, Spec{ID: "late"})
 	if !b.take(i) {
@@ -61,7 +65,7 @@ func TestNestsOutliveNoFailure(t *testing.T) {
 	if len(b.living) != 0 || !b.retired || len(n.broods) != 0 {
 		t.Errorf("the nest waits on: %+v", b)
 	}
-	if other := n.freeBlock(); other == b.block {
-		t.Error("two nests have the same users")
+	if other, err := n.users.block(); other == b.block || err != nil {
+		t.Errorf("two nests have the same users: %v", err)
 	}
 }

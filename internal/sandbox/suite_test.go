@@ -18,18 +18,24 @@ import (
 const kit = "BASTIDE_SANDBOX_KIT"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(victim) != "" {
-		beVictim()
-		return
+	for key, be := range map[string]func(){victim: beVictim, granted: beGranted, stranger: beStranger} {
+		if os.Getenv(key) != "" {
+			be()
+			return
+		}
 	}
 	os.Exit(m.Run())
 }
 
 // TestAsOrdinaryUser runs this test binary again as the user nobody.
 func TestAsOrdinaryUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		return // everything runs as an ordinary user already
+	if os.Geteuid() == 0 { // else everything runs as an ordinary user already
+		again(t, "")
 	}
+}
+
+// again runs this test binary as the user nobody, who is granted subordinate ids by a line.
+func again(t *testing.T, line string, more ...string) {
 	dir := kitFolder(t)
 	worker(t, dir)
 	self, err := os.ReadFile("/proc/self/exe")
@@ -47,14 +53,18 @@ func TestAsOrdinaryUser(t *testing.T) {
 	if err := os.Chmod(home, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"-test.count=1", "-test.timeout=200s"}
+	args := append([]string{"-test.count=1", "-test.timeout=200s"}, more...)
 	if testing.Verbose() {
 		args = append(args, "-test.v")
 	}
 	cmd := exec.Command(program, args...)
 	cmd.Dir = home
 	cmd.Env = []string{kit + "=" + dir, "TMPDIR=" + home, "PATH=" + os.Getenv("PATH"), "HOME=" + home}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	if line != "" {
+		cmd.Env = append(cmd.Env, granted+"="+line)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS} // and becomes nobody
+	}
 	out, err := cmd.CombinedOutput()
 	if err != nil || !bytes.Contains(out, []byte("PASS")) {
 		t.Fatalf("as an ordinary user: %v\n%s", err, out)

@@ -28,7 +28,7 @@ func (n *notification) link(at int64) (string, error) {
 	if at == unix.AT_FDCWD {
 		return os.Readlink(n.proc() + "/cwd")
 	}
-	return os.Readlink(n.proc() + "/fd/" + strconv.FormatInt(at, 10))
+	return descriptorOf(n.proc(), strconv.FormatInt(at, 10))
 }
 
 func (n *notification) walker() (walker, error) {
@@ -145,7 +145,11 @@ func (w walker) own(name string) (target string, final bool, err error) {
 	if number != w.thread && (thread || number != w.process) {
 		return "", false, errOthers
 	}
-	target, err = os.Readlink(w.host + "/" + kind)
+	if fd {
+		target, err = descriptorOf(w.host, rest[1])
+	} else {
+		target, err = os.Readlink(w.host + "/" + kind)
+	}
 	if fd && errors.Is(err, unix.ENOENT) {
 		return "", false, nil // there is no such descriptor
 	}

@@ -28,7 +28,8 @@
 // processes that have ended as children of its, and that nobody asked it to start.
 //
 // The launcher answers each Launch, which carries the new init's descriptors, by Launched, which
-// carries the new init's pidfd.
+// carries the new init's pidfd. One in a user namespace of its own answers each Take, which names a file or
+// directory, by Taken, which carries a mount of it.
 //
 // Deliver, Stop, Continue and Signal are answered by Done, Deliver's with the sockets of its doors; Spawn and
 // Dial in the order in which they came. A driver need not wait for Ready before it sends
@@ -65,6 +66,8 @@ const (
 	Adopt
 	Adopted
 	Orphan
+	Take
+	Taken
 )
 
 // HeaderSize is the length of a frame's header in bytes.
@@ -103,7 +106,7 @@ func ParseHeader(b []byte) (Header, error) {
 	}
 	h := Header{Kind: Kind(b[0]), FDs: int(b[1])}
 	body := uint32(b[4])<<24 | uint32(b[5])<<16 | uint32(b[6])<<8 | uint32(b[7])
-	if h.Kind < Config || h.Kind > Orphan || h.FDs > MaxFDs || body > MaxBody {
+	if h.Kind < Config || h.Kind > Taken || h.FDs > MaxFDs || body > MaxBody {
 		return Header{}, ErrFrame
 	}
 	h.Body = int(body)

@@ -86,7 +86,7 @@ func TestRefused(t *testing.T) {
 	if _, err := ParseProcess(huge); !errors.Is(err, ErrFrame) {
 		t.Errorf("a huge count: %v", err)
 	}
-	for _, h := range []Header{{Kind: 0}, {Kind: Orphan + 1}, {Kind: Start, FDs: MaxFDs + 1}, {Kind: Start, Body: MaxBody + 1}} {
+	for _, h := range []Header{{Kind: 0}, {Kind: Taken + 1}, {Kind: Start, FDs: MaxFDs + 1}, {Kind: Start, Body: MaxBody + 1}} {
 		if _, err := ParseHeader(h.Append(nil)); !errors.Is(err, ErrFrame) {
 			t.Errorf("%+v: %v", h, err)
 		}

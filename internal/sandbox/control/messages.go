@@ -221,7 +221,7 @@ type Birth struct {
 // A nest's user namespace maps ids for the sandboxes that are launched from it.
 const (
 	SpareID = 1 << 16
-	Spares  = 1 << 12
+	Spares  = 1 << 6
 )
 
 // Append adds the wire form of v to b.
