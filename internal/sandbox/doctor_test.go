@@ -15,7 +15,7 @@ func TestDoctor(t *testing.T) {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, l := range Doctor(Config{Init: program}) {
+	for _, l := range Doctor(Config{Init: program, Subordinate: true}) {
 		names = append(names, l.Name)
 		if l.State == Missing {
 			t.Errorf("%+v", l)

@@ -22,6 +22,9 @@ type Config struct {
 	Waive []string
 	// Init is the init's program; nil: the one that was built into this binary.
 	Init []byte
+	// Subordinate gives an ordinary user's sandboxes subordinate ids, where there are any. No server asks for
+	// it yet: see decision 0048.
+	Subordinate bool
 }
 
 // waivable are the layers that a Config may waive.
@@ -86,7 +89,7 @@ func New(c Config) (*Namespace, error) {
 	if n.initFD, err = loadInit(c.Init); err != nil {
 		return nil, errors.Join(err, n.null.Close(), n.host.Close())
 	}
-	if err = n.startLaunching(); err != nil {
+	if err = n.startLaunching(c.Subordinate); err != nil {
 		return nil, errors.Join(err, unix.Close(n.initFD), n.null.Close(), n.host.Close())
 	}
 	n.watch = newWatch()

@@ -113,7 +113,7 @@ func newLab(t testing.TB) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ns, err := New(Config{Init: program})
+	ns, err := New(Config{Init: program, Subordinate: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,8 @@ func (u *users) own() bool { return u.count > 0 }
 // group is the host's group that goes with a user.
 func (u *users) group(id int) int { return id - u.first + u.groups }
 
+var errUnused = errors.New("subordinate ids are not used")
+
 var errNoUsers = errors.New("every id of the range is in use")
 
 // one takes an id.
@@ -137,11 +139,11 @@ var launchPowers = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETUID, unix.CAP_SETGI
 
 // startLaunching starts the launcher: in a user namespace with the user's subordinate ids where these are to
 // be had, or else as what Bastide is itself.
-func (n *Namespace) startLaunching() error {
+func (n *Namespace) startLaunching(granted bool) error {
 	n.users = users{taken: map[int]bool{}, blocks: map[int]bool{}}
 	if n.root {
 		n.users.first, n.users.count, n.users.groups = firstUID, uids, firstUID
-	} else {
+	} else if n.noUsers = errUnused; granted {
 		var s *subordinate
 		if s, n.noUsers = findSubordinate(); n.noUsers == nil {
 			n.launcher, n.noUsers = startLauncher(n.initFD, n.null, s)
@@ -203,11 +205,14 @@ func (n *Namespace) userLayer() Layer {
 	}
 	return Layer{Name: "identity", State: Weaker,
 		Detail: fmt.Sprintf("sandboxes run as user %d and are kept apart by their namespaces alone: %v", os.Geteuid(), n.noUsers),
-		Fix:    userFix()}
+		Fix:    n.userFix()}
 }
 
 // userFix is what gives an ordinary user subordinate ids.
-func userFix() string {
+func (n *Namespace) userFix() string {
+	if errors.Is(n.noUsers, errUnused) {
+		return "run bastide as root, as a system service does; it gives each sandbox a user of its own"
+	}
 	name := strconv.Itoa(os.Geteuid())
 	if u, err := user.LookupId(name); err == nil {
 		name = u.Username

@@ -104,6 +104,22 @@ func TestUsersRunOut(t *testing.T) {
 	}
 }
 
+// TestUnused: where nobody asks for subordinate ids, doctor says that they are not used, and promises nothing.
+func TestUnused(t *testing.T) {
+	program, err := os.ReadFile(filepath.Join(kitFolder(t), "init"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := New(Config{Init: program})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	if says := n.userLayer(); (says.State == Full) != privileged() || !privileged() && (strings.Contains(says.Fix, "subuid") || !strings.Contains(says.Detail, errUnused.Error())) {
+		t.Errorf("%+v", says)
+	}
+}
+
 // TestNoMapping: where newuidmap is there and refuses, sandboxes start as Bastide's user, and doctor says what
 // it said.
 func TestNoMapping(t *testing.T) {
