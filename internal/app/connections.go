@@ -63,6 +63,9 @@ func (c connections) Disconnected(r egress.Record) {
 	h := c.happening(eventDisconnect, r)
 	d := h.Detail.(map[string]any)
 	d["bytesSent"], d["bytesReceived"], d["durationMs"] = r.Sent, r.Received, r.Lasted.Milliseconds()
+	if r.Refused != "" {
+		h.Err = awserr.Of(awserr.AccessDenied, "The connection to %s is closed: %s.", h.Resources[0], r.Refused)
+	}
 	_ = c.tally.note(h)
 }
 
@@ -170,22 +173,6 @@ func (t *tally) flush() error {
 
 // run flushes every second until the context ends.
 func (t *tally) run(ctx context.Context) error { return everySecond(ctx, t.flush) }
-
-// dial opens a connection along a way that a function declares. It acts as the function's role: one that
-// may not be taken any more opens nothing.
-func (s *Server) dial(ctx context.Context, service *lambda.Service, f fleet.Function, address string) (net.Conn, error) {
-	as, err := s.roleOf(ctx, service, f)
-	if err != nil {
-		s.log.Warn("a function's connection failed", "function", f.ARN, "to", address, "error", err)
-		return nil, err
-	}
-	out, err := egress.New(egress.Policy{Ways: f.Ways, Resolver: s.names, Clock: s.clock, Own: s.own,
-		Auditor: s.connections(as, "")})
-	if err != nil {
-		return nil, err
-	}
-	return out.Dial(ctx, "function", address)
-}
 
 // roleOf is what a function's connections are recorded as.
 func (s *Server) roleOf(ctx context.Context, service *lambda.Service, f fleet.Function) (gate.Happening, error) {

@@ -130,14 +130,13 @@ func (c crossing) count(found map[string]*Destination) {
 		d.Addresses = append(d.Addresses, a)
 	}
 	n := max(c.In.Count, 1)
+	d.Sent, d.Received = d.Sent+c.In.Sent, d.Received+c.In.Received
 	switch {
 	case c.denied():
 		d.Refused, d.Why = d.Refused+n, c.ErrorMessage
 	case c.ErrorCode != "":
 		d.Failed, d.Why = d.Failed+n, c.ErrorMessage
-	case c.EventName == eventDisconnect:
-		d.Sent, d.Received = d.Sent+c.In.Sent, d.Received+c.In.Received
-	default:
+	case c.EventName != eventDisconnect:
 		d.Connections++
 	}
 }

@@ -83,7 +83,7 @@ func (s *Server) lambda(r *rooms) (*lambda.Service, error) {
 		Networks: ec2.NewDirectory(r.networks, s.db), Changes: func() uint64 { return s.db.Changes("lambda") + s.db.Changes("ec2") }, Runner: runner, Isolation: isolationOf(driver), Runtime: available, RuntimeVersion: have.VersionOf, Publishers: signingProfiles{s}, Roles: executionRoles{s}, Alone: true, Chance: rand.Float64, URL: s.functionURL, Presign: s.presign, Log: s.log,
 		Departure: func(f *fleet.Function, what string, refused bool) { s.departed(service, f, what, refused) }})
 	r.jobs = append(r.jobs, func(ctx context.Context) error { return service.Run(ctx, s.gate) })
-	r.jobs = append(r.jobs, func(ctx context.Context) error {
+	r.jobs = append(r.jobs, func(ctx context.Context) error { return s.withdraw(ctx, service) }, func(ctx context.Context) error {
 		<-ctx.Done() // first, so that no event counts as failed because its instance is ended
 		err := errors.Join(runner.Close(), driver.Close())
 		service.Drain() // what instances have said at their end

@@ -52,6 +52,7 @@ type rooms struct {
 func (s *Server) wire(ctx context.Context) error {
 	r := &rooms{stop: func() {}}
 	s.rooms = r
+	s.lines = newLines()
 	s.refusals = newTally(func(h gate.Happening) error { return s.gate.Happened(h) })
 	s.departures = newDepartures(s.clock, func(h gate.Happening) error { return s.gate.Happened(h) })
 	r.jobs = append(r.jobs, s.refusals.run, s.departures.run)

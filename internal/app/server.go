@@ -51,6 +51,7 @@ type Server struct {
 	front      *front.Front
 	rooms      *rooms
 	refusals   *tally
+	lines      *lines
 	departures *departures
 	names      egress.Resolver
 

@@ -16,6 +16,7 @@ type conn struct {
 	sent     atomic.Int64
 	received atomic.Int64
 	once     sync.Once
+	cut      atomic.Bool
 }
 
 // follow has the auditor told of a connection's end, if it wants to be.
@@ -68,7 +69,30 @@ func (c *conn) Close() error {
 		rec.Lasted = c.d.p.Clock.Now().Sub(rec.At)
 		rec.At = rec.At.Add(rec.Lasted)
 		rec.Sent, rec.Received = c.sent.Load(), c.received.Load()
+		if c.cut.Load() {
+			rec.Refused = "no way that is declared leads there any more"
+		}
 		c.to.Disconnected(rec)
 	})
 	return err
+}
+
+// Cut reports whether Keep has closed the connection.
+func (c *conn) Cut() bool { return c.cut.Load() }
+
+// Keep judges a connection that a Dialer with a Follower has made by what this one allows, for the host and
+// the address that it was opened to. One that is not allowed is closed, and its end recorded as refused; Keep
+// reports whether it stays.
+func (d *Dialer) Keep(c net.Conn) bool {
+	had, ok := c.(*conn)
+	if !ok {
+		return true
+	}
+	may, ok := d.permit(had.rec.Purpose, had.rec.Host, had.rec.Port)
+	if ok && may(had.rec.Address) {
+		return true
+	}
+	had.cut.Store(true)
+	_ = had.Close() // nothing is left to be said
+	return false
 }

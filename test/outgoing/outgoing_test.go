@@ -173,6 +173,12 @@ func (f function) call(method, path string, in, out any) {
 // create makes the function with a role of its name and the newest python of this machine.
 func (f function) create(tags map[string]string) {
 	f.t.Helper()
+	f.createOf(visitor, tags)
+}
+
+// createOf makes it of other code.
+func (f function) createOf(code string, tags map[string]string) {
+	f.t.Helper()
 	const trust = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`
 	err := f.s.Client(f.t).Query(f.t.Context(), "iam", "2010-05-08", "CreateRole", url.Values{"RoleName": {f.name}, "AssumeRolePolicyDocument": {trust}}, nil)
 	if err != nil {
@@ -182,7 +188,7 @@ func (f function) create(tags map[string]string) {
 	w := zip.NewWriter(&b)
 	file, err := w.Create("app.py")
 	if err == nil {
-		_, err = file.Write([]byte(visitor))
+		_, err = file.Write([]byte(code))
 	}
 	if err == nil {
 		err = w.Close()

@@ -72,6 +72,9 @@ func (i *instance) carry(in net.Conn, address string) {
 	for ; left > 0; left-- {
 		<-done
 	}
+	if c, ok := out.(interface{ Cut() bool }); ok && c.Cut() {
+		reset(in) // its way was taken away: that is no end in order
+	}
 	_, _ = out.Close(), in.Close() // nothing is left to be said
 }
 

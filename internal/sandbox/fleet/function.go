@@ -112,7 +112,9 @@ type Deps struct {
 	// Serve answers a function's calls of AWS's API on l until l is closed. The function behind the
 	// listener is known, but every call is signed and judged as any other.
 	Serve func(fn Function, chain func() []string, l net.Listener)
-	// Dial opens a connection to "host:port" along fn.Ways, or refuses it.
+	// Dial opens a connection to "host:port" along a way that is in force for fn when it is asked, or refuses
+	// it: fn.Ways are those that there were when the instance was started. A connection whose way is taken away
+	// later it closes; one that has a method Cut() bool tells so, and the function's end of it is reset.
 	Dial func(ctx context.Context, fn Function, address string) (net.Conn, error)
 	// Refused is told of what a function tried to reach and that no way is declared for; nil for nobody.
 	// It must not block for long.

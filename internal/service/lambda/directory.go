@@ -6,11 +6,14 @@ import (
 	"sync"
 
 	"github.com/bastide-cloud/bastide/internal/api/lambda"
+	"github.com/bastide-cloud/bastide/internal/base/way"
+	"github.com/bastide-cloud/bastide/internal/sandbox/fleet"
+	"github.com/bastide-cloud/bastide/internal/service/lambda/name"
 	"github.com/bastide-cloud/bastide/internal/store"
 )
 
 // Directory is the function URLs that there are, as the edge reads them, and where functions are, as EC2
-// does: a read-only view of the service's rows.
+// does, and their ways out in force: a read-only view of the service's rows.
 type Directory struct {
 	s  *Service
 	db *store.DB
@@ -132,4 +135,38 @@ func (d *Directory) InNetwork(ctx context.Context, account, region, id string) (
 		return nil
 	})
 	return found, err
+}
+
+// Ways are the ways out that are in force for a version of a function now, whatever its running instances
+// were started with: those of its tags and of its security groups. One that is gone has none.
+func (d *Directory) Ways(ctx context.Context, f fleet.Function) (out []way.Way, err error) {
+	k := functionKey{f.Account, f.Region, f.Name}
+	n, _ := name.Number(f.Version) // 0 of $LATEST, as versions are kept
+	var groups []string
+	err = d.db.View(ctx, store.In(space), func(tx *store.Tx) error {
+		out, groups = nil, nil
+		fn, ok, err := d.s.t.functions.Get(tx, k.key())
+		if err != nil || !ok {
+			return err
+		}
+		v, ok, err := d.s.t.versions.Get(tx, k.key(n))
+		if err != nil || !ok {
+			return err
+		}
+		if v.Network != nil {
+			groups = v.Network.Groups
+		}
+		out, err = ways(fn.Tags)
+		return err
+	})
+	if err != nil || len(groups) == 0 || d.s.Networks == nil {
+		return out, err
+	}
+	more, err := d.s.Networks.Ways(ctx, f.Account, f.Region, groups)
+	for _, w := range more {
+		if !slices.Contains(out, w) {
+			out = append(out, w)
+		}
+	}
+	return out, err
 }
