@@ -77,7 +77,7 @@ func TestRulesAreDeclarations(t *testing.T) {
 		return err
 	}
 	for _, p := range [][]api.IpPermission{permission("tcp", 5432, 5433, "10.0.0.0/16"), permission("6", 443, 443, "0.0.0.0/0"), permission("udp", 53, 53, "0.0.0.0/0"),
-		permission("tcp", 80, 80, "169.254.169.254/32"), permission("tcp", 1, 1, "127.0.0.0/8")} {
+		permission("icmp", 252, 86, "255.255.255.255/32"), permission("-1", -1, -1, "127.0.0.1/32"), permission("-1", -1, -1, "255.255.255.255/32")} {
 		if err := authorize(p); err != nil {
 			t.Fatal(err)
 		}
@@ -85,6 +85,14 @@ func TestRulesAreDeclarations(t *testing.T) {
 	if got := r.ways(g); got != "[10.0.0.0/16:5432-5433 0.0.0.0/0:443]" {
 		t.Errorf("it lets out to %s", got)
 	}
+	for why, p := range map[string][]api.IpPermission{"169.254.169.254/32 is link-local": permission("tcp", 80, 80, "169.254.169.254/32"), "169.254.0.0/16 is link-local": permission("-1", -1, -1, "169.254.0.0/16"),
+		"metadata": permission("-1", -1, -1, "168.63.129.16/32"), "tag bastide:egress": permission("tcp", 1, 1, "127.0.0.0/8"), "no block": permission("tcp", 443, 443, "255.255.255.255/32"),
+		"ports 30000 to 32767 opens nothing": permission("tcp", 30000, 32767, "10.0.0.0/8"), "port 0": permission("tcp", 0, 0, "10.0.0.0/8")} {
+		gatetest.Refused(t, authorize(p), "InvalidParameterValue", why)
+	}
+	_, err := r.AuthorizeSecurityGroupEgress(ctx, &api.AuthorizeSecurityGroupEgressInput{GroupId: g, IpPermissions: []api.IpPermission{{IpProtocol: new("tcp"), FromPort: new(int32(80)), ToPort: new(int32(80)),
+		Ipv6Ranges: []api.Ipv6Range{{CidrIpv6: new("fe80::/10")}}}}})
+	gatetest.Refused(t, err, "InvalidParameterValue", "fe80::/10 is link-local")
 	gatetest.Refused(t, authorize(permission("tcp", 443, 443, "0.0.0.0/0")), "InvalidPermission.Duplicate", "already exists")
 	if err := authorize([]api.IpPermission{{IpProtocol: new("-1"), IpRanges: []api.IpRange{{CidrIp: new("0.0.0.0/0")}}}}); err != nil {
 		t.Fatal("what AWS has added, written by a caller:", err)

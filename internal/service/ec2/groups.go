@@ -104,6 +104,11 @@ func (s *Service) authorizeEgress(c *gate.Call, in *api.AuthorizeSecurityGroupEg
 		return nil, bad("InvalidParameterCombination", "Security groups are named by IpPermissions.Groups")
 	}
 	rules, err := s.rules(in.IpPermissions, single{in.IpProtocol, in.FromPort, in.ToPort, in.CidrIp}, true, in.TagSpecifications)
+	for _, r := range rules {
+		if err == nil {
+			err = r.nowhere()
+		}
+	}
 	if err == nil {
 		err = dry(in.DryRun)
 	}
