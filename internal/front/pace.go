@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/bastide-cloud/bastide/internal/base/awserr"
@@ -56,6 +57,7 @@ func (f *Front) paced(h http.Handler) http.Handler {
 		r.Body = body
 		h.ServeHTTP(w, r)
 		if !body.ended {
+			body.drain(w, r)
 			// net/http reads what the handler left, and would wait for it without end. A connection
 			// that takes no deadline any more is closed already.
 			_ = body.conn.SetReadDeadline(time.Now().Add(f.Limits.Stall))
@@ -73,6 +75,28 @@ type pacedBody struct {
 	waited time.Duration // for the client, in this window
 	got    int64         // bytes in this window
 	ended  bool
+	read   int64
+}
+
+// What is taken of a body that was refused: net/http takes up to drainLeast by itself.
+const (
+	drainLeast = 256 << 10
+	drainMost  = 64 << 20
+)
+
+// drain sends the answer to a request whose body was not wanted, then takes what of it the client still
+// sends, up to a bound and at its pace: a connection that is closed before is reset, and the answer lost to
+// a client that sends all before it reads. One that waits for 100 Continue sends nothing.
+func (b *pacedBody) drain(w http.ResponseWriter, r *http.Request) {
+	left := r.ContentLength - b.read
+	if r.ProtoMajor != 1 || r.ContentLength >= 0 && left <= drainLeast || b.read == 0 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+		return
+	}
+	w.Header().Set("Connection", "close")
+	if b.conn.Flush() != nil {
+		return // it is gone
+	}
+	_, _ = io.CopyN(io.Discard, b, drainMost) // however it ends, the answer is out and the connection ends
 }
 
 // Read gives each read its time, and all the reads of a window their pace. What the reader itself
@@ -86,6 +110,7 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.waited += b.clock.Now().Sub(before)
 	b.got += int64(n)
+	b.read += int64(n)
 	switch {
 	case err == io.EOF:
 		b.ended = true
