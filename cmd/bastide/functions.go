@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -118,6 +120,7 @@ func restoreCommand(f *flags) *cobra.Command {
 
 func profileCommand(f *flags) *cobra.Command {
 	var mode string
+	modes := []string{"learn", "report", "enforce", "off"}
 	cmd := &cobra.Command{
 		Use: "profile [FUNCTION]", Short: "Learn what a function does, and hold it to that", Args: cobra.MaximumNArgs(1),
 		Long: "A runtime profile is what a function was seen to do: which processes it starts, which hosts it reaches, which\n" +
@@ -129,6 +132,9 @@ func profileCommand(f *flags) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if cmd.Flags().Changed("mode") && !slices.Contains(modes, mode) {
+				return fmt.Errorf("--mode %q is none of %s", mode, strings.Join(modes, ", "))
+			}
 			name := ""
 			if len(args) == 1 {
 				name = args[0]
@@ -138,7 +144,6 @@ func profileCommand(f *flags) *cobra.Command {
 			return r.Profile(cmd.Context(), name, mode)
 		},
 	}
-	modes := []string{"learn", "report", "enforce", "off"}
 	cmd.Flags().StringVar(&mode, "mode", "", strings.Join(modes, ", ")+"; off forgets what was learned")
 	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions(modes, cobra.ShellCompDirectiveNoFileComp))
 	return cmd

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,6 +20,18 @@ import (
 // catalog is the runtimes of this machine and of a data directory.
 func catalog(data string) *runtimes.Catalog {
 	return runtimes.New(runtimes.Config{Dir: filepath.Join(data, "runtimes"), Environ: os.Environ(), HTTP: &http.Client{Timeout: 10 * time.Minute}})
+}
+
+// known is what the catalog of a data directory knows. Where there is no such directory, what is laid for
+// looking at a runtime is laid elsewhere, and removed.
+func known(ctx context.Context, data string) (found []runtimes.Status, err error) {
+	if _, err := os.Stat(data); errors.Is(err, fs.ErrNotExist) {
+		if data, err = os.MkdirTemp("", "bastide-"); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(data)) }()
+	}
+	return catalog(data).List(ctx)
 }
 
 // installCommand is what installs a runtime, and its SDK, for a data directory.
@@ -64,7 +77,7 @@ func (r runtimeRow) supply(t Terminal) string {
 
 // RuntimesList prints what is installed or found.
 func RuntimesList(ctx context.Context, data string, t Terminal) error {
-	list, err := catalog(data).List(ctx)
+	list, err := known(ctx, data)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ const endingSoon = 180 * 24 * time.Hour
 // DoctorRuntimes prints which runtimes this machine has, until when each is supported, and which
 // functions of the running server are on outdated ones: then the process ends with status 1.
 func DoctorRuntimes(ctx context.Context, data string, t Terminal, connect func() (*Remote, error)) error {
-	list, err := catalog(data).List(ctx)
+	list, err := known(ctx, data)
 	if err != nil {
 		return err
 	}
