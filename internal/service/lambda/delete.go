@@ -44,6 +44,9 @@ func (s *Service) deleteFunction(c *gate.Call, in *lambda.DeleteFunctionInput) (
 				return nil, err
 			}
 		}
+		if err := s.t.retire(tx, f); err != nil {
+			return nil, err
+		}
 		_, err = s.t.functions.Delete(tx, r.key())
 		return out, err
 	})

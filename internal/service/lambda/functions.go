@@ -73,7 +73,7 @@ func (s *Service) createFunction(c *gate.Call, in *lambda.CreateFunctionInput) (
 	if err := s.verifyLayers(c, conf, in.Layers); err != nil {
 		return nil, err
 	}
-	f := function{functionKey: k, ID: s.IDs.Lower(16), Next: 1, Tags: in.Tags, Tenancy: tenancy, Signing: signing}
+	f := function{functionKey: k, ID: s.IDs.Lower(16), Tags: in.Tags, Tenancy: tenancy, Signing: signing}
 	published := s.IDs.UUID()
 	out, err := gate.Commit(c, func(tx *store.Tx) (*lambda.FunctionConfiguration, error) {
 		if err := s.t.unmoved(tx, c, signing, conf); err != nil {
@@ -99,6 +99,9 @@ func (s *Service) put(tx *store.Tx, f function, v version, code fetched, w wishe
 		env = w.Environment.Variables
 	}
 	var err error
+	if f.Next, err = s.t.firstNumber(tx, k); err != nil {
+		return nil, err
+	}
 	v = v.with(code)
 	if v.Layers, err = s.t.resolveLayers(tx, w.Layers); err != nil {
 		return nil, err

@@ -242,6 +242,35 @@ func TestVersionsAndAliasesAreReallyRouted(t *testing.T) {
 	r.refused(err, "InvalidParameterValueException", "derived qualifier")
 }
 
+// TestNumbersAreNeverUsedAgain: a version of a function that was made anew is none of its predecessor's, nor
+// does a destination that names one of those reach it.
+func TestNumbersAreNeverUsedAgain(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	publish := func(in *api.CreateFunctionInput) { in.Publish = new(true) }
+	r.create("f", publish)
+	for _, want := range []string{"2", "3"} { // f was deleted once, then twice
+		_, err := r.client.DeleteFunction(ctx, &api.DeleteFunctionInput{FunctionName: "f"})
+		r.ok(err)
+		if made := r.create("f", publish); *made.Version != want {
+			t.Errorf("version %s, want %s", *made.Version, want)
+		}
+		_, err = r.client.Invoke(ctx, &api.InvokeInput{FunctionName: "f", Qualifier: new("1")})
+		r.refused(err, "ResourceNotFoundException", ":function:f:1")
+	}
+	_, err := r.client.DeleteFunction(ctx, &api.DeleteFunctionInput{FunctionName: "f"})
+	r.ok(err)
+	r.create("f") // and once more, without a version between
+	_, err = r.client.DeleteFunction(ctx, &api.DeleteFunctionInput{FunctionName: "f"})
+	r.ok(err)
+	if made := r.create("f", publish); *made.Version != "4" {
+		t.Errorf("version %s after one without", *made.Version)
+	}
+	if made := r.create("g", publish); *made.Version != "1" {
+		t.Errorf("another function's first version is %s", *made.Version)
+	}
+}
+
 func TestLayersHaveContent(t *testing.T) {
 	r := newRig(t)
 	for name, c := range map[string]struct {

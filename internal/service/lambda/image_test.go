@@ -248,6 +248,7 @@ func TestImagesThatAreRefused(t *testing.T) {
 		change      func(*api.CreateFunctionInput)
 		code, words string
 	}{
+		"SnapStart": {ofImage(uri, func(in *api.CreateFunctionInput) { in.SnapStart = &api.SnapStart{ApplyOn: new("PublishedVersions")} }), bad, "Container images are not supported for SnapStart"},
 		"a handler": {ofImage(uri, func(in *api.CreateFunctionInput) { in.Handler = new("a.b") }), bad, "Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image."},
 		"a runtime": {ofImage(uri, func(in *api.CreateFunctionInput) { in.Runtime = new("python3.12") }), bad, "Please don't provide Handler or Runtime or Layer"},
 		"layers": {ofImage(uri, func(in *api.CreateFunctionInput) {

@@ -40,6 +40,8 @@ func checkSnap(v *version) error {
 	}
 	minor, python := strings.CutPrefix(v.Runtime, "python3.")
 	switch {
+	case v.Image != nil:
+		return invalid("Container images are not supported for SnapStart enabled functions.")
 	case !python || len(minor) < 2 || minor < "12":
 		return invalid("%s is not supported for SnapStart enabled functions.", v.Runtime)
 	case v.Tmp > defaultTmp:

@@ -161,8 +161,28 @@ type reservations struct{ Sum int32 }
 // functions and of its layers.
 type codeSum struct{ Bytes int64 }
 
+// numbered is what stays of a function that is deleted: versions of one made anew under its name go on
+// counting, so that no reference to a version ever comes to mean other code. Source: AWS Lambda Developer
+// Guide, "Manage Lambda function versions".
+type numbered struct{ Next int64 }
+
+// firstNumber is the number of a new function's first version.
+func (t *tables) firstNumber(tx *store.Tx, k functionKey) (int64, error) {
+	n, _, err := t.numbers.Get(tx, k.key())
+	return max(n.Next, 1), err
+}
+
+// retire keeps the numbers that a function has given its versions.
+func (t *tables) retire(tx *store.Tx, f function) error {
+	if f.Next <= 1 {
+		return nil
+	}
+	return t.numbers.Put(tx, f.key(), numbered{f.Next})
+}
+
 type tables struct {
 	functions   store.Table[function]
+	numbers     store.Table[numbered]
 	versions    parts[version]
 	aliases     parts[alias]
 	permissions parts[permissions]
@@ -218,6 +238,7 @@ func newTables() tables {
 		urls: parts[functionURL]{store.NewTable(space, "urls", store.Index[functionURL]{Name: "id", Unique: true, Keys: func(u functionURL) []store.Key {
 			return []store.Key{store.K(u.ID)}
 		}}), functions},
+		numbers:   store.NewTable[numbered](space, "numbers"),
 		layers:    store.NewTable[layer](space, "layers"),
 		layerVers: store.NewTable[layerVersion](space, "layerVersions"),
 		archives:  store.NewTable[archive](space, "archives"),
