@@ -179,17 +179,35 @@ func (r *Remote) printProfiles(whole map[string]any) error {
 	if list == nil {
 		list = []any{}
 	}
-	return r.Term.Print(list)
+	return r.Term.Print(lowerCamel(list))
+}
+
+// lowerCamel is a value of JSON whose names begin as the command line's do; the API's begin with a capital.
+func lowerCamel(v any) any {
+	switch v := v.(type) {
+	case []any:
+		for i := range v {
+			v[i] = lowerCamel(v[i])
+		}
+		return v
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name, value := range v {
+			out[strings.ToLower(name[:1])+name[1:]] = lowerCamel(value)
+		}
+		return out
+	}
+	return v
 }
 
 // measured prints the figures that advice comes from.
 func (p behaviour) measured(t Terminal) error {
-	line := p.FunctionName + ": " + number(p.Invocations, "call")
+	line := p.FunctionName + ": " + lambda.Number(p.Invocations, "call")
 	if p.Starts > 0 {
-		line += fmt.Sprintf(", %s of %d ms, %d ms of it until the handler was loaded", number(p.Starts, "start"), p.StartMilliseconds, p.LoadMilliseconds)
+		line += fmt.Sprintf(", %s of %d ms, %d ms of it until the handler was loaded", lambda.Number(p.Starts, "start"), p.StartMilliseconds, p.LoadMilliseconds)
 	}
 	if p.Files > 0 {
-		line += "; a package of " + lambda.Size(p.Bytes) + " in " + number(int64(p.Files), "file")
+		line += "; a package of " + lambda.Size(p.Bytes) + " in " + lambda.Number(int64(p.Files), "file")
 		if p.UnpackMilliseconds > 0 {
 			line += fmt.Sprintf(", unpacked in %d ms", p.UnpackMilliseconds)
 		}
@@ -209,14 +227,6 @@ func (p behaviour) measured(t Terminal) error {
 		}
 	}
 	return nil
-}
-
-// number is a number of things.
-func number(n int64, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // DoctorFunctions prints what to better in functions, from what was seen of them.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bastide-cloud/bastide/internal/sandbox/pool"
 	"github.com/bastide-cloud/bastide/internal/service/bastide"
+	"github.com/bastide-cloud/bastide/internal/service/lambda"
 )
 
 // Status is what the server says of itself.
@@ -82,8 +83,8 @@ func (p poolAnswer) words() []string {
 	if p.Size == 0 {
 		return []string{"off"}
 	}
-	lines := []string{fmt.Sprintf("%d of %d sandboxes ready, %d MB; %d starts from it, %d found none, %d could not use it",
-		p.Ready, p.Size, p.HeldBytes>>20, p.Hits, p.Misses, p.Bypasses)}
+	lines := []string{fmt.Sprintf("%d of %d sandboxes ready, %d MB; %s from it, %d found none, %d could not use it",
+		p.Ready, p.Size, p.HeldBytes>>20, lambda.Number(p.Hits, "start"), p.Misses, p.Bypasses)}
 	for _, k := range p.Kinds {
 		if k.Failure != "" {
 			lines = append(lines, k.Name+": "+k.Failure)
@@ -116,7 +117,7 @@ func (r *Remote) Status(ctx context.Context) error {
 		{"address", r.run.Address}, {"version", st.Version}, {"account", st.Account},
 		{"up since", time.Unix(int64(st.StartedAt), 0).UTC().Format(time.RFC3339)},
 		{"services", strings.Join(st.Services, ", ")},
-		{"functions", fmt.Sprintf("%d instances, %d of them idle", st.Instances, st.InstancesIdle)},
+		{"functions", fmt.Sprintf("%s, %d of them idle", lambda.Number(int64(st.Instances), "instance"), st.InstancesIdle)},
 		{"process", fmt.Sprintf("%d MB, %d descriptors, %d goroutines", st.ResidentBytes>>20, st.Descriptors, st.Goroutines)},
 	}
 	for _, l := range st.Pool.words() {

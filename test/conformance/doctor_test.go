@@ -68,7 +68,7 @@ func seen(t *testing.T, s *harness.Server, fn *lambda.Client, role *string) {
 		text, _, err = s.Bastide(t, "doctor", "functions")
 		return err == nil && strings.Contains(text, "story-wasteful: 12 calls, 1 start of ") && strings.Contains(text, "never opened:")
 	})
-	for _, want := range []string{"3.0 MB   69 %  idle\n", "300 KB    6 %  notes.txt\n", fmt.Sprintf("12 connections to localhost:%d in 12 calls on 1 instances", port),
+	for _, want := range []string{"3.0 MB   69 %  idle\n", "300 KB    6 %  notes.txt\n", fmt.Sprintf("12 connections to localhost:%d in 12 calls on 1 instance\n", port),
 		"/tmp is written", "left there when a call had ended", "a heavy package starts slowly", "until the handler is loaded; unpacking it took", "files never loaded"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not told:\n%s", want, text)
@@ -78,13 +78,12 @@ func seen(t *testing.T, s *harness.Server, fn *lambda.Client, role *string) {
 	must(t, err)
 	var rows []map[string]any
 	must(t, json.Unmarshal([]byte(told), &rows))
+	named := false
 	for _, row := range rows {
-		if row["FunctionName"] != *name && row["functionName"] != *name {
-			continue
-		}
-		if !strings.Contains(told, fmt.Sprintf(`"localhost:%d"`, port)) || !strings.Contains(told, `"idle"`) {
-			t.Errorf("as JSON: %s", told)
-		}
+		named = named || row["functionName"] == *name && row["invocations"] == 12.0
+	}
+	if !named || !strings.Contains(told, fmt.Sprintf(`"host":"localhost:%d"`, port)) || !strings.Contains(told, `"path":"idle"`) {
+		t.Errorf("as JSON: %s", told)
 	}
 	if len(rows) < 2 {
 		t.Errorf("of %d functions", len(rows))

@@ -195,7 +195,7 @@ const (
 func (r *Report) advise() {
 	f, st := r.Files, r.Stats
 	if unused := f.Bytes - f.Spent; f.Known && unused > weighty && unused > f.Bytes/10 {
-		detail := fmt.Sprintf("%d of %d files (%s of %s, %d %%) were never opened", f.Files-f.Used, f.Files, Size(unused), Size(f.Bytes), unused*100/f.Bytes)
+		detail := fmt.Sprintf("%d of %s (%s of %s, %d %%) were never opened", f.Files-f.Used, Number(int64(f.Files), "file"), Size(unused), Size(f.Bytes), unused*100/f.Bytes)
 		if len(f.Unused) > 0 {
 			detail += "; the heaviest: " + f.Unused[0].Path + " (" + Size(f.Unused[0].Bytes) + ")"
 		}
@@ -210,15 +210,15 @@ func (r *Report) advise() {
 	}
 	if st.Starts > 0 && f.Bytes > heavy && st.InitTime/time.Duration(st.Starts) > slow && st.LoadTime*2 > st.InitTime {
 		each := func(d time.Duration) int64 { return (d / time.Duration(st.Starts)).Milliseconds() }
-		detail := fmt.Sprintf("%s in %d files; a start takes %d ms on average, and %d ms of it (%d %%) go by until the handler is loaded",
-			Size(f.Bytes), f.Files, each(st.InitTime), each(st.LoadTime), st.LoadTime*100/st.InitTime)
+		detail := fmt.Sprintf("%s in %s; a start takes %d ms on average, and %d ms of it (%d %%) go by until the handler is loaded",
+			Size(f.Bytes), Number(int64(f.Files), "file"), each(st.InitTime), each(st.LoadTime), st.LoadTime*100/st.InitTime)
 		if r.Unpack > 0 {
 			detail += fmt.Sprintf("; unpacking it took %d ms, once", r.Unpack.Milliseconds())
 		}
 		r.advice("a heavy package starts slowly", detail, "bundle the handler with what it uses, and load the rest when it is first needed")
 	}
 	if st.DroppedRecords > 0 {
-		r.advice("output is dropped", fmt.Sprintf("%d log events (%s) were more than is kept", st.DroppedRecords, Size(st.DroppedBytes)), "print less, or raise the level of the logger")
+		r.advice("output is dropped", fmt.Sprintf("%s (%s) beyond what is kept", Number(st.DroppedRecords, "log event"), Size(st.DroppedBytes)), "print less, or raise the level of the logger")
 	}
 }
 
@@ -230,7 +230,8 @@ func (r *Report) advice(finding, detail, remedy string) {
 func (r *Report) clients(host string, connections int64) {
 	st := r.Stats
 	if st.Invocations >= enoughCalls && connections*10 >= st.Invocations*8 && connections > 3*st.Starts {
-		r.advice("clients made on each call", fmt.Sprintf("%d connections to %s in %d calls on %d instances", connections, host, st.Invocations, st.Starts),
+		r.advice("clients made on each call", fmt.Sprintf("%s to %s in %s on %s", Number(connections, "connection"), host,
+			Number(st.Invocations, "call"), Number(st.Starts, "instance")),
 			"make clients outside of the handler and keep their connections alive, so that the next call finds an open one")
 	}
 }
@@ -257,4 +258,12 @@ func Size(n int64) string {
 		return fmt.Sprintf("%d KB", (n+1023)/1024)
 	}
 	return fmt.Sprintf("%.1f MB", float64(n)/mega)
+}
+
+// Number is a number of things, as "1 file".
+func Number(n int64, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
