@@ -123,15 +123,18 @@ func openWatch() (int, error) {
 
 // seen is the filter of the watch: of what arrives, the head of each TCP segment that begins a connection
 // and of each UDP datagram, but for those to 127.0.0.1 and ::1, where the sandbox speaks with itself and
-// with Bastide. Offsets are from the IP header on (SOCK_DGRAM of packet(7)).
+// with Bastide; of what goes there, the head of what refuses a connection, for nothing listens. That is a
+// RST with an ACK and the sequence number 0, which ends no connection that was made (RFC 9293 3.5.2).
+// Offsets are from the IP header on (SOCK_DGRAM of packet(7)).
 func seen() []unix.SockFilter {
 	const (
 		protocol = 0xfffff000 // SKF_AD_OFF + SKF_AD_PROTOCOL
-		synAck   = 0x12
+		flags    = 0x16
 		syn      = 0x02
-		head     = 64 // bytes kept: a header of either kind and the ports
-		drop     = 28
-		keep     = 29
+		rstAck   = 0x14
+		head     = 64 // bytes kept: a header of either kind, the ports, and the flags where there are few options
+		drop     = 44
+		keep     = 45
 	)
 	jump := func(at, code int, k uint32, yes, no int) unix.SockFilter {
 		return unix.SockFilter{Code: uint16(unix.BPF_JMP | code | unix.BPF_K), Jt: uint8(yes - at - 1), Jf: uint8(no - at - 1), K: k}
@@ -139,38 +142,54 @@ func seen() []unix.SockFilter {
 	load := func(size int, k uint32) unix.SockFilter {
 		return unix.SockFilter{Code: uint16(unix.BPF_LD | size | unix.BPF_ABS), K: k}
 	}
-	and := unix.SockFilter{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: synAck}
+	and := unix.SockFilter{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: flags}
 	return []unix.SockFilter{
 		0: load(unix.BPF_W, protocol),
 		1: jump(1, unix.BPF_JEQ, unix.ETH_P_IP, 3, 2),
-		2: jump(2, unix.BPF_JEQ, unix.ETH_P_IPV6, 14, drop),
+		2: jump(2, unix.BPF_JEQ, unix.ETH_P_IPV6, 19, drop),
 
 		3:  load(unix.BPF_B, 9),
-		4:  jump(4, unix.BPF_JEQ, unix.IPPROTO_UDP, 12, 5),
+		4:  jump(4, unix.BPF_JEQ, unix.IPPROTO_UDP, 17, 5),
 		5:  jump(5, unix.BPF_JEQ, unix.IPPROTO_TCP, 6, drop),
 		6:  load(unix.BPF_H, 6),
 		7:  jump(7, unix.BPF_JSET, 0x1fff, drop, 8), // a later fragment has no ports
 		8:  {Code: unix.BPF_LDX | unix.BPF_B | unix.BPF_MSH},
 		9:  {Code: unix.BPF_LD | unix.BPF_B | unix.BPF_IND, K: 13},
 		10: and,
-		11: jump(11, unix.BPF_JEQ, syn, 12, drop),
-		12: load(unix.BPF_W, 16),
-		13: jump(13, unix.BPF_JEQ, 0x7f000001, drop, keep),
+		11: jump(11, unix.BPF_JEQ, syn, 17, 12),
+		12: jump(12, unix.BPF_JEQ, rstAck, 13, drop),
+		13: {Code: unix.BPF_LD | unix.BPF_W | unix.BPF_IND, K: 4},
+		14: jump(14, unix.BPF_JEQ, 0, 15, drop),
+		15: load(unix.BPF_W, 12),
+		16: jump(16, unix.BPF_JEQ, 0x7f000001, keep, drop),
+		17: load(unix.BPF_W, 16),
+		18: jump(18, unix.BPF_JEQ, 0x7f000001, drop, keep),
 
-		14: load(unix.BPF_B, 6),
-		15: jump(15, unix.BPF_JEQ, unix.IPPROTO_UDP, 20, 16),
-		16: jump(16, unix.BPF_JEQ, unix.IPPROTO_TCP, 17, drop),
-		17: load(unix.BPF_B, 40+13),
-		18: and,
-		19: jump(19, unix.BPF_JEQ, syn, 20, drop),
-		20: load(unix.BPF_W, 24),
-		21: jump(21, unix.BPF_JEQ, 0, 22, keep),
-		22: load(unix.BPF_W, 28),
-		23: jump(23, unix.BPF_JEQ, 0, 24, keep),
-		24: load(unix.BPF_W, 32),
-		25: jump(25, unix.BPF_JEQ, 0, 26, keep),
-		26: load(unix.BPF_W, 36),
-		27: jump(27, unix.BPF_JEQ, 1, drop, keep),
+		19: load(unix.BPF_B, 6),
+		20: jump(20, unix.BPF_JEQ, unix.IPPROTO_UDP, 36, 21),
+		21: jump(21, unix.BPF_JEQ, unix.IPPROTO_TCP, 22, drop),
+		22: load(unix.BPF_B, 40+13),
+		23: and,
+		24: jump(24, unix.BPF_JEQ, syn, 36, 25),
+		25: jump(25, unix.BPF_JEQ, rstAck, 26, drop),
+		26: load(unix.BPF_W, 40+4),
+		27: jump(27, unix.BPF_JEQ, 0, 28, drop),
+		28: load(unix.BPF_W, 8),
+		29: jump(29, unix.BPF_JEQ, 0, 30, drop),
+		30: load(unix.BPF_W, 12),
+		31: jump(31, unix.BPF_JEQ, 0, 32, drop),
+		32: load(unix.BPF_W, 16),
+		33: jump(33, unix.BPF_JEQ, 0, 34, drop),
+		34: load(unix.BPF_W, 20),
+		35: jump(35, unix.BPF_JEQ, 1, keep, drop),
+		36: load(unix.BPF_W, 24),
+		37: jump(37, unix.BPF_JEQ, 0, 38, keep),
+		38: load(unix.BPF_W, 28),
+		39: jump(39, unix.BPF_JEQ, 0, 40, keep),
+		40: load(unix.BPF_W, 32),
+		41: jump(41, unix.BPF_JEQ, 0, 42, keep),
+		42: load(unix.BPF_W, 36),
+		43: jump(43, unix.BPF_JEQ, 1, drop, keep),
 
 		drop: {Code: unix.BPF_RET | unix.BPF_K, K: 0},
 		keep: {Code: unix.BPF_RET | unix.BPF_K, K: head},

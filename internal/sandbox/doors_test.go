@@ -77,35 +77,43 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestWatchIsNarrow: what stays on 127.0.0.1 and ::1 is not seen.
+// TestWatchIsNarrow: of what stays on 127.0.0.1 and ::1, only that a connection is refused is seen.
 func TestWatchIsNarrow(t *testing.T) {
 	l := newLab(t)
 	var out bytes.Buffer
-	s := l.spec("dial", "tcp", "127.0.0.1:81", "tcp", "[::1]:81", "udp", "127.0.0.1:81", "tcp", "10.0.0.1:82", "tcp", "127.0.0.1:9001")
+	s := l.spec("dial", "udp", "127.0.0.1:81", "tcp", "127.0.0.1:9001", "tcp", "127.0.0.1:81", "tcp", "[::1]:81", "tcp", "10.0.0.1:82")
 	s.Stdout = &out
 	s.Doors = []DoorSpec{{Name: "runtime", Network: "tcp", Address: "127.0.0.1:9001"}, {Name: "watch", Network: "watch"}}
 	i := l.start(s)
-	b := make([]byte, 100)
-	n, err := i.Doors()["watch"].Watch.Read(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := destination(b[:n]); got != "10.0.0.1:82" {
-		t.Errorf("the first that is seen is %s", got)
-	}
 	answer(t, i.Doors()["runtime"].Listener, "there")
+	b := make([]byte, 100)
+	for _, want := range []string{"127.0.0.1:81 refuses", "[::1]:81 refuses", "10.0.0.1:82"} {
+		n, err := i.Doors()["watch"].Watch.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := destination(b[:n]); got != want {
+			t.Errorf("%s is seen as %s", want, got)
+		}
+	}
 	<-i.Wait()
 }
 
-// destination is where an IP packet without options goes.
+// destination is where an IP packet without options goes, or of a RST, who refuses.
 func destination(b []byte) string {
-	if len(b) >= 24 && b[0]>>4 == 4 {
-		a, _ := netip.AddrFromSlice(b[16:20])
-		return netip.AddrPortFrom(a, binary.BigEndian.Uint16(b[22:])).String()
+	head, size := 20, 4
+	if len(b) > 0 && b[0]>>4 == 6 {
+		head, size = 40, 16
 	}
-	if len(b) >= 44 && b[0]>>4 == 6 {
-		a, _ := netip.AddrFromSlice(b[24:40])
-		return netip.AddrPortFrom(a, binary.BigEndian.Uint16(b[42:])).String()
+	if len(b) < head+4 {
+		return fmt.Sprintf("%x", b)
 	}
-	return fmt.Sprintf("%x", b)
+	from, _ := netip.AddrFromSlice(b[head-2*size : head-size])
+	to, _ := netip.AddrFromSlice(b[head-size : head])
+	if b[0]>>4 == 4 && b[9] == 6 || b[0]>>4 == 6 && b[6] == 6 {
+		if b[head+13]&4 != 0 {
+			return netip.AddrPortFrom(from, binary.BigEndian.Uint16(b[head:])).String() + " refuses"
+		}
+	}
+	return netip.AddrPortFrom(to, binary.BigEndian.Uint16(b[head+2:])).String()
 }

@@ -140,7 +140,7 @@ func FuzzAttempt(f *testing.F) {
 	f.Add([]byte("\x45\x00\x00\x28\x00\x00\x40\x00\x40\x06\x00\x00\x7f\x00\x00\x01\xa9\xfe\xa9\xfe\x80\x00\x00\x50"))
 	f.Add([]byte("\x60\x00\x00\x00\x00\x14\x06\x40"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if network, to, ok := attempt(b); ok && (network == "" || !to.Addr().IsValid()) {
+		if network, to, _, ok := attempt(b); ok && (network == "" || !to.Addr().IsValid()) {
 			t.Fatalf("%x goes to %s %v", b, network, to)
 		}
 	})

@@ -72,11 +72,14 @@ func (i *instance) watch(sight sandbox.Sight) {
 		if err != nil {
 			return
 		}
-		network, to, ok := attempt(b[:n])
+		network, to, answer, ok := attempt(b[:n])
 		if !ok || network == "tcp" && i.outside.open(to) {
 			continue
 		}
-		if to.Addr().IsLoopback() && i.outside.meant(to.Addr()) == to.Addr().String() {
+		if answer && !i.outside.shares(to) {
+			continue // the function looks for something of its own
+		}
+		if !answer && to.Addr().IsLoopback() && i.outside.meant(to.Addr()) == to.Addr().String() {
 			continue // an address of the sandbox's own that means nothing outside
 		}
 		l.saw(attempted{network, to})
@@ -162,27 +165,32 @@ func (i *instance) refused(r Refusal) {
 	}
 }
 
-// attempt reads where the head of an IP packet (RFC 791, RFC 8200) is going. Behind extension headers of
-// IPv6 nothing is read: the watch lets none through.
-func attempt(b []byte) (network string, to netip.AddrPort, ok bool) {
+// attempt reads where the head of an IP packet (RFC 791, RFC 8200) is going; of the answer that refuses a
+// connection, where it comes from. Behind extension headers of IPv6 nothing is read: the watch lets none
+// through.
+func attempt(b []byte) (network string, at netip.AddrPort, answer, ok bool) {
 	var protocol byte
-	var addr netip.Addr
+	var from, to netip.Addr
 	switch {
 	case len(b) >= 20 && b[0]>>4 == 4:
 		head := int(b[0]&0xf) * 4
 		if head < 20 || len(b) < head+4 {
-			return "", to, false
+			return "", at, false, false
 		}
-		protocol, addr = b[9], netip.AddrFrom4([4]byte(b[16:20]))
+		protocol, from, to = b[9], netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
 		b = b[head:]
 	case len(b) >= 44 && b[0]>>4 == 6:
-		protocol, addr = b[6], netip.AddrFrom16([16]byte(b[24:40]))
+		protocol, from, to = b[6], netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
 		b = b[40:]
 	default:
-		return "", to, false
+		return "", at, false, false
 	}
+	const flags, rst = 13, 4
 	network, ok = map[byte]string{6: "tcp", 17: "udp"}[protocol]
-	return network, netip.AddrPortFrom(addr, binary.BigEndian.Uint16(b[2:])), ok
+	if network == "tcp" && len(b) > flags && b[flags]&rst != 0 {
+		return network, netip.AddrPortFrom(from, binary.BigEndian.Uint16(b)), true, ok
+	}
+	return network, netip.AddrPortFrom(to, binary.BigEndian.Uint16(b[2:])), false, ok
 }
 
 // hostPort splits an address that was made of both.

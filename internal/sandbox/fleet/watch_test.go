@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"sync"
 	"testing"
@@ -162,4 +163,54 @@ def handler(e, c):
 	mu.Lock()
 	defer mu.Unlock()
 	t.Logf("%v", told)
+}
+
+// TestLoopbackIsTold: a function that has a way to this machine's own address is told of when it tries the
+// other ports there, and not when it opens, and resets, what is its own, or what the way opens. Of one
+// that has no such way, what it does there is its own.
+func TestLoopbackIsTold(t *testing.T) {
+	var mu sync.Mutex
+	told := map[string]int64{}
+	o := &outer{server: echo(t)}
+	l := newLab(t, o.bind, func(d *Deps) {
+		d.Refused = func(fn Function, r Refusal) {
+			mu.Lock()
+			defer mu.Unlock()
+			told[fmt.Sprintf("%s: %s %s:%d", fn.Name, r.Network, r.Host, r.Port)] += r.Count
+		}
+	})
+	want := map[string]int64{"shares: tcp 127.0.0.1:22": 2, "shares: tcp 127.0.0.1:6379": 1, "shares: tcp ::1:25": 1, "shares: tcp 203.0.113.9:80": 1, "alone: tcp 203.0.113.9:80": 1}
+	for name, to := range map[string]string{"shares": "127.0.0.1:5432", "alone": "db.example.org:5432"} {
+		fn := l.function(l.py, name, `
+import socket, struct
+def attempt(family, host, port):
+    s = socket.socket(family)
+    try: return s.connect((host, port))
+    except OSError as e: return type(e).__name__
+    finally: s.close()
+def handler(e, c):
+    own = socket.create_server(("127.0.0.1", 7777))
+    a = socket.create_connection(("127.0.0.1", 7777))
+    b = own.accept()[0]
+    b.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    for s in b, a, own: s.close()
+    at = [("127.0.0.1", 5432), ("127.0.0.1", 22), ("127.0.0.1", 6379), ("127.0.0.1", 22), ("::1", 5432), ("::1", 25), ("203.0.113.9", 80)]
+    return [attempt(socket.AF_INET6 if ":" in h else socket.AF_INET, h, p) for h, p in at].count("ConnectionRefusedError")
+`)
+		fn.Ways = waysOf(t, to)
+		refused := map[string]string{"shares": "6", "alone": "7"}
+		if out := l.invoke(fn, `1`); string(out.Payload) != refused[name] {
+			t.Errorf("%s: %s", name, out.Payload)
+		}
+	}
+	eventually(t, "every attempt is told", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return maps.Equal(told, want)
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	if !maps.Equal(told, want) {
+		t.Errorf("%v", told)
+	}
 }
