@@ -57,6 +57,9 @@ func (f *Front) paced(h http.Handler) http.Handler {
 		r.Body = body
 		h.ServeHTTP(w, r)
 		if !body.ended {
+			// net/http knows its own body only: of any other it would read before it answers, and so wait
+			// for who waits for 100 Continue.
+			r.Body = body.ReadCloser
 			body.drain(w, r)
 			// net/http reads what the handler left, and would wait for it without end. A connection
 			// that takes no deadline any more is closed already.
@@ -81,7 +84,7 @@ type pacedBody struct {
 // What is taken of a body that was refused: net/http takes up to drainLeast by itself.
 const (
 	drainLeast = 256 << 10
-	drainMost  = 64 << 20
+	drainMost  = 1 << 30
 )
 
 // drain sends the answer to a request whose body was not wanted, then takes what of it the client still
