@@ -98,17 +98,17 @@ func origin(address string) (string, error) {
 	return u.Scheme + "://" + u.Host, nil
 }
 
-// local tells whether a host is this machine or a private network by its very name, so that only a
-// route that names it leads there.
+// local tells whether a host is by its very name somewhere that only a route that names it leads to: this
+// machine, a private network, or nowhere at all.
 func local(host string) bool {
 	a, err := netip.ParseAddr(host)
 	if err != nil {
 		return host == "localhost" || strings.HasSuffix(host, ".localhost")
 	}
-	return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast()
+	return !egress.IsPublic(a)
 }
 
-// allowed tells whether a server with these settings fetches an issuer's keys.
+// allowedIssuer tells whether a server with these settings fetches an issuer's keys.
 func allowedIssuer(allowed []string, issuer string) bool {
 	host, port, err := hostPort(issuer)
 	if err != nil || !local(host) {

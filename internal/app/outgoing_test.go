@@ -12,11 +12,11 @@ import (
 
 // TestIssuersOfThisMachineAreAskedFor tells issuers that need leave from those that do not.
 func TestIssuersOfThisMachineAreAskedFor(t *testing.T) {
-	facts := &pack.Facts{Issuers: []string{"http://127.0.0.1:9099/tenant", "http://localhost:9099", "https://id.example.com", "https://10.1.2.3", "not a url"}}
+	facts := &pack.Facts{Issuers: []string{"http://127.0.0.1:9099/tenant", "http://localhost:9099", "https://id.example.com", "https://10.1.2.3", "https://8.8.8.8", "https://100.64.1.2", "not a url"}}
 	for _, c := range []struct{ allowed, want []string }{
-		{nil, []string{"http://127.0.0.1:9099", "http://localhost:9099", "https://10.1.2.3"}},
-		{[]string{"http://127.0.0.1:9099", "https://10.1.2.3:443"}, []string{"http://localhost:9099"}},
-		{[]string{"http://127.0.0.1:9098"}, []string{"http://127.0.0.1:9099", "http://localhost:9099", "https://10.1.2.3"}},
+		{nil, []string{"http://127.0.0.1:9099", "http://localhost:9099", "https://10.1.2.3", "https://100.64.1.2"}},
+		{[]string{"http://127.0.0.1:9099", "https://10.1.2.3:443", "https://100.64.1.2"}, []string{"http://localhost:9099"}},
+		{[]string{"http://127.0.0.1:9098"}, []string{"http://127.0.0.1:9099", "http://localhost:9099", "https://10.1.2.3", "https://100.64.1.2"}},
 	} {
 		if got := issuersOf(facts, c.allowed); !slices.Equal(got, c.want) {
 			t.Errorf("with leave for %v: %v, want %v", c.allowed, got, c.want)
