@@ -198,10 +198,10 @@ func (o *outside) open(at netip.AddrPort) bool {
 }
 
 // shares tells whether a function that finds nothing at one of the sandbox's own addresses may have meant
-// this machine: where it has ways to the loopback addresses of both, and none to this port.
+// this machine: where it has a way to it, and none to this port.
 func (o *outside) shares(at netip.AddrPort) bool {
 	return !o.open(netip.AddrPortFrom(loopback, at.Port())) && slices.ContainsFunc(o.ways, func(w way.Way) bool {
-		return w.Host == "localhost" || w.Host == loopback.String() || w.Net.IsValid() && w.Net.Addr().IsLoopback()
+		return w.Host == loopback.String() || w.Host == "localhost" || strings.HasSuffix(w.Host, ".localhost")
 	})
 }
 
